@@ -1,0 +1,1 @@
+//! The reference backend (DESIGN §7).

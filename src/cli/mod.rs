@@ -1,0 +1,1 @@
+//! Subcommands: arguments in, exit code out.

@@ -1,0 +1,403 @@
+//! The config file as it is written: one struct a table. Every key is documented here and in `hardware/example.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::types::{
+    DebounceTime, FrameRate, JournalSize, Line, ObstructionTime, PassbackTime, PollTime, PulseTime,
+    ReleaseTime, ResolveTime, StaleAfter, StallTime,
+};
+use crate::domain::{Direction, GateId, ListId, Mode, Rule};
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of this gate; the backend knows it by this.
+    pub gate: GateId,
+    /// Where the journal and the cache live. Relative paths start at the config file.
+    pub data_dir: PathBuf,
+    /// Trust list: which issuers this gate recognises.
+    pub trust_file: PathBuf,
+    /// Where lists come from and passages go; absent: the gate works from what it has.
+    pub backend: Option<Backend>,
+    /// Lists this gate follows.
+    #[serde(default, rename = "list")]
+    pub lists: Vec<List>,
+    /// What is done with each outcome, per direction.
+    #[serde(default)]
+    pub policy: Policy,
+    /// The same person in the same direction again.
+    #[serde(default)]
+    pub passback: Passback,
+    /// The journal of passages.
+    #[serde(default)]
+    pub journal: Journal,
+    /// Metrics, health and status pages.
+    #[serde(default)]
+    pub http: Http,
+    /// Relays and sensors.
+    pub gpio: Gpio,
+    /// Lanes, one to four.
+    #[serde(rename = "lane")]
+    pub lanes: Vec<Lane>,
+}
+
+/// `[backend]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    /// `http://127.0.0.1:9480`. Plain HTTP is accepted for loopback addresses only.
+    pub url: String,
+    /// Ed25519 keys that sign manifests, base64 of 32 bytes each: the current and the next.
+    pub list_keys: Vec<String>,
+    /// Ask about credentials that no list knows.
+    #[serde(default = "yes")]
+    pub resolve: bool,
+    /// How long such a question may take.
+    #[serde(default)]
+    pub resolve_ms: ResolveTime,
+    /// How often to look for a newer manifest.
+    #[serde(default)]
+    pub poll_ms: PollTime,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// `[[list]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// Its name at the backend.
+    pub name: ListId,
+    /// File with the pepper: 64 hex digits. Whoever has it can enumerate ID numbers.
+    pub pepper_file: PathBuf,
+    /// From which age it counts as stale.
+    #[serde(default)]
+    pub stale_after_min: StaleAfter,
+}
+
+/// `[policy]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// On the way in.
+    pub entry: Rules,
+    /// On the way out: nobody is trapped, so "hold" is refused here.
+    pub exit: Rules,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            entry: Rules::default(),
+            exit: Rules::all_open(),
+        }
+    }
+}
+
+/// `[policy.entry]` and `[policy.exit]`; an absent key of either table has the default of `entry`,
+/// except that an absent `exit` table opens for all.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Green.
+    pub green: Rule,
+    /// Yellow.
+    pub yellow: Rule,
+    /// Red.
+    pub red: Rule,
+    /// No list and no backend knows the person.
+    pub unknown: Rule,
+    /// Known, but has not applied for a code.
+    pub not_applied: Rule,
+    /// The backend could not find out.
+    pub query_failed: Rule,
+    /// Nobody answered in time.
+    pub timed_out: Rule,
+    /// A list is stale.
+    pub stale: Rule,
+    /// The decision needs the date and the clock is not trusted.
+    pub clock_untrusted: Rule,
+}
+
+impl Rules {
+    /// The default of the way out.
+    #[must_use]
+    pub const fn all_open() -> Self {
+        Self {
+            green: Rule::Open,
+            yellow: Rule::Open,
+            red: Rule::Open,
+            unknown: Rule::Open,
+            not_applied: Rule::Open,
+            query_failed: Rule::Open,
+            timed_out: Rule::Open,
+            stale: Rule::Open,
+            clock_untrusted: Rule::Open,
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            green: Rule::Open,
+            yellow: Rule::Assist,
+            red: Rule::Hold,
+            unknown: Rule::Hold,
+            not_applied: Rule::Hold,
+            query_failed: Rule::Assist,
+            timed_out: Rule::Assist,
+            stale: Rule::Assist,
+            clock_untrusted: Rule::Assist,
+        }
+    }
+}
+
+/// `[passback]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Passback {
+    /// Whether it is enforced.
+    pub mode: PassbackMode,
+    /// How long it remembers.
+    pub remember_min: PassbackTime,
+}
+
+/// `passback.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassbackMode {
+    /// Refused on entry, staff on exit.
+    #[default]
+    Hard,
+    /// Not looked at.
+    Off,
+}
+
+/// `[journal]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// Largest size on disk. Past 80 % an alarm, past 100 % the rule of `full`.
+    pub size_mib_max: JournalSize,
+    /// How long a grant may take to be durable.
+    pub stall_ms: StallTime,
+    /// What a grant does that is not durable in time.
+    pub stall: Stall,
+    /// What a grant does when the journal is full.
+    pub full: Full,
+}
+
+/// `journal.stall`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stall {
+    /// Keep the barrier, call staff.
+    #[default]
+    Hold,
+    /// Release, with an alarm and a gap record.
+    Open,
+}
+
+/// `journal.full`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Full {
+    /// Keep the barrier, call staff.
+    #[default]
+    Hold,
+    /// Release, with an alarm and a gap record later.
+    OpenUnrecorded,
+}
+
+/// `[http]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where the pages are served.
+    pub listen: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
+    }
+}
+
+/// `[gpio]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpio {
+    /// Which driver.
+    pub driver: GpioDriver,
+    /// `gpiocdev`: the character device, `/dev/gpiochip0`.
+    pub chip: Option<PathBuf>,
+    /// `simulated`: a folder with one file a line, `gpio17`, holding `0` or `1`.
+    pub folder: Option<PathBuf>,
+    /// Fire loop, normally closed: inactive means fire.
+    pub fire_loop: Option<Line>,
+}
+
+/// `gpio.driver`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GpioDriver {
+    /// Raspberry Pi, through the crate `rppal`.
+    Rppal,
+    /// Any Linux board, through the GPIO character device.
+    Gpiocdev,
+    /// Files in a folder.
+    Simulated,
+}
+
+/// `[[lane]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// Its name: a label in metrics and records.
+    pub name: String,
+    /// What moves.
+    pub barrier: Barrier,
+    /// What the barrier does without power. A required key: nobody may guess it.
+    pub fail: Fail,
+    /// Which sides it serves.
+    pub directions: Vec<Direction>,
+    /// Mode at start.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How long the barrier stays released for a person who does not come.
+    #[serde(default)]
+    pub release_ms: ReleaseTime,
+    /// `tripod`: how long the solenoid is powered.
+    #[serde(default)]
+    pub pulse_ms: PulseTime,
+    /// How long a sensor must keep a level.
+    #[serde(default)]
+    pub debounce_ms: DebounceTime,
+    /// From when an occupied aisle is an obstruction.
+    #[serde(default)]
+    pub obstruction_ms: ObstructionTime,
+    /// Relays.
+    pub outputs: Outputs,
+    /// Beams and contacts.
+    pub sensors: Sensors,
+    /// Cameras, card readers, scanners.
+    #[serde(default, rename = "reader")]
+    pub readers: Vec<Reader>,
+}
+
+/// `lane.barrier`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Barrier {
+    /// A pulsed solenoid frees one turn; rotor contacts tell the turn.
+    Tripod,
+    /// A held relay keeps the flap open; beams tell the body.
+    Flap,
+}
+
+/// `lane.fail`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fail {
+    /// Open without power.
+    Safe,
+    /// Locked without power.
+    Secure,
+}
+
+/// `[lane.outputs]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outputs {
+    /// Releases the barrier inwards.
+    pub release_entry: Option<Line>,
+    /// Releases the barrier outwards. May be the same line as `release_entry` on a flap.
+    pub release_exit: Option<Line>,
+    /// Green light.
+    pub green_light: Option<Line>,
+    /// Red light.
+    pub red_light: Option<Line>,
+    /// Buzzer.
+    pub buzzer: Option<Line>,
+}
+
+/// `[lane.sensors]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensors {
+    /// `flap`: beam on the outer side; active means broken.
+    pub entry_beam: Option<Line>,
+    /// `flap`: beam on the paid side.
+    pub exit_beam: Option<Line>,
+    /// `tripod`: contact of a turn inwards.
+    pub entry_rotor: Option<Line>,
+    /// `tripod`: contact of a turn outwards.
+    pub exit_rotor: Option<Line>,
+}
+
+/// `[[lane.reader]]`: a name, a side, and exactly one of the four device tables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reader {
+    /// Its name: a label in metrics.
+    pub name: String,
+    /// Which side it stands on.
+    pub direction: Direction,
+    /// A V4L2 camera.
+    pub camera: Option<Camera>,
+    /// Pictures in a folder instead of a camera.
+    pub folder: Option<Folder>,
+    /// A SAM_V or SAM_A module for resident ID cards.
+    pub id_card: Option<Serial>,
+    /// A scanner module that sends text lines.
+    pub line: Option<Serial>,
+}
+
+/// `camera = { device = "/dev/video0" }`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// The video device.
+    pub device: PathBuf,
+    /// Wanted width and height, pixels.
+    #[serde(default = "vga")]
+    pub size: [u32; 2],
+    /// Wanted rate.
+    #[serde(default)]
+    pub fps: FrameRate,
+}
+
+/// `folder = { path = "frames" }`: PNG, JPEG, WebP or PGM files, played once each, in the order of their
+/// names, as they come.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// The folder.
+    pub path: PathBuf,
+    /// Pictures a second.
+    #[serde(default)]
+    pub fps: FrameRate,
+}
+
+/// `id_card = { port = "/dev/ttyUSB0" }`, `line = { port = "/dev/ttyUSB1", baud = 9600 }`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Serial {
+    /// `/dev/serial/by-path/...`, or any terminal.
+    pub port: PathBuf,
+    /// Line speed; absent: 115200 for a module, 9600 for a scanner.
+    pub baud: Option<u32>,
+}
+
+const fn vga() -> [u32; 2] {
+    [640, 480]
+}

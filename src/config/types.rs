@@ -1,0 +1,153 @@
+//! Values that are checked as they are parsed: a value in hand is a valid one.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+macro_rules! bounded {
+    ($(#[$doc:meta])* $name:ident: $inner:ty, $unit:literal, $min:literal ..= $max:literal, default $default:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "i64")]
+        pub struct $name($inner);
+
+        impl $name {
+            /// The number, in the unit of the key.
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = OutOfRange;
+
+            fn try_from(value: i64) -> Result<Self, OutOfRange> {
+                match <$inner>::try_from(value) {
+                    Ok(inner) if ($min..=$max).contains(&inner) => Ok(Self(inner)),
+                    _ => Err(OutOfRange { value, unit: $unit, min: $min, max: $max }),
+                }
+            }
+        }
+    };
+    ($(#[$doc:meta])* time $name:ident, $unit:literal, $scale:literal, $min:literal ..= $max:literal, default $default:literal) => {
+        bounded! { $(#[$doc])* $name: u64, $unit, $min..=$max, default $default }
+
+        impl $name {
+            /// The same as a duration.
+            #[must_use]
+            pub const fn duration(self) -> Duration {
+                Duration::from_millis(self.0 * $scale)
+            }
+        }
+    };
+}
+
+/// A number outside the range its key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value} {unit} is outside {min} to {max} {unit}")]
+pub struct OutOfRange {
+    value: i64,
+    unit: &'static str,
+    min: u64,
+    max: u64,
+}
+
+bounded! {
+    /// How long the barrier stays released for a person who does not come.
+    time ReleaseTime, "ms", 1, 500..=30_000, default 5_000
+}
+bounded! {
+    /// How long a tripod's solenoid is powered.
+    time PulseTime, "ms", 1, 50..=5_000, default 500
+}
+bounded! {
+    /// How long a sensor must keep a level before it counts.
+    time DebounceTime, "ms", 1, 0..=200, default 10
+}
+bounded! {
+    /// How long the aisle may stay occupied before it counts as obstructed.
+    time ObstructionTime, "ms", 1, 2_000..=120_000, default 10_000
+}
+bounded! {
+    /// How long the backend is waited for.
+    time ResolveTime, "ms", 1, 50..=1_500, default 800
+}
+bounded! {
+    /// How long a grant may take to become durable before the site's rule applies.
+    time StallTime, "ms", 1, 50..=2_000, default 300
+}
+bounded! {
+    /// From which age a list counts as stale.
+    time StaleAfter, "minutes", 60_000, 1..=43_200, default 1_440
+}
+bounded! {
+    /// How long passback remembers who went through.
+    time PassbackTime, "minutes", 60_000, 1..=2_880, default 240
+}
+bounded! {
+    /// Frames a second.
+    FrameRate: u32, "frames/s", 1..=120, default 30
+}
+bounded! {
+    /// Largest size of the journal.
+    JournalSize: u64, "MiB", 8..=65_536, default 1_024
+}
+bounded! {
+    /// How often the backend is asked for a newer manifest.
+    time PollTime, "ms", 1, 100..=3_600_000, default 2_000
+}
+
+/// A GPIO line: the BCM number on a Raspberry Pi, the offset on the chip elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Pin(u8);
+
+impl Pin {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Pin {
+    type Error = OutOfRange;
+
+    fn try_from(value: i64) -> Result<Self, OutOfRange> {
+        u8::try_from(value).map(Self).map_err(|_| OutOfRange {
+            value,
+            unit: "(line)",
+            min: 0,
+            max: 255,
+        })
+    }
+}
+
+/// Which voltage means "active": relay pulled in, beam broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Active {
+    /// High is active.
+    #[default]
+    High,
+    /// Low is active.
+    Low,
+}
+
+/// One line with its polarity: `17`, or `{ pin = 17, active = "low" }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The line.
+    pub pin: Pin,
+    /// Its polarity.
+    #[serde(default)]
+    pub active: Active,
+}

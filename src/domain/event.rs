@@ -1,0 +1,149 @@
+//! Everything that can happen to a gate. Drivers, the store and the backend all speak in these.
+
+use super::credential::{Credential, Medium};
+use super::decision::Reason;
+use super::ids::{Direction, GrantId, IssuerId, LaneId};
+use super::standing::{HealthOutcome, Standing};
+use super::time::Mono;
+
+/// A sensor of a lane. Beams belong to flaps, rotor contacts to tripods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensor {
+    /// The beam on the outer side: a person who enters breaks it first.
+    EntryBeam,
+    /// The beam on the paid side: a person who leaves breaks it first.
+    ExitBeam,
+    /// The rotor is turning inwards, from its first contact until it is home again.
+    EntryRotor,
+    /// The rotor is turning outwards.
+    ExitRotor,
+}
+
+/// Sensor levels of one lane at one instant. Drivers repeat them, so that one lost edge heals by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels(u8);
+
+impl Levels {
+    /// The same levels with `sensor` set to `active`.
+    #[must_use]
+    pub const fn with(self, sensor: Sensor, active: bool) -> Self {
+        let bit = 1 << sensor as u8;
+        Self(if active { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// True if the beam is broken, or the rotor is away from home.
+    #[must_use]
+    pub const fn is_active(self, sensor: Sensor) -> bool {
+        self.0 & (1 << sensor as u8) != 0
+    }
+}
+
+/// What the codes module found out about a presentation before anybody decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is not a credential that anybody of the trust list vouches for.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// Whose it claimed to be, if that much is clear.
+        issuer: Option<IssuerId>,
+    },
+    /// Its own checks passed; `standing` says what the lists know.
+    Read {
+        /// What it is.
+        credential: Credential,
+        /// What the lists say.
+        standing: Standing,
+    },
+}
+
+/// A presentation, read and looked up. It holds no personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessed {
+    /// Number of the presentation in this process: ties an online answer to its question.
+    pub number: u64,
+    /// At which lane.
+    pub lane: LaneId,
+    /// On which side.
+    pub direction: Direction,
+    /// What carried it.
+    pub medium: Medium,
+    /// When it came into view.
+    pub seen: Mono,
+    /// When its text or card facts were at hand.
+    pub read: Mono,
+    /// What came out.
+    pub finding: Finding,
+}
+
+/// Why a grant or another entry is not durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalTrouble {
+    /// At its configured size. Nothing old is dropped.
+    Full,
+    /// The disk refused.
+    Failed,
+}
+
+/// What a lane is meant to do.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decide on each presentation.
+    #[default]
+    Normal,
+    /// Open to everybody, counted.
+    Free,
+    /// Entry is closed; who is inside may leave.
+    Closed,
+    /// Only entry is served. Leaving is possible by staff.
+    EntryOnly,
+    /// Only exit is served.
+    ExitOnly,
+    /// Out of service, locked, for work on the lane.
+    Maintenance,
+    /// Open to everybody, as in a fire.
+    Emergency,
+}
+
+/// An input of [`crate::core`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody showed something.
+    Presented(Assessed),
+    /// The backend answered a question, or the deadline passed: `health` is `TimedOut` then.
+    Answered {
+        /// The presentation it was about.
+        number: u64,
+        /// What came back; `Err` keeps apart why nothing did.
+        answer: Result<Standing, HealthOutcome>,
+    },
+    /// The entry with this grant is on the disk.
+    Durable(GrantId),
+    /// The entry with this grant will not be on the disk.
+    NotDurable(GrantId, JournalTrouble),
+    /// The sensors of a lane, repeated.
+    Sensed(LaneId, Levels),
+    /// Fire loop of the gate: true while there is a fire or the loop is broken. Repeated.
+    Fire(bool),
+    /// A person resets the latched fire.
+    FireReset,
+    /// Somebody who may has set a mode.
+    ModeSet(LaneId, Mode),
+    /// A prompt from a reader: located but not read, lift and tap again.
+    ReaderPrompt(LaneId, Direction, super::decision::Prompt),
+    /// Nothing happened, but the deadline is here.
+    TimedOut,
+}

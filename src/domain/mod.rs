@@ -1,0 +1,23 @@
+//! The words of the trade. Everything here is plain data: no clock, no I/O, nothing of ours imported.
+
+pub mod action;
+pub mod credential;
+pub mod decision;
+pub mod digest;
+pub mod event;
+pub mod ids;
+pub mod passage;
+pub mod standing;
+pub mod time;
+
+pub use action::{Action, Alarm, Decided};
+pub use credential::{
+    Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown,
+};
+pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
+pub use digest::Digest;
+pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor};
+pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
+pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
+pub use standing::{Colour, HealthOutcome, Row, Standing};
+pub use time::{ClockQuality, Mono, Now, Utc};

@@ -1,0 +1,1 @@
+//! Cameras: newest frame wins.

@@ -1,0 +1,1 @@
+//! Relays and sensors behind one trait.

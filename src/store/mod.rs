@@ -1,0 +1,1 @@
+//! Codes cache (sled), journal and state (redb).

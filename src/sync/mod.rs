@@ -1,0 +1,1 @@
+//! Lists down, passages up, online answers.

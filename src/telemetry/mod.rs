@@ -1,0 +1,1 @@
+//! Metrics, log, HTTP, status page.

@@ -1,0 +1,1 @@
+//! Luma frame in, text out. Pure.
