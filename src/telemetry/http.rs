@@ -1,0 +1,90 @@
+//! The gate's own pages. Read-only: whoever acts uses another way.
+//!
+//! | Path | Answer |
+//! |---|---|
+//! | `/metrics` | Prometheus text |
+//! | `/healthz` | 200 while the loop turns, else 503 |
+//! | `/readyz` | 200 while devices work and lists are there, else 503 with what is missing, a line each |
+//! | `/` | status page |
+//! | `/status.json` | the same for machines |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::metrics::Metrics;
+use super::status::Status;
+
+/// A loop that has not turned for this long is not healthy.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
+
+/// What the pages read.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The series.
+    pub metrics: Metrics,
+    /// The newest snapshot; the sender replaces it at least once a second.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// When the loop last turned.
+    pub heartbeat: watch::Receiver<Instant>,
+}
+
+/// Serves the pages until `stop` turns true or its sender is gone.
+///
+/// # Errors
+/// What the listener says when it breaks.
+pub async fn serve(listener: TcpListener, pages: Pages, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let app = Router::new()
+        .route("/", get(status_page))
+        .route("/status.json", get(status_json))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(pages);
+    let stopped = async move {
+        // An error means that the runtime is gone, which is a stop as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, app).with_graceful_shutdown(stopped).await
+}
+
+async fn status_page(State(pages): State<Pages>) -> Html<String> {
+    Html(pages.status.borrow().page())
+}
+
+async fn status_json(State(pages): State<Pages>) -> Json<Status> {
+    Json(Status::clone(&pages.status.borrow()))
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    match pages.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn healthz(State(pages): State<Pages>) -> (StatusCode, String) {
+    let silent = pages.heartbeat.borrow().elapsed();
+    if silent <= HEARTBEAT_MAX {
+        (StatusCode::OK, "ok\n".into())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("the loop has not turned for {} ms\n", silent.as_millis()))
+    }
+}
+
+async fn readyz(State(pages): State<Pages>) -> (StatusCode, String) {
+    let missing = pages.status.borrow().unready();
+    if missing.is_empty() {
+        (StatusCode::OK, "ready\n".into())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
+    }
+}

@@ -1,0 +1,242 @@
+//! Every series of the daemon in one struct, built on a registry that is passed in: no globals.
+//! Labels are lanes, devices, lists, reasons and states, all bounded by the config or by an enum.
+
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// From 0.25 ms to 2 s: the own share is expected at a few milliseconds, end to end at some hundred.
+const LATENCY_S: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0];
+
+/// The metrics could not be built or rendered: a bug in their names, never a matter of input.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// All series. Names and labels are an interface: alert rules use them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// `turnstile_presentations_total{lane,medium,result}`: `result` is `granted` or a reason.
+    pub presentations: IntCounterVec,
+    /// `turnstile_passages_total{lane,outcome}`: what the sensors say came of it.
+    pub passages: IntCounterVec,
+    /// `turnstile_own_share_seconds{lane}`: text or card facts at hand to relay commanded, without online waits.
+    pub own_share: HistogramVec,
+    /// `turnstile_decode_seconds{device}`: one frame through the pipeline.
+    pub decode: HistogramVec,
+    /// `turnstile_online_wait_seconds`: how long the backend was waited for.
+    pub online_wait: Histogram,
+    /// `turnstile_end_to_end_seconds{lane,medium}`: in view to relay commanded.
+    pub end_to_end: HistogramVec,
+    /// `turnstile_frames_total{device,result}`: `read` or `empty`.
+    pub frames: IntCounterVec,
+    /// `turnstile_device_up{device}`: 1 while the driver has a working connection.
+    pub device_up: IntGaugeVec,
+    /// `turnstile_device_faults_total{device}`: bad bytes, contained panics, read-back mismatches.
+    pub device_faults: IntCounterVec,
+    /// `turnstile_journal_backlog_records`: records the backend has not acknowledged.
+    pub journal_backlog: IntGauge,
+    /// `turnstile_journal_oldest_age_seconds`: age of the oldest of them.
+    pub journal_oldest_age: Gauge,
+    /// `turnstile_journal_bytes`: size of the journal.
+    pub journal_bytes: IntGauge,
+    /// `turnstile_journal_limit_bytes`: configured limit of that size.
+    pub journal_limit: IntGauge,
+    /// `turnstile_journal_append_seconds`: one durable group.
+    pub journal_append: Histogram,
+    /// `turnstile_journal_unwritten_records`: records that wait in memory because the disk refuses.
+    pub journal_unwritten: IntGauge,
+    /// `turnstile_journal_dropped_records_total`: records given up because the disk refused for too long.
+    pub journal_dropped: IntCounter,
+    /// `turnstile_list_version{list}`: applied version.
+    pub list_version: IntGaugeVec,
+    /// `turnstile_list_era{list}`: applied era.
+    pub list_era: IntGaugeVec,
+    /// `turnstile_list_rows{list}`: rows of it.
+    pub list_rows: IntGaugeVec,
+    /// `turnstile_list_age_seconds{list}`: since its signed `created`.
+    pub list_age: GaugeVec,
+    /// `turnstile_list_failures_total{list}`: manifests or chunks refused.
+    pub list_failures: IntCounterVec,
+    /// `turnstile_backend_up`: 1 while the backend answers.
+    pub backend_up: IntGauge,
+    /// `turnstile_delivered_records_total`: records the backend has acknowledged.
+    pub delivered: IntCounter,
+    /// `turnstile_epoch_conflicts_total`: the backend holds other records under our epoch.
+    pub epoch_conflicts: IntCounter,
+    /// `turnstile_lane_state{lane,state}`: 1 for the state the lane is in.
+    pub lane_state: IntGaugeVec,
+    /// `turnstile_lane_mode{lane,mode}`: 1 for the mode in force.
+    pub lane_mode: IntGaugeVec,
+    /// `turnstile_alarm{lane,alarm}`: 1 while staff are called.
+    pub alarm: IntGaugeVec,
+    /// `turnstile_clock_trusted`: 1 while dates may be used.
+    pub clock_trusted: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every series on `registry`.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if a name is taken or malformed.
+    pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
+        let new = Build(registry);
+        let build = new.gauges("turnstile_build_info", "Version of the running daemon", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            registry: registry.clone(),
+            presentations: new.counters(
+                "turnstile_presentations_total",
+                "Presentations by result: granted, or the reason",
+                &["lane", "medium", "result"],
+            )?,
+            passages: new.counters(
+                "turnstile_passages_total",
+                "What the sensors say came of it",
+                &["lane", "outcome"],
+            )?,
+            own_share: new.histograms(
+                "turnstile_own_share_seconds",
+                "Text or card facts at hand to relay commanded, without online waits",
+                &["lane"],
+            )?,
+            decode: new.histograms("turnstile_decode_seconds", "One frame through the pipeline", &["device"])?,
+            online_wait: new.histogram("turnstile_online_wait_seconds", "How long the backend was waited for")?,
+            end_to_end: new.histograms(
+                "turnstile_end_to_end_seconds",
+                "In view to relay commanded",
+                &["lane", "medium"],
+            )?,
+            frames: new.counters("turnstile_frames_total", "Frames looked at", &["device", "result"])?,
+            device_up: new.gauges("turnstile_device_up", "1 while the driver has a connection", &["device"])?,
+            device_faults: new.counters(
+                "turnstile_device_faults_total",
+                "Bad bytes, contained panics, read-back mismatches",
+                &["device"],
+            )?,
+            journal_backlog: new.gauge("turnstile_journal_backlog_records", "Records not yet acknowledged")?,
+            journal_oldest_age: new
+                .real_gauge("turnstile_journal_oldest_age_seconds", "Age of the oldest record not acknowledged")?,
+            journal_bytes: new.gauge("turnstile_journal_bytes", "Size of the journal")?,
+            journal_limit: new.gauge("turnstile_journal_limit_bytes", "Configured limit of the journal")?,
+            journal_append: new.histogram("turnstile_journal_append_seconds", "One durable group of records")?,
+            journal_unwritten: new
+                .gauge("turnstile_journal_unwritten_records", "Records in memory because the disk refuses")?,
+            journal_dropped: new
+                .counter("turnstile_journal_dropped_records_total", "Records given up because the disk refused")?,
+            list_version: new.gauges("turnstile_list_version", "Applied version of a list", &["list"])?,
+            list_era: new.gauges("turnstile_list_era", "Applied era of a list", &["list"])?,
+            list_rows: new.gauges("turnstile_list_rows", "Rows of a list", &["list"])?,
+            list_age: new.real_gauges("turnstile_list_age_seconds", "Since the list was signed", &["list"])?,
+            list_failures: new.counters("turnstile_list_failures_total", "Manifests or chunks refused", &["list"])?,
+            backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
+            delivered: new.counter("turnstile_delivered_records_total", "Records the backend has acknowledged")?,
+            epoch_conflicts: new
+                .counter("turnstile_epoch_conflicts_total", "The backend holds other records under our epoch")?,
+            lane_state: new.gauges("turnstile_lane_state", "1 for the state of the lane", &["lane", "state"])?,
+            lane_mode: new.gauges("turnstile_lane_mode", "1 for the mode in force", &["lane", "mode"])?,
+            alarm: new.gauges("turnstile_alarm", "1 while staff are called", &["lane", "alarm"])?,
+            clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
+        })
+    }
+
+    /// The Prometheus text of every series.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if a series cannot be written: a bug.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    /// Marks `state` as the one of `lane`, and no other.
+    pub fn set_one_of(gauge: &IntGaugeVec, lane: &str, state: &str, before: &str) {
+        if before != state {
+            let _ = gauge.remove_label_values(&[lane, before]);
+        }
+        gauge.with_label_values(&[lane, state]).set(1);
+    }
+}
+
+/// Seconds, as Prometheus wants them.
+#[must_use]
+pub fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+struct Build<'a>(&'a Registry);
+
+impl Build<'_> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, series: C) -> Result<C, MetricsError> {
+        self.0.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn real_gauge(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
+        self.register(Gauge::new(name, help)?)
+    }
+
+    fn real_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> Result<Histogram, MetricsError> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()), labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_has_names_by_the_conventions() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        metrics.presentations.with_label_values(&["entry", "qr_code", "granted"]).inc();
+        metrics.own_share.with_label_values(&["entry"]).observe(0.003);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("turnstile_presentations_total{lane=\"entry\",medium=\"qr_code\",result=\"granted\"} 1"));
+        assert!(text.contains("turnstile_own_share_seconds_bucket{lane=\"entry\",le=\"0.005\"} 1"));
+        assert!(text.contains("turnstile_build_info{version="));
+        for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
+            let mut words = line.split(' ').skip(2);
+            let (name, kind) = (words.next().unwrap(), words.next().unwrap());
+            assert!(name.starts_with("turnstile_"), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        }
+    }
+
+    #[test]
+    fn a_lane_is_in_one_state_at_a_time() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        Metrics::set_one_of(&metrics.lane_state, "entry", "locked", "");
+        Metrics::set_one_of(&metrics.lane_state, "entry", "released", "locked");
+        let text = metrics.render().unwrap();
+        assert!(text.contains("state=\"released\"} 1"));
+        assert!(!text.contains("state=\"locked\""));
+    }
+}

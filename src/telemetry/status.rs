@@ -1,0 +1,208 @@
+//! A snapshot of the gate for its pages. The loop replaces it; pages only read it.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// How many last decisions the page keeps.
+pub const DECISIONS_KEPT: usize = 20;
+
+/// What the status page and `/readyz` know.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// Name of the gate.
+    pub gate: String,
+    /// Milliseconds since the start, when this was taken.
+    pub uptime_ms: u64,
+    /// Lanes in the order of the config.
+    pub lanes: Vec<LaneStatus>,
+    /// Readers and the line board: name and whether it works.
+    pub devices: Vec<(String, bool)>,
+    /// Lists that are followed.
+    pub lists: Vec<ListStatus>,
+    /// Records not yet acknowledged by the backend.
+    pub backlog: u64,
+    /// Bytes of the journal and their limit.
+    pub journal_bytes: (u64, u64),
+    /// True while the backend answers; none without a backend.
+    pub backend_up: Option<bool>,
+    /// How far the date can be believed.
+    pub clock: String,
+    /// Alarms that are on: lane or gate, and what.
+    pub alarms: Vec<(String, String)>,
+    /// The last decisions, newest first.
+    pub decisions: VecDeque<DecisionStatus>,
+}
+
+/// One lane on the page.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LaneStatus {
+    /// Its name.
+    pub name: String,
+    /// `tripod` or `flap`.
+    pub barrier: &'static str,
+    /// State of its machine.
+    pub state: &'static str,
+    /// Mode in force.
+    pub mode: String,
+    /// What the passenger is shown, per side.
+    pub prompts: Vec<(&'static str, &'static str)>,
+}
+
+/// One list on the page.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// Applied era and version; none before the first.
+    pub version: Option<(u32, u64)>,
+    /// Its rows.
+    pub rows: u64,
+    /// Since it was signed.
+    pub age_s: Option<u64>,
+}
+
+/// One decision on the page. No field can say whose it was.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionStatus {
+    /// Milliseconds since the start.
+    pub at_ms: u64,
+    /// Lane.
+    pub lane: String,
+    /// Side.
+    pub direction: &'static str,
+    /// What carried the credential.
+    pub medium: &'static str,
+    /// Verdict.
+    pub verdict: &'static str,
+    /// Reason.
+    pub reason: &'static str,
+    /// From at hand to decided, microseconds.
+    pub decided_us: u64,
+}
+
+impl Status {
+    /// What keeps the gate from being ready, in words; empty if nothing does.
+    #[must_use]
+    pub fn unready(&self) -> Vec<String> {
+        let down = self.devices.iter().filter(|(_, up)| !up).map(|(name, _)| format!("{name} is down"));
+        let missing =
+            self.lists.iter().filter(|l| l.version.is_none()).map(|l| format!("list {} has not arrived", l.name));
+        down.chain(missing).collect()
+    }
+
+    /// The page, as HTML.
+    #[must_use]
+    pub fn page(&self) -> String {
+        include_str!("pages/status.html")
+            .replace("{gate}", &escape(&self.gate))
+            .replace("{summary}", &self.summary())
+            .replace("{alarms}", &rows(self.alarms.iter().map(|(place, alarm)| vec![place.clone(), alarm.clone()])))
+            .replace("{lanes}", &rows(self.lanes.iter().map(LaneStatus::cells)))
+            .replace("{decisions}", &rows(self.decisions.iter().map(DecisionStatus::cells)))
+            .replace(
+                "{devices}",
+                &rows(self.devices.iter().map(|(name, up)| vec![name.clone(), if *up { "up" } else { "down" }.into()])),
+            )
+            .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
+    }
+
+    fn summary(&self) -> String {
+        let backend = match self.backend_up {
+            None => "no backend configured",
+            Some(true) => "backend answers",
+            Some(false) => "backend is away; decisions go on from the lists here",
+        };
+        let (bytes, limit) = self.journal_bytes;
+        escape(&format!(
+            "up {} s · clock {} · {backend} · {} records wait for the backend · journal {} of {} MiB",
+            self.uptime_ms / 1000,
+            self.clock,
+            self.backlog,
+            bytes >> 20,
+            limit >> 20,
+        ))
+    }
+}
+
+impl LaneStatus {
+    fn cells(&self) -> Vec<String> {
+        let prompts: Vec<_> = self.prompts.iter().map(|(side, prompt)| format!("{side}: {prompt}")).collect();
+        vec![self.name.clone(), self.barrier.into(), self.state.into(), self.mode.clone(), prompts.join(", ")]
+    }
+}
+
+impl ListStatus {
+    fn cells(&self) -> Vec<String> {
+        let version = self.version.map_or("not arrived".into(), |(era, version)| format!("{era}.{version}"));
+        let age = self.age_s.map_or("-".into(), |age| format!("{age} s"));
+        vec![self.name.clone(), version, self.rows.to_string(), age]
+    }
+}
+
+impl DecisionStatus {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            format!("{:.1} s", std::time::Duration::from_millis(self.at_ms).as_secs_f64()),
+            self.lane.clone(),
+            self.direction.into(),
+            self.medium.into(),
+            self.verdict.into(),
+            self.reason.into(),
+            format!("{:.1} ms", std::time::Duration::from_micros(self.decided_us).as_secs_f64() * 1000.0),
+        ]
+    }
+}
+
+/// Table rows; "none" where there are none, so that an empty table does not look broken.
+fn rows(cells: impl Iterator<Item = Vec<String>>) -> String {
+    let mut html = String::new();
+    for row in cells {
+        html.push_str("<tr>");
+        for cell in row {
+            let _ = write!(html, "<td>{}</td>", escape(&cell));
+        }
+        html.push_str("</tr>");
+    }
+    if html.is_empty() { "<tr><td>none</td></tr>".into() } else { html }
+}
+
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_the_page() {
+        let status = Status { gate: "<script>\"'&".into(), ..Status::default() };
+        assert!(!status.page().contains("<script>"));
+        assert!(status.page().contains("&lt;script&gt;&quot;&#39;&amp;"));
+    }
+
+    #[test]
+    fn a_gate_is_ready_once_devices_work_and_lists_are_there() {
+        let mut status = Status {
+            devices: vec![("entry-camera".into(), false)],
+            lists: vec![ListStatus { name: "health".into(), ..ListStatus::default() }],
+            ..Status::default()
+        };
+        assert_eq!(status.unready(), ["entry-camera is down", "list health has not arrived"]);
+        status.devices[0].1 = true;
+        status.lists[0].version = Some((1, 1));
+        assert!(status.unready().is_empty());
+    }
+}
