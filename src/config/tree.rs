@@ -38,6 +38,9 @@ pub struct Config {
     /// Metrics, health and status pages.
     #[serde(default)]
     pub http: Http,
+    /// When the date may be used.
+    #[serde(default)]
+    pub clock: Clock,
     /// Relays and sensors.
     pub gpio: Gpio,
     /// Lanes, one to four.
@@ -230,6 +233,25 @@ impl Default for Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
         }
     }
+}
+
+/// `[clock]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clock {
+    /// Who vouches for the date.
+    pub trust: ClockTrust,
+}
+
+/// `clock.trust`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockTrust {
+    /// The time daemon, or a real-time clock on the board.
+    #[default]
+    System,
+    /// Whoever runs this: for a desk without either. The clock floor holds all the same.
+    Always,
 }
 
 /// `[gpio]`

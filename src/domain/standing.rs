@@ -176,9 +176,86 @@ pub struct Standing {
     pub stale: bool,
 }
 
+impl Standing {
+    /// Nobody knows the person.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self {
+            health: HealthOutcome::Unknown,
+            subject: None,
+            valid_from: None,
+            valid_until: None,
+            entitlements: 0,
+            lists: Vec::new(),
+            stale: false,
+        }
+    }
+
+    /// Joins another row to what is known: the worst colour wins, entitlements add up, validity narrows.
+    pub fn join(&mut self, row: &Row) {
+        let health = row.colour.map_or(HealthOutcome::NotApplied, HealthOutcome::from);
+        if severity(health) > severity(self.health) {
+            self.health = health;
+        }
+        if self.subject.is_none() && row.subject != Subject::NONE {
+            self.subject = Some(row.subject);
+        }
+        if row.valid_from_s != 0 {
+            let from = Utc::from_secs(row.valid_from_s.into());
+            self.valid_from = Some(self.valid_from.map_or(from, |known| known.max(from)));
+        }
+        if row.valid_until_s != 0 {
+            let until = Utc::from_secs(row.valid_until_s.into()) + std::time::Duration::from_millis(999);
+            self.valid_until = Some(self.valid_until.map_or(until, |known| known.min(until)));
+        }
+        self.entitlements |= row.entitlements;
+    }
+}
+
+/// Order in which rows of several lists win: a colour beats "not applied", a worse colour beats a better one.
+const fn severity(health: HealthOutcome) -> u8 {
+    match health {
+        HealthOutcome::Unknown | HealthOutcome::QueryFailed | HealthOutcome::TimedOut => 0,
+        HealthOutcome::NotApplied => 1,
+        HealthOutcome::Green => 2,
+        HealthOutcome::Yellow => 3,
+        HealthOutcome::Red => 4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GREEN: Row = Row {
+        subject: Subject::NONE,
+        valid_from_s: 0,
+        valid_until_s: 0,
+        colour: Some(Colour::Green),
+        entitlements: 1,
+        region: 0,
+    };
+
+    #[test]
+    fn the_worst_colour_wins_and_entitlements_add_up() {
+        let red = Row { colour: Some(Colour::Red), entitlements: 2, valid_until_s: 50, ..GREEN };
+        for rows in [[GREEN, red], [red, GREEN]] {
+            let mut standing = Standing::unknown();
+            rows.iter().for_each(|row| standing.join(row));
+            assert_eq!(standing.health, HealthOutcome::Red);
+            assert_eq!(standing.entitlements, 3);
+            assert_eq!(standing.valid_until, Some(Utc::from_millis(50_999)));
+        }
+    }
+
+    #[test]
+    fn not_applied_is_no_colour_and_loses_to_one() {
+        let mut standing = Standing::unknown();
+        standing.join(&Row { colour: None, ..GREEN });
+        assert_eq!(standing.health, HealthOutcome::NotApplied);
+        standing.join(&GREEN);
+        assert_eq!(standing.health, HealthOutcome::Green);
+    }
 
     #[test]
     fn a_row_survives_its_bytes() {
