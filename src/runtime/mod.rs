@@ -1,7 +1,6 @@
 //! The rim's centre: one loop owns the gate, turns what drivers, store and backend say into events, and performs the
 //! actions in order. Nothing here decides.
 
-pub mod assess;
 pub mod clock;
 pub mod notify;
 pub mod observe;
