@@ -193,7 +193,9 @@ impl Standing {
 
     /// Joins another row to what is known: the worst colour wins, entitlements add up, validity narrows.
     pub fn join(&mut self, row: &Row) {
-        let health = row.colour.map_or(HealthOutcome::NotApplied, HealthOutcome::from);
+        let health = row
+            .colour
+            .map_or(HealthOutcome::NotApplied, HealthOutcome::from);
         if severity(health) > severity(self.health) {
             self.health = health;
         }
@@ -205,7 +207,8 @@ impl Standing {
             self.valid_from = Some(self.valid_from.map_or(from, |known| known.max(from)));
         }
         if row.valid_until_s != 0 {
-            let until = Utc::from_secs(row.valid_until_s.into()) + std::time::Duration::from_millis(999);
+            let until =
+                Utc::from_secs(row.valid_until_s.into()) + std::time::Duration::from_millis(999);
             self.valid_until = Some(self.valid_until.map_or(until, |known| known.min(until)));
         }
         self.entitlements |= row.entitlements;
@@ -238,7 +241,12 @@ mod tests {
 
     #[test]
     fn the_worst_colour_wins_and_entitlements_add_up() {
-        let red = Row { colour: Some(Colour::Red), entitlements: 2, valid_until_s: 50, ..GREEN };
+        let red = Row {
+            colour: Some(Colour::Red),
+            entitlements: 2,
+            valid_until_s: 50,
+            ..GREEN
+        };
         for rows in [[GREEN, red], [red, GREEN]] {
             let mut standing = Standing::unknown();
             rows.iter().for_each(|row| standing.join(row));
@@ -251,7 +259,10 @@ mod tests {
     #[test]
     fn not_applied_is_no_colour_and_loses_to_one() {
         let mut standing = Standing::unknown();
-        standing.join(&Row { colour: None, ..GREEN });
+        standing.join(&Row {
+            colour: None,
+            ..GREEN
+        });
         assert_eq!(standing.health, HealthOutcome::NotApplied);
         standing.join(&GREEN);
         assert_eq!(standing.health, HealthOutcome::Green);

@@ -28,7 +28,13 @@ impl WallClock {
     /// A clock that does not believe any date before `floor`.
     #[must_use]
     pub fn new(mono: MonoClock, trust: ClockTrust, floor: Option<Utc>) -> Self {
-        Self { mono, trust, floor: floor.unwrap_or_default(), vouched: ClockQuality::Untrusted, asked: None }
+        Self {
+            mono,
+            trust,
+            floor: floor.unwrap_or_default(),
+            vouched: ClockQuality::Untrusted,
+            asked: None,
+        }
     }
 
     /// The monotonic part, to hand to drivers.
@@ -45,7 +51,10 @@ impl WallClock {
     /// Reads both clocks.
     pub fn now(&mut self) -> Now {
         let mono = self.mono.now();
-        if self.asked.is_none_or(|asked| mono.since(asked) >= ASK_AGAIN) {
+        if self
+            .asked
+            .is_none_or(|asked| mono.since(asked) >= ASK_AGAIN)
+        {
             self.asked = Some(mono);
             self.vouched = vouched(self.trust);
         }
@@ -54,15 +63,28 @@ impl WallClock {
 
     fn judge(&self, mono: Mono, date: Utc) -> Now {
         if self.vouched == ClockQuality::Untrusted || date < self.floor {
-            return Now { mono, utc: None, quality: ClockQuality::Untrusted };
+            return Now {
+                mono,
+                utc: None,
+                quality: ClockQuality::Untrusted,
+            };
         }
-        Now { mono, utc: Some(date), quality: self.vouched }
+        Now {
+            mono,
+            utc: Some(date),
+            quality: self.vouched,
+        }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one source of the date")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one source of the date"
+)]
 fn system_date() -> Utc {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Utc::default() + since
 }
 
@@ -81,13 +103,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_date_below_the_floor_is_not_used() {
-        let mut clock = WallClock::new(MonoClock::start(), ClockTrust::Always, Some(Utc::from_secs(1_000)));
+        let mut clock = WallClock::new(
+            MonoClock::start(),
+            ClockTrust::Always,
+            Some(Utc::from_secs(1_000)),
+        );
         let _ = clock.now();
         let early = clock.judge(Mono::default(), Utc::from_secs(999));
         assert_eq!((early.utc, early.quality), (None, ClockQuality::Untrusted));
         let late = clock.judge(Mono::default(), Utc::from_secs(1_000));
-        assert_eq!((late.utc, late.quality), (Some(Utc::from_secs(1_000)), ClockQuality::Synchronised));
+        assert_eq!(
+            (late.utc, late.quality),
+            (Some(Utc::from_secs(1_000)), ClockQuality::Synchronised)
+        );
         clock.raise_floor(Utc::from_secs(2_000));
-        assert_eq!(clock.judge(Mono::default(), Utc::from_secs(1_000)).utc, None);
+        assert_eq!(
+            clock.judge(Mono::default(), Utc::from_secs(1_000)).utc,
+            None
+        );
     }
 }

@@ -41,7 +41,11 @@ pub struct Pages {
 ///
 /// # Errors
 /// What the listener says when it breaks.
-pub async fn serve(listener: TcpListener, pages: Pages, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    pages: Pages,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
@@ -53,7 +57,9 @@ pub async fn serve(listener: TcpListener, pages: Pages, mut stop: watch::Receive
         // An error means that the runtime is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, app).with_graceful_shutdown(stopped).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stopped)
+        .await
 }
 
 async fn status_page(State(pages): State<Pages>) -> Html<String> {
@@ -66,7 +72,14 @@ async fn status_json(State(pages): State<Pages>) -> Json<Status> {
 
 async fn metrics(State(pages): State<Pages>) -> Response {
     match pages.metrics.render() {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -76,7 +89,10 @@ async fn healthz(State(pages): State<Pages>) -> (StatusCode, String) {
     if silent <= HEARTBEAT_MAX {
         (StatusCode::OK, "ok\n".into())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("the loop has not turned for {} ms\n", silent.as_millis()))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the loop has not turned for {} ms\n", silent.as_millis()),
+        )
     }
 }
 

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// From 0.25 ms to 2 s: the own share is expected at a few milliseconds, end to end at some hundred.
-const LATENCY_S: &[f64] =
-    &[0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0];
+const LATENCY_S: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0,
+];
 
 /// The metrics could not be built or rendered: a bug in their names, never a matter of input.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,11 @@ impl Metrics {
     /// [`MetricsError`] if a name is taken or malformed.
     pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
         let new = Build(registry);
-        let build = new.gauges("turnstile_build_info", "Version of the running daemon", &["version"])?;
+        let build = new.gauges(
+            "turnstile_build_info",
+            "Version of the running daemon",
+            &["version"],
+        )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             registry: registry.clone(),
@@ -105,42 +110,101 @@ impl Metrics {
                 "Text or card facts at hand to relay commanded, without online waits",
                 &["lane"],
             )?,
-            decode: new.histograms("turnstile_decode_seconds", "One frame through the pipeline", &["device"])?,
-            online_wait: new.histogram("turnstile_online_wait_seconds", "How long the backend was waited for")?,
+            decode: new.histograms(
+                "turnstile_decode_seconds",
+                "One frame through the pipeline",
+                &["device"],
+            )?,
+            online_wait: new.histogram(
+                "turnstile_online_wait_seconds",
+                "How long the backend was waited for",
+            )?,
             end_to_end: new.histograms(
                 "turnstile_end_to_end_seconds",
                 "In view to relay commanded",
                 &["lane", "medium"],
             )?,
-            frames: new.counters("turnstile_frames_total", "Frames looked at", &["device", "result"])?,
-            device_up: new.gauges("turnstile_device_up", "1 while the driver has a connection", &["device"])?,
+            frames: new.counters(
+                "turnstile_frames_total",
+                "Frames looked at",
+                &["device", "result"],
+            )?,
+            device_up: new.gauges(
+                "turnstile_device_up",
+                "1 while the driver has a connection",
+                &["device"],
+            )?,
             device_faults: new.counters(
                 "turnstile_device_faults_total",
                 "Bad bytes, contained panics, read-back mismatches",
                 &["device"],
             )?,
-            journal_backlog: new.gauge("turnstile_journal_backlog_records", "Records not yet acknowledged")?,
-            journal_oldest_age: new
-                .real_gauge("turnstile_journal_oldest_age_seconds", "Age of the oldest record not acknowledged")?,
+            journal_backlog: new.gauge(
+                "turnstile_journal_backlog_records",
+                "Records not yet acknowledged",
+            )?,
+            journal_oldest_age: new.real_gauge(
+                "turnstile_journal_oldest_age_seconds",
+                "Age of the oldest record not acknowledged",
+            )?,
             journal_bytes: new.gauge("turnstile_journal_bytes", "Size of the journal")?,
-            journal_limit: new.gauge("turnstile_journal_limit_bytes", "Configured limit of the journal")?,
-            journal_append: new.histogram("turnstile_journal_append_seconds", "One durable group of records")?,
-            journal_unwritten: new
-                .gauge("turnstile_journal_unwritten_records", "Records in memory because the disk refuses")?,
-            journal_dropped: new
-                .counter("turnstile_journal_dropped_records_total", "Records given up because the disk refused")?,
-            list_version: new.gauges("turnstile_list_version", "Applied version of a list", &["list"])?,
+            journal_limit: new.gauge(
+                "turnstile_journal_limit_bytes",
+                "Configured limit of the journal",
+            )?,
+            journal_append: new.histogram(
+                "turnstile_journal_append_seconds",
+                "One durable group of records",
+            )?,
+            journal_unwritten: new.gauge(
+                "turnstile_journal_unwritten_records",
+                "Records in memory because the disk refuses",
+            )?,
+            journal_dropped: new.counter(
+                "turnstile_journal_dropped_records_total",
+                "Records given up because the disk refused",
+            )?,
+            list_version: new.gauges(
+                "turnstile_list_version",
+                "Applied version of a list",
+                &["list"],
+            )?,
             list_era: new.gauges("turnstile_list_era", "Applied era of a list", &["list"])?,
             list_rows: new.gauges("turnstile_list_rows", "Rows of a list", &["list"])?,
-            list_age: new.real_gauges("turnstile_list_age_seconds", "Since the list was signed", &["list"])?,
-            list_failures: new.counters("turnstile_list_failures_total", "Manifests or chunks refused", &["list"])?,
+            list_age: new.real_gauges(
+                "turnstile_list_age_seconds",
+                "Since the list was signed",
+                &["list"],
+            )?,
+            list_failures: new.counters(
+                "turnstile_list_failures_total",
+                "Manifests or chunks refused",
+                &["list"],
+            )?,
             backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
-            delivered: new.counter("turnstile_delivered_records_total", "Records the backend has acknowledged")?,
-            epoch_conflicts: new
-                .counter("turnstile_epoch_conflicts_total", "The backend holds other records under our epoch")?,
-            lane_state: new.gauges("turnstile_lane_state", "1 for the state of the lane", &["lane", "state"])?,
-            lane_mode: new.gauges("turnstile_lane_mode", "1 for the mode in force", &["lane", "mode"])?,
-            alarm: new.gauges("turnstile_alarm", "1 while staff are called", &["lane", "alarm"])?,
+            delivered: new.counter(
+                "turnstile_delivered_records_total",
+                "Records the backend has acknowledged",
+            )?,
+            epoch_conflicts: new.counter(
+                "turnstile_epoch_conflicts_total",
+                "The backend holds other records under our epoch",
+            )?,
+            lane_state: new.gauges(
+                "turnstile_lane_state",
+                "1 for the state of the lane",
+                &["lane", "state"],
+            )?,
+            lane_mode: new.gauges(
+                "turnstile_lane_mode",
+                "1 for the mode in force",
+                &["lane", "mode"],
+            )?,
+            alarm: new.gauges(
+                "turnstile_alarm",
+                "1 while staff are called",
+                &["lane", "alarm"],
+            )?,
             clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
         })
     }
@@ -171,7 +235,10 @@ pub fn seconds(duration: Duration) -> f64 {
 struct Build<'a>(&'a Registry);
 
 impl Build<'_> {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, series: C) -> Result<C, MetricsError> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        series: C,
+    ) -> Result<C, MetricsError> {
         self.0.register(Box::new(series.clone()))?;
         Ok(series)
     }
@@ -180,7 +247,12 @@ impl Build<'_> {
         self.register(IntCounter::new(name, help)?)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, MetricsError> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -196,16 +268,31 @@ impl Build<'_> {
         self.register(Gauge::new(name, help)?)
     }
 
-    fn real_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+    fn real_gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, MetricsError> {
         self.register(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn histogram(&self, name: &str, help: &str) -> Result<Histogram, MetricsError> {
-        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()))?)
+        self.register(Histogram::with_opts(
+            HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()),
+        )?)
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
-        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()), labels)?)
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<HistogramVec, MetricsError> {
+        self.register(HistogramVec::new(
+            HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()),
+            labels,
+        )?)
     }
 }
 
@@ -216,17 +303,29 @@ mod tests {
     #[test]
     fn a_scrape_has_names_by_the_conventions() {
         let metrics = Metrics::new(&Registry::new()).unwrap();
-        metrics.presentations.with_label_values(&["entry", "qr_code", "granted"]).inc();
-        metrics.own_share.with_label_values(&["entry"]).observe(0.003);
+        metrics
+            .presentations
+            .with_label_values(&["entry", "qr_code", "granted"])
+            .inc();
+        metrics
+            .own_share
+            .with_label_values(&["entry"])
+            .observe(0.003);
         let text = metrics.render().unwrap();
-        assert!(text.contains("turnstile_presentations_total{lane=\"entry\",medium=\"qr_code\",result=\"granted\"} 1"));
+        assert!(text.contains(
+            "turnstile_presentations_total{lane=\"entry\",medium=\"qr_code\",result=\"granted\"} 1"
+        ));
         assert!(text.contains("turnstile_own_share_seconds_bucket{lane=\"entry\",le=\"0.005\"} 1"));
         assert!(text.contains("turnstile_build_info{version="));
         for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
             let mut words = line.split(' ').skip(2);
             let (name, kind) = (words.next().unwrap(), words.next().unwrap());
             assert!(name.starts_with("turnstile_"), "{name}");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            assert_eq!(
+                kind == "counter",
+                name.ends_with("_total"),
+                "{name} is a {kind}"
+            );
         }
     }
 

@@ -86,9 +86,16 @@ impl Status {
     /// What keeps the gate from being ready, in words; empty if nothing does.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
-        let down = self.devices.iter().filter(|(_, up)| !up).map(|(name, _)| format!("{name} is down"));
-        let missing =
-            self.lists.iter().filter(|l| l.version.is_none()).map(|l| format!("list {} has not arrived", l.name));
+        let down = self
+            .devices
+            .iter()
+            .filter(|(_, up)| !up)
+            .map(|(name, _)| format!("{name} is down"));
+        let missing = self
+            .lists
+            .iter()
+            .filter(|l| l.version.is_none())
+            .map(|l| format!("list {} has not arrived", l.name));
         down.chain(missing).collect()
     }
 
@@ -98,12 +105,26 @@ impl Status {
         include_str!("pages/status.html")
             .replace("{gate}", &escape(&self.gate))
             .replace("{summary}", &self.summary())
-            .replace("{alarms}", &rows(self.alarms.iter().map(|(place, alarm)| vec![place.clone(), alarm.clone()])))
+            .replace(
+                "{alarms}",
+                &rows(
+                    self.alarms
+                        .iter()
+                        .map(|(place, alarm)| vec![place.clone(), alarm.clone()]),
+                ),
+            )
             .replace("{lanes}", &rows(self.lanes.iter().map(LaneStatus::cells)))
-            .replace("{decisions}", &rows(self.decisions.iter().map(DecisionStatus::cells)))
+            .replace(
+                "{decisions}",
+                &rows(self.decisions.iter().map(DecisionStatus::cells)),
+            )
             .replace(
                 "{devices}",
-                &rows(self.devices.iter().map(|(name, up)| vec![name.clone(), if *up { "up" } else { "down" }.into()])),
+                &rows(
+                    self.devices.iter().map(|(name, up)| {
+                        vec![name.clone(), if *up { "up" } else { "down" }.into()]
+                    }),
+                ),
             )
             .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
     }
@@ -128,14 +149,26 @@ impl Status {
 
 impl LaneStatus {
     fn cells(&self) -> Vec<String> {
-        let prompts: Vec<_> = self.prompts.iter().map(|(side, prompt)| format!("{side}: {prompt}")).collect();
-        vec![self.name.clone(), self.barrier.into(), self.state.into(), self.mode.clone(), prompts.join(", ")]
+        let prompts: Vec<_> = self
+            .prompts
+            .iter()
+            .map(|(side, prompt)| format!("{side}: {prompt}"))
+            .collect();
+        vec![
+            self.name.clone(),
+            self.barrier.into(),
+            self.state.into(),
+            self.mode.clone(),
+            prompts.join(", "),
+        ]
     }
 }
 
 impl ListStatus {
     fn cells(&self) -> Vec<String> {
-        let version = self.version.map_or("not arrived".into(), |(era, version)| format!("{era}.{version}"));
+        let version = self.version.map_or("not arrived".into(), |(era, version)| {
+            format!("{era}.{version}")
+        });
         let age = self.age_s.map_or("-".into(), |age| format!("{age} s"));
         vec![self.name.clone(), version, self.rows.to_string(), age]
     }
@@ -144,13 +177,19 @@ impl ListStatus {
 impl DecisionStatus {
     fn cells(&self) -> Vec<String> {
         vec![
-            format!("{:.1} s", std::time::Duration::from_millis(self.at_ms).as_secs_f64()),
+            format!(
+                "{:.1} s",
+                std::time::Duration::from_millis(self.at_ms).as_secs_f64()
+            ),
             self.lane.clone(),
             self.direction.into(),
             self.medium.into(),
             self.verdict.into(),
             self.reason.into(),
-            format!("{:.1} ms", std::time::Duration::from_micros(self.decided_us).as_secs_f64() * 1000.0),
+            format!(
+                "{:.1} ms",
+                std::time::Duration::from_micros(self.decided_us).as_secs_f64() * 1000.0
+            ),
         ]
     }
 }
@@ -165,21 +204,26 @@ fn rows(cells: impl Iterator<Item = Vec<String>>) -> String {
         }
         html.push_str("</tr>");
     }
-    if html.is_empty() { "<tr><td>none</td></tr>".into() } else { html }
+    if html.is_empty() {
+        "<tr><td>none</td></tr>".into()
+    } else {
+        html
+    }
 }
 
 fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-        out
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut out, c| {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                _ => out.push(c),
+            }
+            out
+        })
 }
 
 #[cfg(test)]
@@ -188,7 +232,10 @@ mod tests {
 
     #[test]
     fn a_name_cannot_break_the_page() {
-        let status = Status { gate: "<script>\"'&".into(), ..Status::default() };
+        let status = Status {
+            gate: "<script>\"'&".into(),
+            ..Status::default()
+        };
         assert!(!status.page().contains("<script>"));
         assert!(status.page().contains("&lt;script&gt;&quot;&#39;&amp;"));
     }
@@ -197,10 +244,16 @@ mod tests {
     fn a_gate_is_ready_once_devices_work_and_lists_are_there() {
         let mut status = Status {
             devices: vec![("entry-camera".into(), false)],
-            lists: vec![ListStatus { name: "health".into(), ..ListStatus::default() }],
+            lists: vec![ListStatus {
+                name: "health".into(),
+                ..ListStatus::default()
+            }],
             ..Status::default()
         };
-        assert_eq!(status.unready(), ["entry-camera is down", "list health has not arrived"]);
+        assert_eq!(
+            status.unready(),
+            ["entry-camera is down", "list health has not arrived"]
+        );
         status.devices[0].1 = true;
         status.lists[0].version = Some((1, 1));
         assert!(status.unready().is_empty());

@@ -1,0 +1,111 @@
+//! Presentation in, finding out: the codes module reads it, the lists are asked. One thread a lane, so that a slow
+//! disk under one lane's look-up does not hold up another lane or the loop.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::codes;
+use crate::domain::{
+    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, Standing,
+};
+use crate::store::codes::Codes;
+use crate::sync::online::Question;
+
+/// How many presentations one lane may have waiting. More than one means that somebody floods a reader.
+const QUEUE_MAX: usize = 4;
+
+/// What an assessment needs; shared by the lanes.
+pub struct Assessor {
+    /// Trust list and peppers.
+    pub reader: codes::Reader,
+    /// The lists.
+    pub cache: Arc<dyn Codes>,
+    /// The lists to ask, and from which age each counts as stale.
+    pub lists: Vec<(ListId, Duration)>,
+}
+
+/// One presentation to assess.
+pub struct Job {
+    /// Its number in this process.
+    pub number: u64,
+    /// When it was handed over.
+    pub now: Now,
+    /// What was shown.
+    pub presentation: Presentation,
+}
+
+/// What came out.
+pub struct Assessment {
+    /// For the gate.
+    pub assessed: Assessed,
+    /// For the backend, should the gate want to ask.
+    pub question: Option<Question>,
+}
+
+impl Assessor {
+    /// Reads and looks up one presentation.
+    #[must_use]
+    pub fn assess(&self, job: &Job) -> Assessment {
+        let shown = &job.presentation.shown;
+        let (finding, question) = match self.reader.read(shown) {
+            Err(refusal) => (Finding::Refused { reason: refusal.reason, issuer: refusal.issuer }, None),
+            Ok(credential) => {
+                let standing = self.look_up(&credential, job.now);
+                let question = (standing.health == HealthOutcome::Unknown)
+                    .then(|| self.reader.question(shown, &credential))
+                    .flatten();
+                (Finding::Read { credential, standing }, question)
+            }
+        };
+        let Presentation { lane, direction, medium, seen, read, .. } = job.presentation;
+        Assessment { assessed: Assessed { number: job.number, lane, direction, medium, seen, read, finding }, question }
+    }
+
+    /// Asks every list; the worst colour wins. A list that has not arrived, or cannot be read, is stale.
+    fn look_up(&self, credential: &Credential, now: Now) -> Standing {
+        let mut standing = Standing::unknown();
+        for (list, stale_after) in &self.lists {
+            let Some(state) = self.cache.state(list) else {
+                standing.stale = true;
+                continue;
+            };
+            standing.stale |= now.utc.is_some_and(|utc| utc.since(state.created) > *stale_after);
+            standing.lists.push(ListVersion { list: list.clone(), era: state.era, version: state.version });
+            let Some((_, key)) = credential.keys.iter().find(|(of, _)| of == list) else { continue };
+            match self.cache.look_up(list, key) {
+                Ok(Some(row)) => standing.join(&row),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%list, %error, "the codes cache cannot be read; the list counts as stale");
+                    standing.stale = true;
+                }
+            }
+        }
+        standing
+    }
+}
+
+/// Starts the thread of one lane. It ends when the sender is dropped.
+///
+/// # Errors
+/// What the system says if it has no thread left.
+pub fn spawn(
+    assessor: Arc<Assessor>,
+    lane: &str,
+    out: mpsc::Sender<Assessment>,
+) -> std::io::Result<SyncSender<Job>> {
+    let (jobs, inbox) = sync_channel(QUEUE_MAX);
+    std::thread::Builder::new().name(format!("assess-{lane}")).spawn(move || work(&assessor, &inbox, &out))?;
+    Ok(jobs)
+}
+
+fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessment>) {
+    while let Ok(job) = inbox.recv() {
+        if out.blocking_send(assessor.assess(&job)).is_err() {
+            return;
+        }
+    }
+}

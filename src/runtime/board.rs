@@ -1,0 +1,250 @@
+//! What counters and pages are told: the loop's notice board.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::core::Gate;
+use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Now, Prompt, Utc};
+use crate::store::codes::Codes;
+use crate::store::journal::Journal;
+use crate::sync::SyncEvent;
+use crate::telemetry::Metrics;
+use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
+
+/// A lane as pages name it.
+#[derive(Clone, Debug)]
+pub struct LaneBoard {
+    /// Its name.
+    pub name: String,
+    /// `tripod` or `flap`.
+    pub barrier: &'static str,
+    /// Sides it serves.
+    pub directions: Vec<Direction>,
+}
+
+/// What the board is made of.
+pub struct Sources {
+    /// Name of the gate.
+    pub gate: String,
+    /// Lanes in the order of the config.
+    pub lanes: Vec<LaneBoard>,
+    /// Readers and the line board.
+    pub devices: Vec<String>,
+    /// Lists that are followed.
+    pub lists: Vec<ListId>,
+    /// The cache, for versions and rows.
+    pub cache: Arc<dyn Codes>,
+    /// The journal, for the backlog.
+    pub journal: Journal,
+    /// Where the pages look.
+    pub status: watch::Sender<Arc<Status>>,
+    /// When the loop last turned.
+    pub heartbeat: watch::Sender<Instant>,
+    /// True if there is a backend at all.
+    pub has_backend: bool,
+}
+
+/// Metrics and the status page, as the loop sees them.
+pub struct Board {
+    /// The series.
+    pub metrics: Metrics,
+    sources: Sources,
+    devices: BTreeMap<String, bool>,
+    prompts: BTreeMap<(LaneId, Direction), Prompt>,
+    alarms: BTreeSet<(String, Alarm)>,
+    decisions: VecDeque<DecisionStatus>,
+    backend_up: Option<bool>,
+    shown: BTreeMap<LaneId, (&'static str, &'static str)>,
+}
+
+impl Board {
+    /// A board on which nothing has happened.
+    #[must_use]
+    pub fn new(metrics: Metrics, sources: Sources) -> Self {
+        let devices: BTreeMap<_, _> = sources.devices.iter().map(|name| (name.clone(), false)).collect();
+        for name in devices.keys() {
+            metrics.device_up.with_label_values(&[name.as_str()]).set(0);
+        }
+        let backend_up = sources.has_backend.then_some(false);
+        Self {
+            metrics,
+            sources,
+            devices,
+            prompts: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            decisions: VecDeque::new(),
+            backend_up,
+            shown: BTreeMap::new(),
+        }
+    }
+
+    /// Name of a lane; a lane that is not configured has none.
+    #[must_use]
+    pub fn lane_name(&self, lane: LaneId) -> String {
+        self.sources.lanes.get(usize::from(lane.0)).map_or_else(String::new, |lane| lane.name.clone())
+    }
+
+    /// A device works, or does not.
+    pub fn device(&mut self, name: &str, up: bool) {
+        self.metrics.device_up.with_label_values(&[name]).set(up.into());
+        if self.devices.insert(name.into(), up) != Some(up) {
+            if up {
+                tracing::info!(device = name, "device is up");
+            } else {
+                tracing::warn!(device = name, "device is down");
+            }
+        }
+    }
+
+    /// A prompt is shown.
+    pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
+        self.prompts.insert((lane, direction), prompt);
+    }
+
+    /// A decision was made.
+    pub fn decided(&mut self, now: Now, decided: &Decided) {
+        self.decisions.truncate(DECISIONS_KEPT - 1);
+        self.decisions.push_front(DecisionStatus {
+            at_ms: now.mono.as_millis(),
+            lane: self.lane_name(decided.lane),
+            direction: decided.direction.as_str(),
+            medium: decided.medium.as_str(),
+            verdict: decided.verdict.as_str(),
+            reason: decided.reason.as_str(),
+            decided_us: u64::try_from(now.mono.since(decided.read).as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+
+    /// An alarm begins or ends; returns where.
+    pub fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) -> String {
+        let place = lane.map_or_else(|| "gate".into(), |lane| self.lane_name(lane));
+        let name = format!("{alarm:?}").to_lowercase();
+        self.metrics.alarm.with_label_values(&[place.as_str(), name.as_str()]).set(on.into());
+        if on {
+            self.alarms.insert((place.clone(), alarm));
+        } else {
+            self.alarms.remove(&(place.clone(), alarm));
+        }
+        place
+    }
+
+    /// What sync says; a date if something signed says that it is at least that late.
+    pub fn synced(&mut self, event: SyncEvent) -> Option<Utc> {
+        match event {
+            SyncEvent::ListApplied { list, state, .. } => {
+                tracing::info!(%list, era = state.era, version = state.version, rows = state.rows, "list applied");
+                Some(state.created)
+            }
+            SyncEvent::ListCurrent { created, .. } => Some(created),
+            SyncEvent::ListFailed { list, .. } => {
+                self.metrics.list_failures.with_label_values(&[list.as_str()]).inc();
+                None
+            }
+            SyncEvent::BackendUp(up) => {
+                self.backend_up = Some(up);
+                self.metrics.backend_up.set(up.into());
+                None
+            }
+            SyncEvent::Delivered { records, .. } => {
+                self.metrics.delivered.inc_by(records);
+                None
+            }
+            SyncEvent::EpochConflict => {
+                self.metrics.epoch_conflicts.inc();
+                None
+            }
+        }
+    }
+
+    /// Brings gauges and pages up to date.
+    pub fn tick(&mut self, now: Now, gate: &Gate) {
+        let journal = self.sources.journal.status();
+        let oldest_age = journal.oldest_utc.zip(now.utc).map_or(0.0, |(oldest, now)| now.since(oldest).as_secs_f64());
+        self.metrics.journal_backlog.set(signed(journal.backlog));
+        self.metrics.journal_oldest_age.set(if journal.backlog == 0 { 0.0 } else { oldest_age });
+        self.metrics.journal_bytes.set(signed(journal.bytes));
+        self.metrics.journal_limit.set(signed(journal.bytes_max));
+        self.metrics.clock_trusted.set(now.utc.is_some().into());
+        let status = Status {
+            gate: self.sources.gate.clone(),
+            uptime_ms: now.mono.as_millis(),
+            lanes: self.lanes(gate),
+            devices: self.devices.iter().map(|(name, up)| (name.clone(), *up)).collect(),
+            lists: self.lists(now),
+            backlog: journal.backlog,
+            journal_bytes: (journal.bytes, journal.bytes_max),
+            backend_up: self.backend_up,
+            clock: now.quality.to_string(),
+            alarms: self.alarms.iter().map(|(place, alarm)| (place.clone(), format!("{alarm:?}"))).collect(),
+            decisions: self.decisions.clone(),
+        };
+        self.sources.status.send_replace(Arc::new(status));
+        self.sources.heartbeat.send_replace(Instant::now());
+    }
+
+    fn lanes(&mut self, gate: &Gate) -> Vec<LaneStatus> {
+        let mut lanes = Vec::new();
+        for (id, lane) in (0..).map(LaneId).zip(&self.sources.lanes) {
+            let view = gate.lane_view(id);
+            let mode = mode_name(view.mode);
+            let before = self.shown.insert(id, (view.state, mode)).unwrap_or_default();
+            Metrics::set_one_of(&self.metrics.lane_state, &lane.name, view.state, before.0);
+            Metrics::set_one_of(&self.metrics.lane_mode, &lane.name, mode, before.1);
+            let prompts = lane.directions.iter().map(|direction| {
+                let prompt = self.prompts.get(&(id, *direction)).copied().unwrap_or(Prompt::Idle);
+                (direction.as_str(), prompt.id())
+            });
+            lanes.push(LaneStatus {
+                name: lane.name.clone(),
+                barrier: lane.barrier,
+                state: view.state,
+                mode: mode.into(),
+                prompts: prompts.collect(),
+            });
+        }
+        lanes
+    }
+
+    fn lists(&self, now: Now) -> Vec<ListStatus> {
+        let mut lists = Vec::new();
+        for list in &self.sources.lists {
+            let mut status = ListStatus { name: list.to_string(), ..ListStatus::default() };
+            if let Some(state) = self.sources.cache.state(list) {
+                let name = [list.as_str()];
+                let age = now.utc.map(|utc| utc.since(state.created).as_secs());
+                self.metrics.list_version.with_label_values(&name).set(signed(state.version));
+                self.metrics.list_era.with_label_values(&name).set(state.era.into());
+                self.metrics.list_rows.with_label_values(&name).set(signed(state.rows));
+                if let Some(age) = now.utc.map(|utc| utc.since(state.created)) {
+                    self.metrics.list_age.with_label_values(&name).set(age.as_secs_f64());
+                }
+                status.version = Some((state.era, state.version));
+                status.rows = state.rows;
+                status.age_s = age;
+            }
+            lists.push(status);
+        }
+        lists
+    }
+}
+
+const fn mode_name(mode: crate::domain::Mode) -> &'static str {
+    use crate::domain::Mode;
+    match mode {
+        Mode::Normal => "normal",
+        Mode::Free => "free",
+        Mode::Closed => "closed",
+        Mode::EntryOnly => "entry_only",
+        Mode::ExitOnly => "exit_only",
+        Mode::Maintenance => "maintenance",
+        Mode::Emergency => "emergency",
+    }
+}
+
+/// Prometheus gauges are signed; no figure of ours comes near the limit.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

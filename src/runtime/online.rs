@@ -1,0 +1,46 @@
+//! Asks the backend about credentials that no list knows, on tasks of their own, at most a few at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::gateway::Answer;
+use crate::domain::HealthOutcome;
+use crate::sync::online::{Question, Resolver};
+
+/// Questions under way at once: one a lane, and one more for a lane whose person has changed.
+const ASKING_MAX: usize = 8;
+
+/// Sends questions off and brings answers to the loop.
+#[derive(Clone)]
+pub struct Online {
+    resolver: Resolver,
+    answers: mpsc::Sender<Answer>,
+    asking: Arc<Semaphore>,
+}
+
+impl Online {
+    /// Asks through `resolver`; answers go to `answers`.
+    #[must_use]
+    pub fn new(resolver: Resolver, answers: mpsc::Sender<Answer>) -> Self {
+        Self { resolver, answers, asking: Arc::new(Semaphore::new(ASKING_MAX)) }
+    }
+
+    /// Asks. The answer arrives as [`Answer`]; none arrives later than `within`.
+    pub fn ask(&self, number: u64, question: Question, within: Duration) {
+        let Ok(permit) = Arc::clone(&self.asking).try_acquire_owned() else {
+            // The gate's own deadline answers for us: timed out.
+            tracing::warn!("too many questions at once; this one is not asked");
+            return;
+        };
+        let this = self.clone();
+        tokio::spawn(async move {
+            let asked = tokio::time::timeout(within, this.resolver.resolve(&question)).await;
+            let answer = asked.unwrap_or(Err(HealthOutcome::TimedOut));
+            // A closed channel means that the gate is going down.
+            let _ = this.answers.send((number, answer)).await;
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,326 @@
+//! Performs the actions of the gate, in order, and keeps what counters and pages need. Nothing here waits: every
+//! queue is bounded, and what does not fit is answered as a failure at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::assess::Job;
+use super::board::Board;
+use super::observe::Observation;
+use super::online::Online;
+use crate::core::Gate;
+use crate::domain::{
+    Action, Alarm, Decided, Direction, Entry, Event, GrantId, JournalTrouble, LaneId, Medium, Mono, Now, Outcome,
+    Prompt, Reason, Utc, Verdict,
+};
+use crate::drivers::gpio::{Command, GpioEvent, Light, LinesHandle};
+use crate::drivers::{Port, ReaderReport};
+use crate::store::journal::{Writer, Written};
+use crate::sync::SyncEvent;
+use crate::sync::online::Question;
+use crate::telemetry::metrics::seconds;
+
+/// Entries that wait in memory while the writer's queue is full; about an hour of a busy gate.
+const WAITING_MAX: usize = 4_096;
+
+/// Everything that actions go out to.
+pub struct Outlets {
+    /// Relays and lights.
+    pub lines: LinesHandle,
+    /// The journal's writer.
+    pub writer: Writer,
+    /// One a lane.
+    pub assessors: Vec<SyncSender<Job>>,
+    /// Whom to ask about unknown credentials.
+    pub online: Option<Online>,
+    /// Tells the uplink that there is something to send.
+    pub uplink: Arc<tokio::sync::Notify>,
+    /// Who watches, in the demo and in tests.
+    pub observer: Option<mpsc::Sender<Observation>>,
+    /// Ends every task that listens to it.
+    pub stop_tasks: watch::Sender<bool>,
+}
+
+/// The performing half of the loop.
+pub struct Performer {
+    outlets: Outlets,
+    board: Board,
+    waiting: VecDeque<Entry>,
+    questions: BTreeMap<LaneId, (u64, Question)>,
+    granted: BTreeMap<LaneId, Granted>,
+}
+
+/// A grant on its way to the relay.
+struct Granted {
+    number: u64,
+    medium: Medium,
+    seen: Mono,
+    read: Mono,
+    online_us: u64,
+}
+
+impl Performer {
+    /// A performer that reports on `board`.
+    #[must_use]
+    pub fn new(outlets: Outlets, board: Board) -> Self {
+        Self { outlets, board, waiting: VecDeque::new(), questions: BTreeMap::new(), granted: BTreeMap::new() }
+    }
+
+    /// Performs one action; what follows from it at once goes to `follow_up`.
+    pub fn perform(&mut self, now: Now, action: Action, follow_up: &mut VecDeque<Event>) {
+        match action {
+            Action::ReleaseBarrier(lane, direction) => self.lines(Command::Release(lane, direction)),
+            Action::ReleaseBothWays(lane) => self.lines(Command::ReleaseBoth(lane)),
+            Action::LockBarrier(lane) => self.lines(Command::Lock(lane)),
+            Action::Show(lane, direction, prompt) => self.show(lane, direction, prompt),
+            Action::AskOnline { number, until } => {
+                let question = self.questions.values().find(|(of, _)| *of == number);
+                if let (Some(online), Some((_, question))) = (&self.outlets.online, question) {
+                    online.ask(number, question.clone(), until.since(now.mono));
+                } else {
+                    // Nobody to ask: the deadline need not be waited for.
+                    let answer = Err(crate::domain::HealthOutcome::Unknown);
+                    follow_up.push_back(Event::Answered { number, answer });
+                }
+            }
+            Action::Record(entry) => self.record(entry, follow_up),
+            Action::Decided(decided) => self.decided(now, &decided),
+            Action::Ended(lane, direction, outcome, grant) => self.ended(lane, direction, outcome, grant),
+            Action::Alarm(lane, alarm, on) => self.alarm(lane, alarm, on),
+        }
+    }
+
+    fn lines(&mut self, command: Command) {
+        if self.outlets.lines.send(command).is_err() {
+            tracing::error!("the line driver does not take commands; the lines stay as they are");
+            self.board.device("lines", false);
+        }
+    }
+
+    fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
+        let light = match prompt {
+            Prompt::Go | Prompt::EmergencyExit => Light::Green,
+            Prompt::Idle | Prompt::Wait | Prompt::HoldStill | Prompt::LiftAndRetap | Prompt::ShowAgain => Light::Off,
+            Prompt::Hold
+            | Prompt::SeeStaff
+            | Prompt::NotRecognised
+            | Prompt::CodeExpired
+            | Prompt::CodeNotYetValid
+            | Prompt::CodeUsed
+            | Prompt::OneAtATime
+            | Prompt::CardNotSupported
+            | Prompt::StepBack
+            | Prompt::LaneClosed
+            | Prompt::OutOfService => Light::Red,
+        };
+        self.lines(Command::Light(lane, light));
+        self.board.shown(lane, direction, prompt);
+        self.observe(Observation::Shown(lane, direction, prompt));
+    }
+
+    /// Hands an entry to the writer. One that a person waits for is refused at once where there is no room; another
+    /// waits in memory, and is counted where even that is full.
+    fn record(&mut self, entry: Entry, follow_up: &mut VecDeque<Event>) {
+        if self.waiting.is_empty() {
+            let Err(entry) = self.outlets.writer.submit(entry) else { return };
+            self.keep(entry, follow_up);
+        } else {
+            self.keep(entry, follow_up);
+        }
+    }
+
+    fn keep(&mut self, entry: Entry, follow_up: &mut VecDeque<Event>) {
+        if let Some(grant) = entry.grant {
+            follow_up.push_back(Event::NotDurable(grant, JournalTrouble::Failed));
+        } else if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(entry);
+        } else {
+            self.board.metrics.journal_dropped.inc();
+            tracing::error!("a record is given up: the disk refuses and memory is full");
+        }
+    }
+
+    fn retry_waiting(&mut self) {
+        while let Some(entry) = self.waiting.pop_front() {
+            if let Err(entry) = self.outlets.writer.submit(entry) {
+                self.waiting.push_front(entry);
+                break;
+            }
+        }
+        self.board.metrics.journal_unwritten.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
+    }
+
+    /// What the writer says about an entry: an event if somebody waits for it.
+    pub fn written(&mut self, written: &Written) -> Option<Event> {
+        self.board.metrics.journal_append.observe(seconds(Duration::from_micros(written.took_us)));
+        if written.result.is_ok() {
+            self.outlets.uplink.notify_one();
+        }
+        let grant = written.grant?;
+        Some(match written.result {
+            Ok(()) => Event::Durable(grant),
+            Err(trouble) => Event::NotDurable(grant, trouble),
+        })
+    }
+
+    fn decided(&mut self, now: Now, decided: &Decided) {
+        let lane = self.board.lane_name(decided.lane);
+        let result = if decided.verdict == Verdict::Grant { "granted" } else { decided.reason.as_str() };
+        let medium = decided.medium.as_str();
+        self.board.metrics.presentations.with_label_values(&[lane.as_str(), medium, result]).inc();
+        if decided.online_us > 0 {
+            self.board.metrics.online_wait.observe(seconds(Duration::from_micros(decided.online_us)));
+        }
+        tracing::info!(
+            lane,
+            direction = decided.direction.as_str(),
+            medium,
+            verdict = decided.verdict.as_str(),
+            reason = decided.reason.as_str(),
+            grant = decided.grant.map(tracing::field::display),
+            "decided"
+        );
+        if decided.grant.is_some() {
+            let &Decided { number, medium, seen, read, online_us, .. } = decided;
+            self.granted.insert(decided.lane, Granted { number, medium, seen, read, online_us });
+        }
+        if decided.reason != Reason::LaneBusy {
+            self.questions.remove(&decided.lane);
+        }
+        self.board.decided(now, decided);
+        self.observe(Observation::Decided(*decided));
+    }
+
+    fn ended(&mut self, lane: LaneId, direction: Direction, outcome: Outcome, grant: Option<GrantId>) {
+        let name = self.board.lane_name(lane);
+        self.board.metrics.passages.with_label_values(&[name.as_str(), outcome.as_str()]).inc();
+        let grant_text = grant.map(tracing::field::display);
+        tracing::info!(
+            lane = name,
+            direction = direction.as_str(),
+            outcome = outcome.as_str(),
+            grant = grant_text,
+            "ended"
+        );
+        if grant.is_some() {
+            self.granted.remove(&lane);
+        }
+        self.observe(Observation::Ended(lane, direction, outcome, grant));
+    }
+
+    fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) {
+        if let Some(lane) = lane {
+            self.lines(Command::Buzz(lane, on));
+        }
+        let name = self.board.alarm(lane, alarm, on);
+        if on {
+            tracing::warn!(lane = name, ?alarm, "staff are called");
+        } else {
+            tracing::info!(lane = name, ?alarm, "the call to staff has ended");
+        }
+    }
+
+    /// Keeps the question that goes with a presentation, should the gate want to ask.
+    pub fn remember_question(&mut self, lane: LaneId, number: u64, question: Option<Question>) {
+        if let Some(question) = question {
+            self.questions.insert(lane, (number, question));
+        }
+    }
+
+    /// Hands a presentation to its lane's thread. A reader that floods it loses presentations, and they are counted.
+    pub fn assess(&mut self, job: Job) {
+        let lane = job.presentation.lane;
+        let Some(assessor) = self.outlets.assessors.get(usize::from(lane.0)) else { return };
+        if assessor.try_send(job).is_err() {
+            let name = self.board.lane_name(lane);
+            self.board.metrics.presentations.with_label_values(&[name.as_str(), "any", "dropped"]).inc();
+        }
+    }
+
+    /// A reader's report that is no presentation.
+    pub fn reader_report(&mut self, port: &Port, report: &ReaderReport) -> Option<Event> {
+        let name = port.name.as_str();
+        match report {
+            ReaderReport::Up(up) => self.board.device(name, *up),
+            ReaderReport::Faults(count) => {
+                self.board.metrics.device_faults.with_label_values(&[name]).inc_by(u64::from(*count));
+            }
+            ReaderReport::Frame { decode, read } => {
+                self.board.metrics.decode.with_label_values(&[name]).observe(seconds(*decode));
+                let result = if *read { "read" } else { "empty" };
+                self.board.metrics.frames.with_label_values(&[name, result]).inc();
+            }
+            ReaderReport::NotAuthentic => {
+                tracing::warn!(reader = name, "card and module did not authenticate each other");
+                return Some(Event::NotAuthentic(port.lane, port.direction));
+            }
+            ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
+        }
+        None
+    }
+
+    /// A report of the line driver that is no sensor.
+    pub fn line_report(&mut self, event: &GpioEvent) {
+        match event {
+            GpioEvent::Up(up) => self.board.device("lines", *up),
+            GpioEvent::Performed { lane, at } => self.released(*lane, *at),
+            GpioEvent::ReadBackMismatch { lane } => {
+                self.board.metrics.device_faults.with_label_values(&["lines"]).inc();
+                tracing::warn!(lane = self.board.lane_name(*lane), "a relay line does not read back as driven");
+            }
+            GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
+        }
+    }
+
+    /// The relay of a lane was commanded at `at`.
+    fn released(&mut self, lane: LaneId, at: Mono) {
+        let Some(granted) = self.granted.remove(&lane) else { return };
+        let own_share = at.since(granted.read).saturating_sub(Duration::from_micros(granted.online_us));
+        let end_to_end = at.since(granted.seen);
+        let name = self.board.lane_name(lane);
+        self.board.metrics.own_share.with_label_values(&[name.as_str()]).observe(seconds(own_share));
+        self.board
+            .metrics
+            .end_to_end
+            .with_label_values(&[name.as_str(), granted.medium.as_str()])
+            .observe(seconds(end_to_end));
+        self.observe(Observation::Released { number: granted.number, lane, own_share, end_to_end });
+    }
+
+    /// What sync says; a date if something signed says that it is at least that late.
+    pub fn synced(&mut self, event: SyncEvent) -> Option<Utc> {
+        self.board.synced(event)
+    }
+
+    /// Gauges, pages, and entries that wait.
+    pub fn tick(&mut self, now: Now, gate: &Gate) {
+        self.retry_waiting();
+        self.board.tick(now, gate);
+    }
+
+    fn observe(&self, observation: Observation) {
+        if let Some(observer) = &self.outlets.observer {
+            // A watcher that does not keep up misses something; the gate does not wait for it.
+            let _ = observer.try_send(observation);
+        }
+    }
+
+    /// Lines into their safe state, the last records on the disk, every task told to end.
+    pub async fn shut_down(mut self, within: Duration) {
+        self.retry_waiting();
+        let Outlets { lines, writer, stop_tasks, .. } = self.outlets;
+        let closing = tokio::task::spawn_blocking(move || {
+            lines.close();
+            writer.close();
+        });
+        if tokio::time::timeout(within, closing).await.is_err() {
+            tracing::error!("the disk did not take the last records in time");
+        }
+        // Whoever is gone already has ended.
+        let _ = stop_tasks.send(true);
+    }
+}
