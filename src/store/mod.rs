@@ -3,3 +3,4 @@
 
 pub mod codes;
 mod disk;
+pub mod journal;
