@@ -1,0 +1,161 @@
+//! What must survive the loss of everything else: codes seen, people passed, the fire latch, floors.
+
+use std::time::Duration;
+
+use redb::{ReadableTable, WriteTransaction};
+
+use super::tables::{FLOORS, Head, PASSED, SEEN, direction_byte, passback_bytes};
+use super::{Journal, JournalError};
+use crate::domain::{Direction, PassbackKey, StateChange, Utc};
+
+/// Rows deleted in one transaction, so that a grant never waits long for a clean-up.
+const PRUNE_ROWS: usize = 500;
+
+/// Keys of codes and of people.
+type Expired = (Vec<[u8; 32]>, Vec<Vec<u8>>);
+
+pub(super) fn apply(
+    transaction: &WriteTransaction,
+    head: &mut Head,
+    changes: &[StateChange],
+) -> Result<(), JournalError> {
+    for change in changes {
+        let grown = match change {
+            StateChange::Seen { key, until } => {
+                let mut seen = transaction.open_table(SEEN)?;
+                let old = seen.insert(&key.0, until.as_millis())?;
+                i64::from(old.is_none())
+            }
+            StateChange::Unseen { key } => {
+                let mut seen = transaction.open_table(SEEN)?;
+                let old = seen.remove(&key.0)?;
+                -i64::from(old.is_some())
+            }
+            StateChange::Passed { key, direction, at } => {
+                set_passed(transaction, key, Some((*direction, *at)))?
+            }
+            StateChange::PassedBack { key, before } => set_passed(transaction, key, *before)?,
+            StateChange::FireLatched(latched) => {
+                head.fire_latched = *latched;
+                0
+            }
+        };
+        head.state_rows = head.state_rows.saturating_add_signed(grown);
+    }
+    Ok(())
+}
+
+fn set_passed(
+    transaction: &WriteTransaction,
+    key: &PassbackKey,
+    to: Option<(Direction, Utc)>,
+) -> Result<i64, JournalError> {
+    let mut passed = transaction.open_table(PASSED)?;
+    let key = passback_bytes(key);
+    let was = match to {
+        Some((way, at)) => passed
+            .insert(key.as_slice(), (direction_byte(way), at.as_millis()))?
+            .is_some(),
+        None => passed.remove(key.as_slice())?.is_some(),
+    };
+    Ok(i64::from(to.is_some()) - i64::from(was))
+}
+
+impl Journal {
+    /// The highest accepted (era, version) of a list, trust list or directive.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub fn floor(&self, name: &str) -> Result<Option<(u32, u64)>, JournalError> {
+        self.read_with(|transaction| {
+            let floors = transaction.open_table(FLOORS)?;
+            Ok(floors.get(name)?.map(|floor| floor.value()))
+        })
+    }
+
+    /// Raises a floor; one that is as high already stays. True if it was raised.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub fn raise_floor(&self, name: &str, era: u32, version: u64) -> Result<bool, JournalError> {
+        if self.floor(name)? >= Some((era, version)) {
+            return Ok(false);
+        }
+        self.write(|transaction, _| {
+            let mut floors = transaction.open_table(FLOORS)?;
+            let old = floors.get(name)?.map(|floor| floor.value());
+            if old >= Some((era, version)) {
+                return Ok(false);
+            }
+            floors.insert(name, (era, version))?;
+            Ok(true)
+        })
+    }
+
+    /// The date is not before this: a signed `created` says so. Never lowers.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub fn raise_clock_floor(&self, to: Utc) -> Result<(), JournalError> {
+        self.write(|_, head| {
+            head.clock_floor = head.clock_floor.max(Some(to));
+            Ok(())
+        })
+    }
+
+    /// Forgets codes that have expired, and passages older than `remember`. Gives how many rows went.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`]; what went until then is gone.
+    pub fn prune(&self, now: Utc, remember: Duration) -> Result<usize, JournalError> {
+        let now_ms = now.as_millis();
+        let passed_before = (now - remember).as_millis();
+        let mut pruned = 0;
+        loop {
+            let (seen, passed) = self.expired(now_ms, passed_before)?;
+            let found = seen.len() + passed.len();
+            if found == 0 {
+                return Ok(pruned);
+            }
+            pruned += self.write(|transaction, head| {
+                let mut gone = 0;
+                let mut table = transaction.open_table(SEEN)?;
+                for key in &seen {
+                    // It may have been seen again since.
+                    let still = table.get(key)?.is_some_and(|until| until.value() < now_ms);
+                    gone += usize::from(still && table.remove(key)?.is_some());
+                }
+                drop(table);
+                let mut table = transaction.open_table(PASSED)?;
+                for key in &passed {
+                    let key = key.as_slice();
+                    let still = table
+                        .get(key)?
+                        .is_some_and(|value| value.value().1 < passed_before);
+                    gone += usize::from(still && table.remove(key)?.is_some());
+                }
+                head.state_rows = head.state_rows.saturating_sub(gone as u64);
+                Ok(gone)
+            })?;
+        }
+    }
+
+    fn expired(&self, now_ms: u64, passed_before: u64) -> Result<Expired, JournalError> {
+        self.read_with(|transaction| {
+            let (mut codes, mut people) = (Vec::new(), Vec::new());
+            for row in transaction.open_table(SEEN)?.iter()? {
+                let (key, until) = row?;
+                if until.value() < now_ms && codes.len() < PRUNE_ROWS {
+                    codes.push(*key.value());
+                }
+            }
+            for row in transaction.open_table(PASSED)?.iter()? {
+                let (key, value) = row?;
+                if value.value().1 < passed_before && people.len() < PRUNE_ROWS {
+                    people.push(key.value().to_vec());
+                }
+            }
+            Ok((codes, people))
+        })
+    }
+}
