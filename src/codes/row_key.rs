@@ -117,7 +117,10 @@ pub fn row_key(
 ) -> RowKey {
     // HMAC pads a short key with zeros to the block of its hash, 64 bytes; done here, no length can be wrong.
     let mut block = Zeroizing::new([0; 64]);
-    block.iter_mut().zip(pepper.0.expose()).for_each(|(block, byte)| *block = *byte);
+    block
+        .iter_mut()
+        .zip(pepper.0.expose())
+        .for_each(|(block, byte)| *block = *byte);
     let mut mac = Hmac::<Sha256>::new(&(*block).into());
     mac.update(kind.as_str().as_bytes());
     mac.update(&[SEPARATOR]);
