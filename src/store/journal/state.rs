@@ -157,7 +157,7 @@ impl Journal {
             let mut found = Expired::default();
             if first || !last.codes.is_empty() {
                 let from = last.codes.last().copied().unwrap_or_default();
-                for row in transaction.open_table(SEEN)?.range(&from..)? {
+                for row in transaction.open_table(SEEN)?.range::<&[u8; 32]>(&from..)? {
                     let (key, until) = row?;
                     if until.value() < now_ms {
                         found.codes.push(*key.value());
@@ -169,7 +169,7 @@ impl Journal {
             }
             if first || !last.people.is_empty() {
                 let from = last.people.last().map(Vec::as_slice).unwrap_or_default();
-                for row in transaction.open_table(PASSED)?.range(from..)? {
+                for row in transaction.open_table(PASSED)?.range::<&[u8]>(from..)? {
                     let (key, value) = row?;
                     if value.value().1 < passed_before {
                         found.people.push(key.value().to_vec());
