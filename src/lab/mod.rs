@@ -1,1 +1,3 @@
 //! Demo, emulators and simulator.
+
+pub mod sam_module;

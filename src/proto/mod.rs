@@ -1,1 +1,4 @@
 //! Serial wire formats. Pure.
+
+pub mod line;
+pub mod sam;

@@ -1,0 +1,270 @@
+//! What every serial driver does beside its protocol: reconnect for ever, and speak to the runtime.
+//!
+//! News that must arrive (up, down, a security event, counted faults) waits for room in the channel. A presentation
+//! or a prompt does not: late, it would be worse than lost.
+
+use std::mem::Discriminant;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
+
+use super::SerialError;
+use crate::domain::{Medium, Mono, Prompt, Shown};
+use crate::drivers::backoff::{BACKOFF_MAX, BACKOFF_MIN, Backoff};
+use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
+
+/// Faults are told together, this long after the first.
+const FAULTS_PERIOD: Duration = Duration::from_secs(1);
+
+/// How a connection ended.
+pub(super) enum Ended {
+    /// Nobody listens any more.
+    Closed,
+    /// The connection is of no use.
+    Lost {
+        error: SerialError,
+        /// It has brought at least one good frame or line: the line speed is right.
+        heard: bool,
+    },
+}
+
+/// A protocol over an open port.
+pub(super) trait Device {
+    /// Serves one connection until it ends.
+    fn serve<P: AsyncRead + AsyncWrite + Unpin + Send>(
+        &mut self,
+        link: &mut Link,
+        port: P,
+    ) -> impl Future<Output = Ended> + Send;
+}
+
+/// One reader's end of the channel to the runtime.
+pub(super) struct Link {
+    port: Arc<Port>,
+    clock: MonoClock,
+    events: mpsc::Sender<ReaderEvent>,
+    waiting: Waiting,
+    up: Option<bool>,
+    logged: Option<Discriminant<SerialError>>,
+    dropping: bool,
+}
+
+/// News that waits for room in the channel.
+#[derive(Default)]
+struct Waiting {
+    up: Option<bool>,
+    not_authentic: u32,
+    faults: u32,
+    faults_due: Option<Instant>,
+}
+
+impl Waiting {
+    fn due(&self, now: Instant) -> Option<Instant> {
+        if self.up.is_some() || self.not_authentic > 0 {
+            return Some(now);
+        }
+        self.faults_due
+    }
+
+    fn take(&mut self, now: Instant) -> Option<ReaderReport> {
+        if let Some(up) = self.up.take() {
+            return Some(ReaderReport::Up(up));
+        }
+        if self.not_authentic > 0 {
+            self.not_authentic -= 1;
+            return Some(ReaderReport::NotAuthentic);
+        }
+        self.faults_due.take_if(|due| *due <= now)?;
+        Some(ReaderReport::Faults(std::mem::take(&mut self.faults)))
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        port: Arc<Port>,
+        clock: MonoClock,
+        events: mpsc::Sender<ReaderEvent>,
+    ) -> Self {
+        Self {
+            port,
+            clock,
+            events,
+            waiting: Waiting::default(),
+            up: None,
+            logged: None,
+            dropping: false,
+        }
+    }
+
+    pub(super) fn now(&self) -> Mono {
+        self.clock.now()
+    }
+
+    /// Sleeps until `at`; for ever without one.
+    pub(super) async fn sleep_until(clock: MonoClock, at: Option<Mono>) {
+        match at {
+            Some(at) => time::sleep_until(clock.instant(at)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) const fn clock(&self) -> MonoClock {
+        self.clock
+    }
+
+    /// Keeps `device` connected. Ends when the channel closes.
+    pub(super) async fn keep<P, F>(
+        &mut self,
+        bauds: &[u32],
+        open: impl Fn(u32) -> F,
+        device: &mut impl Device,
+    ) where
+        P: AsyncRead + AsyncWrite + Unpin + Send,
+        F: Future<Output = Result<P, SerialError>>,
+    {
+        let mut backoff = Backoff::new(self.seed());
+        let mut bauds = bauds.iter().copied().cycle().peekable();
+        let first = bauds.peek().copied();
+        while let Some(baud) = bauds.peek().copied() {
+            let opening = open(baud);
+            let opened = tokio::select! {
+                opened = opening => opened,
+                () = self.attend() => return,
+            };
+            let since = self.now();
+            let (error, heard) = match opened {
+                // The port is gone when this returns: its name is free before it is opened again.
+                Ok(port) => match device.serve(self, port).await {
+                    Ended::Closed => return,
+                    Ended::Lost { error, heard } => (error, heard),
+                },
+                Err(error) => (error, true),
+            };
+            // Do not hammer a port that opens and dies at once.
+            if heard && self.now().since(since) > BACKOFF_MAX {
+                backoff.reset();
+            }
+            self.lost(&error, baud);
+            let is_deaf = !heard && matches!(error, SerialError::NoAnswer);
+            if is_deaf {
+                bauds.next();
+            }
+            let wait = if is_deaf && bauds.peek().copied() != first {
+                BACKOFF_MIN
+            } else {
+                backoff.wait()
+            };
+            tokio::select! {
+                () = time::sleep(wait) => {}
+                () = self.attend() => return,
+            }
+        }
+    }
+
+    /// Delivers what waits, for as long as it is polled. Returns when the channel is closed.
+    pub(super) async fn attend(&mut self) {
+        loop {
+            match self.waiting.due(Instant::now()) {
+                None => {
+                    self.events.closed().await;
+                    return;
+                }
+                Some(due) => tokio::select! {
+                    () = self.events.closed() => return,
+                    () = time::sleep_until(due) => {}
+                },
+            }
+            let Ok(room) = self.events.reserve().await else {
+                return;
+            };
+            if let Some(report) = self.waiting.take(Instant::now()) {
+                let port = Arc::clone(&self.port);
+                room.send(ReaderEvent { port, report });
+            }
+        }
+    }
+
+    /// Hands a presentation on, now or never.
+    pub(super) fn present(&mut self, medium: Medium, shown: Shown, seen: Mono) {
+        let presentation = self.port.presentation(medium, shown, seen, self.now());
+        self.offer(ReaderReport::Presented(presentation));
+    }
+
+    /// Asks for a prompt, now or never.
+    pub(super) fn prompt(&mut self, prompt: Prompt) {
+        self.offer(ReaderReport::Prompt(prompt));
+    }
+
+    fn offer(&mut self, report: ReaderReport) {
+        let port = Arc::clone(&self.port);
+        let is_full = self.events.try_send(ReaderEvent { port, report }).is_err();
+        if is_full {
+            self.faults(1);
+            if !self.dropping && !self.events.is_closed() {
+                tracing::warn!(reader = %self.port.name, "the gate is too busy: a presentation was dropped");
+            }
+        }
+        self.dropping = is_full;
+    }
+
+    /// A security event.
+    pub(super) fn not_authentic(&mut self) {
+        tracing::warn!(reader = %self.port.name, "card and module did not authenticate each other");
+        self.waiting.not_authentic = self.waiting.not_authentic.saturating_add(1);
+    }
+
+    /// Counts faults.
+    pub(super) fn faults(&mut self, count: u32) {
+        if count > 0 {
+            self.waiting.faults = self.waiting.faults.saturating_add(count);
+            let due = Instant::now() + FAULTS_PERIOD;
+            self.waiting.faults_due.get_or_insert(due);
+        }
+    }
+
+    /// The connection works.
+    pub(super) fn is_up(&mut self) {
+        if self.set_up(true) {
+            self.logged = None;
+            tracing::info!(reader = %self.port.name, "the reader is online");
+        }
+    }
+
+    /// The module says that it is broken.
+    pub(super) fn is_out_of_service(&mut self) {
+        if self.set_up(false) {
+            tracing::warn!(reader = %self.port.name, "the module says that it is broken or not authorised");
+        }
+    }
+
+    fn lost(&mut self, error: &SerialError, baud: u32) {
+        let is_change = self.set_up(false);
+        // Another trouble than the last one is worth a line of its own.
+        let kind = std::mem::discriminant(error);
+        if self.logged.replace(kind) != Some(kind) || is_change {
+            let source = std::error::Error::source(error).map(tracing::field::display);
+            tracing::warn!(reader = %self.port.name, baud, error = %error, source, "the reader is offline");
+        }
+    }
+
+    /// True if this is a change.
+    fn set_up(&mut self, up: bool) -> bool {
+        let is_change = self.up.replace(up) != Some(up);
+        if is_change {
+            // Up and down again before anybody heard of it comes to the last word.
+            self.waiting.up = Some(up);
+        }
+        is_change
+    }
+
+    /// Readers of one gate, and gates of one gateline, do not knock in step.
+    fn seed(&self) -> u64 {
+        let name = self.port.name.bytes();
+        name.fold(u64::from(std::process::id()), |seed, byte| {
+            seed.wrapping_mul(31).wrapping_add(byte.into())
+        })
+    }
+}

@@ -1,0 +1,350 @@
+//! Text lines of scanner modules: one code a line, ended by CR, LF, CRLF or silence.
+//!
+//! A code is data, never a command: only 20 to 7E are accepted. GM65 modules put a 7-byte acknowledgement of their
+//! trigger command in the same stream, before the code; it is dropped by a full match at the start of a line.
+
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::domain::{Mono, Personal};
+
+/// Longest line by default: signed ride and health codes run to several hundred characters and more.
+pub const LINE_MAX: usize = 1500;
+
+const GM65_ACK: [u8; 7] = [0x02, 0x00, 0x00, 0x01, 0x00, 0x33, 0x31];
+
+/// Why a line was dropped. Counted once a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Longer than a code may be.
+    #[error("the line is longer than {0} bytes")]
+    TooLong(usize),
+    /// A byte that no code has.
+    #[error("the line has a byte outside 20 to 7E")]
+    Foreign,
+}
+
+/// Puts lines together.
+pub struct LineReader {
+    line: Zeroizing<Vec<u8>>,
+    line_max: usize,
+    /// Bytes of an acknowledgement seen at the start of this line.
+    acked: usize,
+    /// The rest of this line is not wanted.
+    dropping: bool,
+}
+
+impl LineReader {
+    /// A reader of lines of up to `line_max` bytes.
+    #[must_use]
+    pub fn new(line_max: usize) -> Self {
+        Self {
+            // One more than the longest line: a trailing TAB may be the suffix. It never grows.
+            line: Zeroizing::new(Vec::with_capacity(line_max + 1)),
+            line_max,
+            acked: 0,
+            dropping: false,
+        }
+    }
+
+    /// True between two lines.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty() && self.acked == 0 && !self.dropping
+    }
+
+    /// Takes one byte; gives the line that it ends.
+    ///
+    /// # Errors
+    /// [`LineError`] at the byte that spoils the line. The rest of the line is dropped without another word.
+    pub fn push(&mut self, byte: u8) -> Result<Option<Personal<String>>, LineError> {
+        match byte {
+            b'\r' | b'\n' => self.finish(),
+            _ if self.dropping => Ok(None),
+            _ if self.line.is_empty() && GM65_ACK.get(self.acked) == Some(&byte) => {
+                self.acked = (self.acked + 1) % GM65_ACK.len();
+                Ok(None)
+            }
+            // Inside an acknowledgement that is none, or behind a TAB that was no suffix.
+            _ if self.acked > 0 || self.line.last() == Some(&b'\t') => {
+                self.spoil(LineError::Foreign)
+            }
+            b' '..=b'~' if self.line.len() == self.line_max => {
+                self.spoil(LineError::TooLong(self.line_max))
+            }
+            b' '..=b'~' | b'\t' => {
+                self.line.push(byte);
+                Ok(None)
+            }
+            _ => self.spoil(LineError::Foreign),
+        }
+    }
+
+    /// The line has fallen silent: gives what is there, for modules without a suffix.
+    ///
+    /// # Errors
+    /// [`LineError::Foreign`] for half an acknowledgement.
+    pub fn silence(&mut self) -> Result<Option<Personal<String>>, LineError> {
+        self.finish()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.line.zeroize();
+        self.acked = 0;
+        self.dropping = false;
+    }
+
+    fn spoil(&mut self, error: LineError) -> Result<Option<Personal<String>>, LineError> {
+        self.clear();
+        self.dropping = true;
+        Err(error)
+    }
+
+    fn finish(&mut self) -> Result<Option<Personal<String>>, LineError> {
+        let is_half_ack = self.acked > 0;
+        let text = self.line.strip_suffix(b"\t").unwrap_or(&self.line);
+        let text = std::str::from_utf8(text)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(|text| Personal::new(text.to_owned()));
+        self.clear();
+        if is_half_ack {
+            return Err(LineError::Foreign);
+        }
+        Ok(text)
+    }
+}
+
+/// A scanner repeats a phone that lingers. The same code counts again once it was not seen for this …
+const AWAY_MIN: Duration = Duration::from_secs(1);
+/// … and this is over since it was handed on.
+const HOLD_OFF: Duration = Duration::from_secs(2);
+
+/// Holds back the code that was handed on last, while it is still being shown.
+#[derive(Default)]
+pub struct LineLatch(Option<Held>);
+
+struct Held {
+    text: Personal<String>,
+    accepted: Mono,
+    seen: Mono,
+}
+
+impl Held {
+    fn until(&self) -> Mono {
+        (self.accepted + HOLD_OFF).max(self.seen + AWAY_MIN)
+    }
+}
+
+impl LineLatch {
+    /// True if this is a new showing; it is held back from then on. Another code is one at once.
+    pub fn accept(&mut self, text: &Personal<String>, now: Mono) -> bool {
+        self.expire(now);
+        match &mut self.0 {
+            Some(held) if held.text == *text => {
+                held.seen = now;
+                false
+            }
+            Some(_) | None => {
+                self.0 = Some(Held {
+                    text: text.clone(),
+                    accepted: now,
+                    seen: now,
+                });
+                true
+            }
+        }
+    }
+
+    /// Forgets a code that may be shown again.
+    pub fn expire(&mut self, now: Mono) {
+        if self.deadline().is_some_and(|due| due <= now) {
+            self.0 = None;
+        }
+    }
+
+    /// When [`LineLatch::expire`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        self.0.as_ref().map(Held::until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines and errors out of `bytes`, and what silence makes of the rest.
+    fn read(reader: &mut LineReader, bytes: &[u8]) -> Vec<Result<String, LineError>> {
+        let steps = bytes.iter().map(|byte| Some(*byte)).chain([None]);
+        let mut got = Vec::new();
+        for step in steps {
+            let result = match step {
+                Some(byte) => reader.push(byte),
+                None => reader.silence(),
+            };
+            got.extend(
+                result
+                    .transpose()
+                    .map(|line| line.map(|line| line.expose().clone())),
+            );
+        }
+        got
+    }
+
+    fn lines(bytes: &[u8]) -> Vec<Result<String, LineError>> {
+        read(&mut LineReader::new(20), bytes)
+    }
+
+    #[test]
+    fn every_ending_gives_one_line() {
+        for ending in ["\r", "\n", "\r\n", "\n\r", "\t", "\t\r\n", ""] {
+            let bytes = format!("HC1:6BF+70{ending}");
+            assert_eq!(
+                lines(bytes.as_bytes()),
+                [Ok("HC1:6BF+70".into())],
+                "{ending:?}"
+            );
+        }
+        assert_eq!(
+            lines(b"one\r\ntwo\r\n"),
+            [Ok("one".into()), Ok("two".into())]
+        );
+    }
+
+    #[test]
+    fn every_prefix_waits_for_the_end() {
+        let mut reader = LineReader::new(20);
+        for byte in b"HC1:6BF+70" {
+            assert_eq!(reader.push(*byte), Ok(None));
+            assert!(!reader.is_empty());
+        }
+        let line = reader.push(b'\r').unwrap().unwrap();
+        assert_eq!(line.expose(), "HC1:6BF+70");
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn an_acknowledgement_before_the_code_is_dropped() {
+        let bytes = [&GM65_ACK[..], &GM65_ACK, b"code\r"].concat();
+        assert_eq!(lines(&bytes), [Ok("code".into())]);
+        assert_eq!(lines(&GM65_ACK), []);
+    }
+
+    #[test]
+    fn anything_else_that_starts_like_an_acknowledgement_is_a_fault() {
+        for end in 1..GM65_ACK.len() {
+            let bytes = [&GM65_ACK[..end], b"code\rnext\r"].concat();
+            assert_eq!(
+                lines(&bytes),
+                [Err(LineError::Foreign), Ok("next".into())],
+                "{end} bytes"
+            );
+            assert_eq!(lines(&GM65_ACK[..end]), [Err(LineError::Foreign)]);
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_inside_a_line_is_a_fault() {
+        let bytes = [b"co", &GM65_ACK[..], b"de\rnext\r"].concat();
+        assert_eq!(lines(&bytes), [Err(LineError::Foreign), Ok("next".into())]);
+    }
+
+    #[test]
+    fn the_longest_line_passes_and_one_more_byte_is_dropped_to_the_next_ending() {
+        assert_eq!(lines(&[b'a'; 20]), [Ok("a".repeat(20))]);
+        let bytes = [&[b'a'; 200][..], b"\rnext\r"].concat();
+        assert_eq!(
+            lines(&bytes),
+            [Err(LineError::TooLong(20)), Ok("next".into())]
+        );
+    }
+
+    #[test]
+    fn silence_ends_a_dropped_line_too() {
+        let mut reader = LineReader::new(20);
+        assert_eq!(
+            read(&mut reader, &[b'a'; 21]),
+            [Err(LineError::TooLong(20))]
+        );
+        assert_eq!(read(&mut reader, b"next"), [Ok("next".into())]);
+    }
+
+    #[test]
+    fn a_byte_that_no_code_has_spoils_its_line_only() {
+        for byte in (0..=255_u8).filter(|byte| !matches!(byte, b' '..=b'~' | b'\r' | b'\n')) {
+            let bytes = [b"a", &[byte][..], b"bc\rnext\r"].concat();
+            assert_eq!(
+                lines(&bytes),
+                [Err(LineError::Foreign), Ok("next".into())],
+                "{byte:02X}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_single_bit_error_that_leaves_the_alphabet_is_a_fault() {
+        let good = b"HC1:6BF+70\r";
+        for bit in (7..good.len() * 8).step_by(8) {
+            let mut bytes = *good;
+            bytes[bit / 8] ^= 0x80;
+            assert!(lines(&bytes).contains(&Err(LineError::Foreign)), "{bit}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_line_is_never_moved() {
+        let mut reader = LineReader::new(20);
+        let before = reader.line.as_ptr();
+        read(&mut reader, &[b'a'; 500]);
+        read(&mut reader, b"12345678901234567890\t\r");
+        assert_eq!(reader.line.as_ptr(), before);
+    }
+
+    fn accepted_at(shown: &[(u64, &str)]) -> Vec<u64> {
+        let mut latch = LineLatch::default();
+        let accepted = shown.iter().filter(|(at_ms, text)| {
+            latch.accept(&Personal::new((*text).into()), Mono::from_millis(*at_ms))
+        });
+        accepted.map(|(at_ms, _)| *at_ms).collect()
+    }
+
+    #[test]
+    fn a_phone_that_lingers_counts_once_and_a_later_showing_again() {
+        let lingering: Vec<_> = (0..40).map(|n| (n * 250, "a")).collect();
+        assert_eq!(accepted_at(&lingering), [0]);
+        assert_eq!(
+            accepted_at(&[(0, "a"), (1500, "a"), (3000, "a")]),
+            [0, 3000]
+        );
+    }
+
+    #[test]
+    fn another_code_counts_at_once() {
+        assert_eq!(accepted_at(&[(0, "a"), (10, "b"), (20, "b")]), [0, 10]);
+    }
+
+    #[test]
+    fn a_code_is_forgotten_when_it_may_be_shown_again() {
+        let mut latch = LineLatch::default();
+        latch.accept(&Personal::new("a".into()), Mono::from_millis(0));
+        assert_eq!(latch.deadline(), Some(Mono::from_millis(2000)));
+        latch.expire(Mono::from_millis(2000));
+        assert_eq!(latch.deadline(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_and_the_next_line_is_read(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = LineReader::new(20);
+            for line in read(&mut reader, &noise).into_iter().flatten() {
+                prop_assert!((1..=20).contains(&line.len()));
+            }
+            prop_assert_eq!(read(&mut reader, b"next\r"), [Ok("next".to_owned())]);
+        }
+    }
+}

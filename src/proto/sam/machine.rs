@@ -1,0 +1,437 @@
+//! One module and the card on it: find, select, read, hand on once, wait for the lift.
+//!
+//! Pure: a reply or the passing of time goes in, commands and news come out. The order of states is PROBE → FIND →
+//! SELECT → READ → FIND …; FIND goes on every 200 ms, for a module never speaks unasked.
+
+use std::time::Duration;
+
+use super::card::{CardError, card_of};
+use super::frame::{Command, Reply, Verdict};
+use super::latch::{Absence, Latches};
+use crate::domain::{IdCard, Mono, Prompt};
+
+const PROBE_TIME: Duration = Duration::from_millis(500);
+const FIND_PERIOD: Duration = Duration::from_millis(200);
+const REPLY_TIME: Duration = Duration::from_secs(1);
+const READ_TIME: Duration = Duration::from_secs(3);
+const SERVICE_PERIOD: Duration = Duration::from_secs(5);
+const TRIES_MAX: u32 = 3;
+const UNANSWERED_MAX: u32 = 3;
+
+/// What can happen to the machine.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A whole reply.
+    Reply(Reply<'a>),
+    /// Bytes came and the line fell silent, but they are no reply.
+    Corrupt,
+    /// Time has passed. Early or late is harmless.
+    TimedOut,
+}
+
+/// What the machine wants done or known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this, after forgetting what came before.
+    Send(Command),
+    /// The module is well.
+    Ready,
+    /// The module says that it is broken or not authorised. It goes on being asked.
+    OutOfService,
+    /// A card was shown.
+    Presented {
+        /// What it says.
+        card: IdCard,
+        /// When it answered "find".
+        seen: Mono,
+    },
+    /// The passenger should be told this.
+    Prompt(Prompt),
+    /// Card and module did not authenticate each other. Nothing else of the card is ever taken instead.
+    NotAuthentic,
+    /// An answer was missing, or not the one to expect: to be counted.
+    Fault,
+    /// Too many answers in a row are missing: the connection should be opened anew.
+    GaveUp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Not connected.
+    Stopped,
+    /// Asked for its status.
+    Probing { until: Mono },
+    /// Between two FINDs.
+    Resting { until: Mono },
+    /// Asked for a card.
+    Finding { until: Mono },
+    /// A card answered at `seen`, and is being selected.
+    Selecting { seen: Mono, until: Mono },
+    /// It is being read.
+    Reading { seen: Mono, until: Mono },
+    /// Told to start over.
+    Resetting { until: Mono },
+    /// Broken by its own word; asked again at `until`.
+    OutOfService { until: Mono },
+}
+
+/// What has been said about the card that lies there, so that it is said once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    retap: bool,
+    not_supported: bool,
+    not_authentic: bool,
+}
+
+/// The polling of one SAM module.
+pub struct SamMachine {
+    state: State,
+    latches: Latches,
+    absence: Absence,
+    told: Told,
+    /// Failed tries at the card that lies there.
+    tries: u32,
+    /// Commands in a row without a good reply.
+    unanswered: u32,
+    /// The command of this exchange has been sent a second time.
+    is_repeated: bool,
+    heard: bool,
+    in_service: Option<bool>,
+}
+
+impl Default for SamMachine {
+    fn default() -> Self {
+        Self {
+            state: State::Stopped,
+            latches: Latches::default(),
+            absence: Absence::default(),
+            told: Told::default(),
+            tries: 0,
+            unanswered: 0,
+            is_repeated: false,
+            heard: false,
+            in_service: None,
+        }
+    }
+}
+
+impl SamMachine {
+    /// Begins on a fresh connection. A number that was handed on before the break stays held back.
+    pub fn start(&mut self, now: Mono, out: &mut Vec<Output>) {
+        *self = Self {
+            latches: std::mem::take(&mut self.latches),
+            ..Self::default()
+        };
+        self.probe(now, out);
+    }
+
+    /// When [`Input::TimedOut`] is due.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Mono> {
+        match self.state {
+            State::Stopped => None,
+            State::Probing { until }
+            | State::Resting { until }
+            | State::Finding { until }
+            | State::Selecting { until, .. }
+            | State::Reading { until, .. }
+            | State::Resetting { until }
+            | State::OutOfService { until } => Some(until),
+        }
+    }
+
+    /// True if this connection has brought at least one whole reply.
+    #[must_use]
+    pub const fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Advances by one input. Pure: no clock, no I/O, no randomness.
+    pub fn step(&mut self, now: Mono, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            Input::Reply(reply) => {
+                self.heard = true;
+                self.unanswered = 0;
+                self.replied(now, reply, out);
+            }
+            // The driver has counted the bad bytes.
+            Input::Corrupt => self.unanswered(now, out),
+            Input::TimedOut => {
+                if self.deadline().is_some_and(|due| due <= now) {
+                    self.timed_out(now, out);
+                }
+            }
+        }
+    }
+
+    fn timed_out(&mut self, now: Mono, out: &mut Vec<Output>) {
+        match self.state {
+            State::Stopped => {}
+            State::Resting { .. } => {
+                let until = now + REPLY_TIME;
+                self.ask(State::Finding { until }, Command::Find, out);
+            }
+            // A module that starts over need not say so.
+            State::Resetting { .. } | State::OutOfService { .. } => self.probe(now, out),
+            State::Probing { .. }
+            | State::Finding { .. }
+            | State::Selecting { .. }
+            | State::Reading { .. } => {
+                out.push(Output::Fault);
+                self.unanswered(now, out);
+            }
+        }
+    }
+
+    /// No answer, or none that can be read. Neither says that the reader is empty.
+    fn unanswered(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let awaited = self.state;
+        match awaited {
+            // Nothing was asked.
+            State::Stopped
+            | State::Resting { .. }
+            | State::Resetting { .. }
+            | State::OutOfService { .. } => return,
+            State::Probing { .. }
+            | State::Finding { .. }
+            | State::Selecting { .. }
+            | State::Reading { .. } => {}
+        }
+        self.absence.broken();
+        self.unanswered += 1;
+        if self.unanswered >= UNANSWERED_MAX {
+            self.state = State::Stopped;
+            out.push(Output::GaveUp);
+        } else if matches!(awaited, State::Probing { .. }) {
+            self.probe(now, out);
+        } else {
+            if !matches!(awaited, State::Finding { .. }) {
+                self.failed_try(out);
+            }
+            self.rest(now);
+        }
+    }
+
+    fn replied(&mut self, now: Mono, reply: Reply<'_>, out: &mut Vec<Output>) {
+        match self.state {
+            // Late: nobody is waiting for it.
+            State::Stopped | State::Resting { .. } | State::OutOfService { .. } => {}
+            State::Resetting { .. } => self.probe(now, out),
+            State::Probing { .. } => self.probed(now, reply.verdict, out),
+            State::Finding { .. } | State::Selecting { .. } | State::Reading { .. } => {
+                self.exchanged(now, reply, out);
+            }
+        }
+    }
+
+    fn probed(&mut self, now: Mono, verdict: Verdict, out: &mut Vec<Output>) {
+        match verdict {
+            Verdict::Done => {
+                self.set_service(true, out);
+                self.state = State::Resting { until: now };
+            }
+            Verdict::SelfTestFailed | Verdict::NotAuthorised => self.out_of_service(now, out),
+            // Late answers to what was asked before the probe, or a fault: the probe is repeated in time.
+            Verdict::LineFault
+            | Verdict::CardFound
+            | Verdict::NoCard
+            | Verdict::SelectFailed
+            | Verdict::ReadFailed
+            | Verdict::ItemAbsent
+            | Verdict::NotAuthentic
+            | Verdict::CardNotSupported
+            | Verdict::RandomFailed
+            | Verdict::NotPermitted
+            | Verdict::Other(_) => out.push(Output::Fault),
+        }
+    }
+
+    /// A reply to FIND, SELECT or READ.
+    fn exchanged(&mut self, now: Mono, reply: Reply<'_>, out: &mut Vec<Output>) {
+        match reply.verdict {
+            Verdict::NoCard => self.no_card(now, out),
+            Verdict::CardFound => self.found(now, out),
+            Verdict::Done => self.done(now, reply.data, out),
+            Verdict::SelectFailed | Verdict::ReadFailed => self.card_failed(now, out),
+            Verdict::NotAuthentic => {
+                self.absence.broken();
+                if !std::mem::replace(&mut self.told.not_authentic, true) {
+                    out.push(Output::NotAuthentic);
+                }
+                self.rest(now);
+            }
+            Verdict::CardNotSupported => self.not_supported(now, out),
+            Verdict::RandomFailed => {
+                out.push(Output::Fault);
+                let until = now + READ_TIME;
+                self.ask(State::Resetting { until }, Command::Reset, out);
+            }
+            Verdict::SelfTestFailed | Verdict::NotAuthorised => self.out_of_service(now, out),
+            Verdict::LineFault => self.line_fault(now, out),
+            Verdict::ItemAbsent | Verdict::NotPermitted | Verdict::Other(_) => {
+                out.push(Output::Fault);
+                self.card_failed(now, out);
+            }
+        }
+    }
+
+    fn no_card(&mut self, now: Mono, out: &mut Vec<Output>) {
+        if !matches!(self.state, State::Finding { .. }) {
+            // It went away between FIND and here.
+            self.card_failed(now, out);
+            return;
+        }
+        if self.absence.missed(now) {
+            // Lifted too early: the passenger must hear of it, or they wait for nothing.
+            if self.tries > 0 {
+                self.prompt_retap(out);
+            }
+            self.latches.lifted(now);
+            self.tries = 0;
+            self.told = Told::default();
+        }
+        self.rest(now);
+    }
+
+    fn found(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.absence.broken();
+        if matches!(self.state, State::Finding { .. }) {
+            let until = now + REPLY_TIME;
+            self.ask(State::Selecting { seen: now, until }, Command::Select, out);
+        }
+    }
+
+    fn done(&mut self, now: Mono, data: &[u8], out: &mut Vec<Output>) {
+        match self.state {
+            State::Selecting { seen, .. } => {
+                let until = now + READ_TIME;
+                self.ask(State::Reading { seen, until }, Command::Read, out);
+            }
+            State::Reading { seen, .. } => self.read(now, seen, data, out),
+            // A late answer to an earlier command.
+            State::Finding { .. }
+            | State::Stopped
+            | State::Probing { .. }
+            | State::Resting { .. }
+            | State::Resetting { .. }
+            | State::OutOfService { .. } => self.absence.broken(),
+        }
+    }
+
+    fn read(&mut self, now: Mono, seen: Mono, data: &[u8], out: &mut Vec<Output>) {
+        match card_of(data) {
+            Ok(card) => {
+                self.tries = 0;
+                self.told = Told::default();
+                if self.latches.accept(&card.number, now) {
+                    out.push(Output::Presented { card, seen });
+                }
+                self.rest(now);
+            }
+            Err(CardError::Kind) => self.not_supported(now, out),
+            Err(CardError::Lengths | CardError::Number | CardError::Validity) => {
+                out.push(Output::Fault);
+                self.card_failed(now, out);
+            }
+        }
+    }
+
+    fn card_failed(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.absence.broken();
+        // An answer to FIND that speaks of a card's failure belongs to an earlier command.
+        if !matches!(self.state, State::Finding { .. }) {
+            self.failed_try(out);
+        }
+        self.rest(now);
+    }
+
+    fn failed_try(&mut self, out: &mut Vec<Output>) {
+        // A card that has been handed on and is being lifted fails its last read: nobody needs to hear of it.
+        if self.latches.is_served() {
+            return;
+        }
+        self.tries += 1;
+        if self.tries >= TRIES_MAX {
+            self.prompt_retap(out);
+        }
+    }
+
+    fn prompt_retap(&mut self, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.told.retap, true) {
+            out.push(Output::Prompt(Prompt::LiftAndRetap));
+        }
+    }
+
+    fn not_supported(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.absence.broken();
+        if !std::mem::replace(&mut self.told.not_supported, true) {
+            out.push(Output::Prompt(Prompt::CardNotSupported));
+        }
+        self.rest(now);
+    }
+
+    /// The module could not read the command: once more, then as if the card had failed.
+    fn line_fault(&mut self, now: Mono, out: &mut Vec<Output>) {
+        out.push(Output::Fault);
+        let (state, command) = match self.state {
+            State::Finding { .. } => {
+                let until = now + REPLY_TIME;
+                (State::Finding { until }, Command::Find)
+            }
+            State::Selecting { seen, .. } => {
+                let until = now + REPLY_TIME;
+                (State::Selecting { seen, until }, Command::Select)
+            }
+            State::Reading { seen, .. } => {
+                let until = now + READ_TIME;
+                (State::Reading { seen, until }, Command::Read)
+            }
+            State::Stopped
+            | State::Probing { .. }
+            | State::Resting { .. }
+            | State::Resetting { .. }
+            | State::OutOfService { .. } => return,
+        };
+        if self.is_repeated {
+            self.card_failed(now, out);
+        } else {
+            self.ask(state, command, out);
+            self.is_repeated = true;
+        }
+    }
+
+    fn out_of_service(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.set_service(false, out);
+        let until = now + SERVICE_PERIOD;
+        self.state = State::OutOfService { until };
+    }
+
+    fn set_service(&mut self, on: bool, out: &mut Vec<Output>) {
+        if self.in_service.replace(on) != Some(on) {
+            out.push(if on {
+                Output::Ready
+            } else {
+                Output::OutOfService
+            });
+        }
+    }
+
+    fn probe(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let until = now + PROBE_TIME;
+        self.ask(State::Probing { until }, Command::Status, out);
+    }
+
+    fn ask(&mut self, state: State, command: Command, out: &mut Vec<Output>) {
+        self.state = state;
+        self.is_repeated = false;
+        out.push(Output::Send(command));
+    }
+
+    fn rest(&mut self, now: Mono) {
+        let until = now + FIND_PERIOD;
+        self.state = State::Resting { until };
+    }
+}
+
+#[cfg(test)]
+mod tests;
