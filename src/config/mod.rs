@@ -1,6 +1,13 @@
 //! Validated settings. A [`Config`] in hand is a valid one.
 
+mod lane_rules;
+pub mod load;
+mod rules;
 pub mod tree;
 pub mod types;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{ConfigError, load, parse};
 pub use tree::Config;

@@ -91,6 +91,7 @@ pub struct Policy {
     /// On the way in.
     pub entry: Rules,
     /// On the way out: nobody is trapped, so "hold" is refused here.
+    #[serde(with = "ExitRules")]
     pub exit: Rules,
 }
 
@@ -103,8 +104,7 @@ impl Default for Policy {
     }
 }
 
-/// `[policy.entry]` and `[policy.exit]`; an absent key of either table has the default of `entry`,
-/// except that an absent `exit` table opens for all.
+/// `[policy.entry]` and `[policy.exit]`. An absent key of `entry` has the default below, one of `exit` is "open".
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
@@ -126,6 +126,21 @@ pub struct Rules {
     pub stale: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
+}
+
+/// The same keys with the defaults of the way out.
+#[derive(Deserialize)]
+#[serde(remote = "Rules", deny_unknown_fields, default = "Rules::all_open")]
+struct ExitRules {
+    green: Rule,
+    yellow: Rule,
+    red: Rule,
+    unknown: Rule,
+    not_applied: Rule,
+    query_failed: Rule,
+    timed_out: Rule,
+    stale: Rule,
+    clock_untrusted: Rule,
 }
 
 impl Rules {

@@ -1,15 +1,24 @@
 //! Values that are checked as they are parsed: a value in hand is a valid one.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 macro_rules! bounded {
     ($(#[$doc:meta])* $name:ident: $inner:ty, $unit:literal, $min:literal ..= $max:literal, default $default:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-        #[serde(try_from = "i64")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name($inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let number = d.deserialize_i64(Number { unit: $unit, min: $min, max: $max })?;
+                Self::try_from(number).map_err(D::Error::custom)
+            }
+        }
 
         impl $name {
             /// The number, in the unit of the key.
@@ -49,9 +58,41 @@ macro_rules! bounded {
     };
 }
 
+/// Reads a whole number, and says the allowed range where something else stands.
+struct Number {
+    unit: &'static str,
+    min: u64,
+    max: u64,
+}
+
+impl Visitor<'_> for Number {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unit, min, max } = self;
+        write!(f, "a whole number from {min} to {max}{}", spaced(unit))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<i64, E> {
+        Ok(value)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<i64, E> {
+        Ok(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+fn spaced(unit: &str) -> String {
+    if unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {unit}")
+    }
+}
+
 /// A number outside the range its key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{value} {unit} is outside {min} to {max} {unit}")]
+#[error("{value}{} is outside {min} to {max}{}", spaced(.unit), spaced(.unit))]
 pub struct OutOfRange {
     value: i64,
     unit: &'static str,
@@ -104,9 +145,8 @@ bounded! {
     time PollTime, "ms", 1, 100..=3_600_000, default 2_000
 }
 
-/// A GPIO line: the BCM number on a Raspberry Pi, the offset on the chip elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "i64")]
+/// A GPIO line: the BCM number on a Raspberry Pi, the offset on the chip elsewhere. 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pin(u8);
 
 impl Pin {
@@ -117,16 +157,33 @@ impl Pin {
     }
 }
 
+impl From<u8> for Pin {
+    fn from(number: u8) -> Self {
+        Self(number)
+    }
+}
+
 impl TryFrom<i64> for Pin {
     type Error = OutOfRange;
 
     fn try_from(value: i64) -> Result<Self, OutOfRange> {
         u8::try_from(value).map(Self).map_err(|_| OutOfRange {
             value,
-            unit: "(line)",
+            unit: "",
             min: 0,
             max: 255,
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let number = d.deserialize_i64(Number {
+            unit: "",
+            min: 0,
+            max: 255,
+        })?;
+        Self::try_from(number).map_err(D::Error::custom)
     }
 }
 
@@ -142,12 +199,58 @@ pub enum Active {
 }
 
 /// One line with its polarity: `17`, or `{ pin = 17, active = "low" }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The line.
     pub pin: Pin,
     /// Its polarity.
-    #[serde(default)]
     pub active: Active,
+}
+
+impl Line {
+    /// The voltage level, true for high, at which the line is active, or is not.
+    #[must_use]
+    pub const fn level(self, active: bool) -> bool {
+        match self.active {
+            Active::High => active,
+            Active::Low => !active,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            pin: Pin,
+            #[serde(default)]
+            active: Active,
+        }
+
+        struct NumberOrTable;
+
+        impl<'de> Visitor<'de> for NumberOrTable {
+            type Value = Line;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a line number from 0 to 255, or { pin = 17, active = \"low\" },")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Line, E> {
+                let pin = Pin::try_from(value).map_err(E::custom)?;
+                Ok(Line {
+                    pin,
+                    active: Active::High,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Line, A::Error> {
+                let Table { pin, active } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Line { pin, active })
+            }
+        }
+
+        d.deserialize_any(NumberOrTable)
+    }
 }

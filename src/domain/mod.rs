@@ -4,6 +4,7 @@ pub mod action;
 pub mod credential;
 pub mod decision;
 pub mod digest;
+pub mod document;
 pub mod event;
 pub mod ids;
 pub mod passage;

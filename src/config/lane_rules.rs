@@ -1,0 +1,205 @@
+//! Rules within one lane: what its barrier needs, and what its readers may be.
+
+use std::path::Path;
+
+use super::rules::{Broken, broken};
+use super::tree::{Barrier, Lane, Reader, Serial};
+use crate::domain::{Direction, Mode};
+
+/// Readers of one lane.
+const READERS_MAX: usize = 8;
+/// Characters of a lane's or a reader's name.
+const LABEL_LEN_MAX: usize = 32;
+/// Line speeds of card modules and scanners.
+const BAUDS: [u32; 5] = [9_600, 19_200, 38_400, 57_600, 115_200];
+const WIDTHS: std::ops::RangeInclusive<u32> = 160..=1_920;
+const HEIGHTS: std::ops::RangeInclusive<u32> = 120..=1_080;
+
+/// Checks one lane but for its readers' devices; `at` is its key.
+pub(super) fn check_lane(at: &str, lane: &Lane) -> Result<(), Broken> {
+    check_label(&format!("{at}.name"), &lane.name)?;
+    check_directions(at, lane)?;
+    check_times(at, lane)?;
+    check_barrier(at, lane)?;
+    if lane.readers.len() > READERS_MAX {
+        let sentence = format!(
+            "{} readers are given; a lane has at most {READERS_MAX}",
+            lane.readers.len()
+        );
+        return broken(format!("{at}.reader"), sentence);
+    }
+    Ok(())
+}
+
+/// Lane and reader names are metric labels and parts of records.
+fn check_label(key: &str, name: &str) -> Result<(), Broken> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if (1..=LABEL_LEN_MAX).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(allowed)
+    {
+        return Ok(());
+    }
+    let sentence = format!(
+        "a name has 1 to {LABEL_LEN_MAX} characters out of a-z, A-Z, 0-9, \".\", \"_\" and \"-\", and does not \
+         start with a dot"
+    );
+    broken(key, sentence)
+}
+
+fn check_directions(at: &str, lane: &Lane) -> Result<(), Broken> {
+    let key = format!("{at}.directions");
+    match *lane.directions {
+        [] => return broken(key, "empty: a lane serves \"entry\", \"exit\" or both"),
+        [_] => {}
+        [a, b] if a != b => {}
+        [..] => return broken(key, "a direction stands here twice"),
+    }
+    let (needed, mode) = match lane.mode {
+        Mode::EntryOnly => (Direction::Entry, "entry_only"),
+        Mode::ExitOnly => (Direction::Exit, "exit_only"),
+        Mode::Normal | Mode::Free | Mode::Closed | Mode::Maintenance | Mode::Emergency => {
+            return Ok(());
+        }
+    };
+    if lane.directions.contains(&needed) {
+        return Ok(());
+    }
+    let sentence = format!("mode \"{mode}\" needs \"{needed}\" among the directions of the lane");
+    broken(format!("{at}.mode"), sentence)
+}
+
+fn check_times(at: &str, lane: &Lane) -> Result<(), Broken> {
+    let (release, pulse) = (lane.release_ms.get(), lane.pulse_ms.get());
+    let obstruction = lane.obstruction_ms.get();
+    if obstruction < release {
+        let sentence = format!(
+            "{obstruction} ms is shorter than release_ms ({release} ms): a person for whom the barrier is still \
+             released would count as an obstruction"
+        );
+        return broken(format!("{at}.obstruction_ms"), sentence);
+    }
+    if lane.barrier == Barrier::Tripod && pulse > release {
+        let sentence = format!(
+            "{pulse} ms is longer than release_ms ({release} ms): the pulse is part of the release"
+        );
+        return broken(format!("{at}.pulse_ms"), sentence);
+    }
+    Ok(())
+}
+
+/// Relays and sensors that the barrier cannot do without, and none that belong to the other kind.
+fn check_barrier(at: &str, lane: &Lane) -> Result<(), Broken> {
+    let (outputs, sensors) = (&lane.outputs, &lane.sensors);
+    for direction in &lane.directions {
+        let line = match direction {
+            Direction::Entry => outputs.release_entry,
+            Direction::Exit => outputs.release_exit,
+        };
+        if line.is_none() {
+            let sentence = format!("a lane that serves \"{direction}\" needs this relay");
+            return broken(format!("{at}.outputs.release_{direction}"), sentence);
+        }
+    }
+    let beams = [
+        ("entry_beam", sensors.entry_beam),
+        ("exit_beam", sensors.exit_beam),
+    ];
+    let rotors = [
+        ("entry_rotor", Direction::Entry, sensors.entry_rotor),
+        ("exit_rotor", Direction::Exit, sensors.exit_rotor),
+    ];
+    match lane.barrier {
+        Barrier::Flap => {
+            if let Some((name, _)) = beams.iter().find(|(_, line)| line.is_none()) {
+                return broken(
+                    format!("{at}.sensors.{name}"),
+                    "a flap needs both beams, entry_beam and exit_beam: it never closes on a body",
+                );
+            }
+            if let Some((name, ..)) = rotors.iter().find(|(.., line)| line.is_some()) {
+                return broken(
+                    format!("{at}.sensors.{name}"),
+                    "a flap has no rotor; rotor contacts belong to barrier = \"tripod\"",
+                );
+            }
+        }
+        Barrier::Tripod => {
+            for (name, direction, line) in rotors {
+                if line.is_none() && lane.directions.contains(&direction) {
+                    let sentence =
+                        format!("a tripod that serves \"{direction}\" needs this contact");
+                    return broken(format!("{at}.sensors.{name}"), sentence);
+                }
+            }
+            if let Some((name, _)) = beams.iter().find(|(_, line)| line.is_some()) {
+                return broken(
+                    format!("{at}.sensors.{name}"),
+                    "a tripod has no beams; beams belong to barrier = \"flap\"",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks one reader; gives its kind and its device.
+pub(super) fn check_reader<'a>(
+    at: &str,
+    lane: &Lane,
+    reader: &'a Reader,
+) -> Result<(&'static str, &'a Path), Broken> {
+    check_label(&format!("{at}.name"), &reader.name)?;
+    if !lane.directions.contains(&reader.direction) {
+        let sentence = format!(
+            "the lane does not serve \"{}\"; its directions name what it serves",
+            reader.direction
+        );
+        return broken(format!("{at}.direction"), sentence);
+    }
+    let camera = reader.camera.as_ref();
+    let devices = [
+        camera.map(|camera| ("camera", &*camera.device)),
+        reader
+            .folder
+            .as_ref()
+            .map(|folder| ("folder", &*folder.path)),
+        reader
+            .id_card
+            .as_ref()
+            .map(|serial| ("id_card", &*serial.port)),
+        reader.line.as_ref().map(|serial| ("line", &*serial.port)),
+    ];
+    let mut given = devices.into_iter().flatten();
+    let (Some(device), None) = (given.next(), given.next()) else {
+        return broken(
+            at,
+            "a reader has exactly one of \"camera\", \"folder\", \"id_card\" and \"line\"",
+        );
+    };
+    if let Some([width, height]) = camera.map(|camera| camera.size)
+        && !(WIDTHS.contains(&width) && HEIGHTS.contains(&height))
+    {
+        let sentence = format!(
+            "[{width}, {height}] is outside [{}, {}] to [{}, {}] pixels",
+            WIDTHS.start(),
+            HEIGHTS.start(),
+            WIDTHS.end(),
+            HEIGHTS.end()
+        );
+        return broken(format!("{at}.camera.size"), sentence);
+    }
+    check_baud(&format!("{at}.id_card"), reader.id_card.as_ref())?;
+    check_baud(&format!("{at}.line"), reader.line.as_ref())?;
+    Ok(device)
+}
+
+fn check_baud(at: &str, serial: Option<&Serial>) -> Result<(), Broken> {
+    match serial.and_then(|serial| serial.baud) {
+        Some(baud) if !BAUDS.contains(&baud) => {
+            let sentence = format!("{baud} is no speed of such a device; allowed are {BAUDS:?}");
+            broken(format!("{at}.baud"), sentence)
+        }
+        Some(_) | None => Ok(()),
+    }
+}

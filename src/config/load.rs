@@ -1,0 +1,121 @@
+//! From a file to a [`Config`]: read, parse, then the rules that concern more than one key.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::rules;
+use super::tree::Config;
+use crate::domain::document::{self, Fault};
+
+/// Largest config file.
+pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// Why there is no config. Every message is meant for the person who wrote the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is larger than any config.
+    #[error("{} is larger than {CONFIG_BYTES_MAX} bytes: that is no config file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key is wrong by itself: unknown, missing, of the wrong type, out of range.
+    #[error("{}: {fault}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        fault: Fault,
+    },
+    /// A key does not fit the others.
+    #[error("{}: {fault}", path.display())]
+    Rule {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        fault: Fault,
+    },
+}
+
+impl ConfigError {
+    /// Path of the key that is wrong, if it is one key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } | Self::TooLarge { .. } => None,
+            Self::Value { fault, .. } | Self::Rule { fault, .. } => Some(&fault.key),
+        }
+    }
+}
+
+/// Reads and checks the file at `path`. Relative paths in it start at its folder.
+///
+/// # Errors
+/// [`ConfigError`] with the first thing that is wrong.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let read = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(read)?;
+    let mut config = parse(path, &text)?;
+    let absolute = std::path::absolute(path).map_err(read)?;
+    config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
+    Ok(config)
+}
+
+/// Checks `text` as the config file `path`. Relative paths stay as they are.
+///
+/// # Errors
+/// [`ConfigError`] with the first thing that is wrong.
+pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let path = || path.to_owned();
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > CONFIG_BYTES_MAX) {
+        return Err(ConfigError::TooLarge { path: path() });
+    }
+    let config: Config = document::parse(text).map_err(|fault| ConfigError::Value {
+        path: path(),
+        fault,
+    })?;
+    rules::check(&config).map_err(|broken| ConfigError::Rule {
+        path: path(),
+        fault: document::fault_at(text, &broken.key, broken.sentence),
+    })?;
+    Ok(config)
+}
+
+impl Config {
+    /// Makes every relative path start at `base`, the folder of the config file.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        // Joining an absolute path gives that path.
+        let resolve = |path: &mut PathBuf| *path = base.join(&*path);
+        resolve(&mut self.data_dir);
+        resolve(&mut self.trust_file);
+        self.lists
+            .iter_mut()
+            .for_each(|list| resolve(&mut list.pepper_file));
+        self.gpio.chip.iter_mut().for_each(resolve);
+        self.gpio.folder.iter_mut().for_each(resolve);
+        for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {
+            reader
+                .camera
+                .iter_mut()
+                .for_each(|c| resolve(&mut c.device));
+            reader.folder.iter_mut().for_each(|f| resolve(&mut f.path));
+            reader.id_card.iter_mut().for_each(|s| resolve(&mut s.port));
+            reader.line.iter_mut().for_each(|s| resolve(&mut s.port));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Rules that concern more than one key, or need more than a range: the gate, its backend, lists and lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::lane_rules;
+use super::tree::{Backend, Barrier, Config, Gpio, GpioDriver, Policy, Rules};
+use super::types::Line;
+use crate::domain::Rule;
+
+/// Lanes of one gate.
+const LANES_MAX: usize = 4;
+/// Lists one gate follows.
+const LISTS_MAX: usize = 16;
+/// Highest BCM number that a Raspberry Pi brings to its header.
+const BCM_PIN_MAX: u8 = 27;
+
+/// A rule that does not hold.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Path of the key.
+    pub(super) key: String,
+    /// What is wrong and what is allowed.
+    pub(super) sentence: String,
+}
+
+/// Fails with a key and a sentence.
+pub(super) fn broken<T>(key: impl Into<String>, sentence: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken {
+        key: key.into(),
+        sentence: sentence.into(),
+    })
+}
+
+/// Checks every rule; the first that does not hold is the answer.
+pub(super) fn check(config: &Config) -> Result<(), Broken> {
+    if let Some(backend) = &config.backend {
+        check_backend(backend)?;
+    }
+    check_lists(config)?;
+    check_policy(&config.policy)?;
+    check_gpio(&config.gpio)?;
+    check_lanes(config)?;
+    check_lines(config)
+}
+
+fn check_backend(backend: &Backend) -> Result<(), Broken> {
+    check_url(&backend.url)?;
+    if !(1..=2).contains(&backend.list_keys.len()) {
+        let sentence = format!(
+            "{} keys are given; allowed are 1 or 2: the current and the next",
+            backend.list_keys.len()
+        );
+        return broken("backend.list_keys", sentence);
+    }
+    let mut seen = BTreeSet::new();
+    for (i, key) in backend.list_keys.iter().enumerate() {
+        let path = format!("backend.list_keys[{i}]");
+        match STANDARD.decode(key) {
+            Ok(bytes) if bytes.len() == 32 => {
+                if !seen.insert(bytes) {
+                    return broken(path, "the same key stands here twice");
+                }
+            }
+            Ok(bytes) => {
+                let found = bytes.len();
+                return broken(
+                    path,
+                    format!("an Ed25519 public key has 32 bytes, this has {found}"),
+                );
+            }
+            Err(_) => {
+                return broken(
+                    path,
+                    "this is not base64; an Ed25519 public key is 44 characters that end in \"=\"",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_url(url: &str) -> Result<(), Broken> {
+    const KEY: &str = "backend.url";
+    let Ok(parsed) = reqwest::Url::parse(url) else {
+        return broken(
+            KEY,
+            "this is no address; one looks like \"http://127.0.0.1:9480\"",
+        );
+    };
+    let host = parsed.host_str().unwrap_or_default();
+    let loopback = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    if parsed.scheme() != "http" || !loopback {
+        return broken(
+            KEY,
+            "only plain HTTP to this machine is allowed: \"http://\" with 127.0.0.1, [::1] or localhost; \
+             put a relay or a TLS tunnel on this machine for a backend elsewhere",
+        );
+    }
+    let bare = parsed.username().is_empty() && parsed.password().is_none();
+    if !bare || parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+        return broken(
+            KEY,
+            "only scheme, host and port are allowed here: \"http://127.0.0.1:9480\"",
+        );
+    }
+    Ok(())
+}
+
+fn check_lists(config: &Config) -> Result<(), Broken> {
+    let lists = &config.lists;
+    if !(1..=LISTS_MAX).contains(&lists.len()) {
+        let sentence = format!(
+            "{} lists are given; a gate follows 1 to {LISTS_MAX}, each a table [[list]]",
+            lists.len()
+        );
+        return broken("list", sentence);
+    }
+    let mut names = BTreeMap::new();
+    for (i, list) in lists.iter().enumerate() {
+        if let Some(first) = names.insert(&list.name, i) {
+            let sentence = format!("\"{}\" is the name of list[{first}] already", list.name);
+            return broken(format!("list[{i}].name"), sentence);
+        }
+    }
+    Ok(())
+}
+
+fn check_policy(policy: &Policy) -> Result<(), Broken> {
+    let Rules {
+        green,
+        yellow,
+        red,
+        unknown,
+        not_applied,
+        query_failed,
+        timed_out,
+        stale,
+        clock_untrusted,
+    } = policy.exit;
+    let rules = [
+        ("green", green),
+        ("yellow", yellow),
+        ("red", red),
+        ("unknown", unknown),
+        ("not_applied", not_applied),
+        ("query_failed", query_failed),
+        ("timed_out", timed_out),
+        ("stale", stale),
+        ("clock_untrusted", clock_untrusted),
+    ];
+    for (key, rule) in rules {
+        if rule == Rule::Hold {
+            return broken(
+                format!("policy.exit.{key}"),
+                "nobody is trapped: on the way out only \"open\" and \"assist\" are allowed",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_gpio(gpio: &Gpio) -> Result<(), Broken> {
+    match gpio.driver {
+        GpioDriver::Gpiocdev if gpio.chip.is_none() => {
+            return broken(
+                "gpio.chip",
+                "driver \"gpiocdev\" needs this key: the character device, like \"/dev/gpiochip0\"",
+            );
+        }
+        GpioDriver::Simulated if gpio.folder.is_none() => {
+            return broken(
+                "gpio.folder",
+                "driver \"simulated\" needs this key: the folder with one file a line",
+            );
+        }
+        GpioDriver::Rppal | GpioDriver::Gpiocdev | GpioDriver::Simulated => {}
+    }
+    if gpio.chip.is_some() && gpio.driver != GpioDriver::Gpiocdev {
+        return broken("gpio.chip", "only driver \"gpiocdev\" has a chip");
+    }
+    if gpio.folder.is_some() && gpio.driver != GpioDriver::Simulated {
+        return broken("gpio.folder", "only driver \"simulated\" has a folder");
+    }
+    Ok(())
+}
+
+fn check_lanes(config: &Config) -> Result<(), Broken> {
+    let lanes = &config.lanes;
+    if !(1..=LANES_MAX).contains(&lanes.len()) {
+        let sentence = format!(
+            "{} lanes are given; a gate has 1 to {LANES_MAX}, each a table [[lane]]",
+            lanes.len()
+        );
+        return broken("lane", sentence);
+    }
+    let mut lane_names = BTreeMap::new();
+    let mut reader_names = BTreeMap::new();
+    let mut devices = BTreeMap::new();
+    for (i, lane) in lanes.iter().enumerate() {
+        let at = format!("lane[{i}]");
+        lane_rules::check_lane(&at, lane)?;
+        if let Some(first) = lane_names.insert(&lane.name, i) {
+            let sentence = format!("\"{}\" is the name of lane[{first}] already", lane.name);
+            return broken(format!("{at}.name"), sentence);
+        }
+        for (j, reader) in lane.readers.iter().enumerate() {
+            let at = format!("{at}.reader[{j}]");
+            let (kind, device) = lane_rules::check_reader(&at, lane, reader)?;
+            if let Some(first) = reader_names.insert(&reader.name, at.clone()) {
+                let sentence = format!("\"{}\" is the name of {first} already", reader.name);
+                return broken(format!("{at}.name"), sentence);
+            }
+            if let Some(first) = devices.insert(device, at.clone()) {
+                let sentence = format!("{} is the device of {first} already", device.display());
+                return broken(format!("{at}.{kind}"), sentence);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One line has one use. Only a flap that opens to both sides by one relay may name it twice.
+fn check_lines(config: &Config) -> Result<(), Broken> {
+    let fire = config.gpio.fire_loop;
+    let fire = std::iter::once(("gpio.fire_loop".to_owned(), fire, None));
+    let lanes = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
+        let (o, s) = (&lane.outputs, &lane.sensors);
+        let flap = (lane.barrier == Barrier::Flap).then_some(i);
+        [
+            ("outputs.release_entry", o.release_entry, flap),
+            ("outputs.release_exit", o.release_exit, flap),
+            ("outputs.green_light", o.green_light, None),
+            ("outputs.red_light", o.red_light, None),
+            ("outputs.buzzer", o.buzzer, None),
+            ("sensors.entry_beam", s.entry_beam, None),
+            ("sensors.exit_beam", s.exit_beam, None),
+            ("sensors.entry_rotor", s.entry_rotor, None),
+            ("sensors.exit_rotor", s.exit_rotor, None),
+        ]
+        .map(|(name, line, flap)| (format!("lane[{i}].{name}"), line, flap))
+    });
+    let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
+    for (key, line, flap) in fire.chain(lanes) {
+        let Some(line) = line else { continue };
+        let pin = line.pin.get();
+        if config.gpio.driver == GpioDriver::Rppal && pin > BCM_PIN_MAX {
+            let sentence =
+                format!("{pin} is no line of a Raspberry Pi; allowed are 0 to {BCM_PIN_MAX} (BCM)");
+            return broken(key, sentence);
+        }
+        match used.get(&line.pin) {
+            None => {
+                used.insert(line.pin, (key, line, flap));
+            }
+            Some((_, first, first_flap)) if flap.is_some() && flap == *first_flap => {
+                if first.active != line.active {
+                    return broken(
+                        key,
+                        format!("line {pin} is release_entry too, with the other polarity"),
+                    );
+                }
+            }
+            Some((first, ..)) => {
+                let sentence = format!(
+                    "line {pin} is used by {first} already; only release_entry and release_exit of one flap \
+                     may share a line"
+                );
+                return broken(key, sentence);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,621 @@
+//! Every rule, in the words of the person who reads the refusal.
+
+use std::path::Path;
+
+use super::load::CONFIG_BYTES_MAX;
+use super::tree::{Fail, PassbackMode};
+use super::{Config, ConfigError, load, parse};
+use crate::domain::{Direction, Rule};
+
+/// A flap both ways by one relay, and a tripod on the way out.
+const GOOD: &str = r#"gate = "g1"
+data_dir = "data"
+trust_file = "trust.toml"
+
+[backend]
+url = "http://127.0.0.1:9480"
+list_keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+
+[[list]]
+name = "health"
+pepper_file = "pepper"
+
+[policy.exit]
+green = "open"
+
+[gpio]
+driver = "rppal"
+fire_loop = 4
+
+[[lane]]
+name = "a"
+barrier = "flap"
+fail = "safe"
+directions = ["entry", "exit"]
+release_ms = 5000
+[lane.outputs]
+release_entry = 17
+release_exit = 17
+green_light = 22
+[lane.sensors]
+entry_beam = { pin = 5, active = "low" }
+exit_beam = 6
+[[lane.reader]]
+name = "a-camera"
+direction = "entry"
+camera = { device = "/dev/video0" }
+[[lane.reader]]
+name = "a-card"
+direction = "exit"
+id_card = { port = "ttyUSB0" }
+
+[[lane]]
+name = "b"
+barrier = "tripod"
+fail = "secure"
+directions = ["exit"]
+pulse_ms = 400
+[lane.outputs]
+release_exit = 27
+[lane.sensors]
+exit_rotor = 13
+"#;
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    parse(Path::new("gate.toml"), text)
+}
+
+/// The refusal after `from` has become `to` in the good file.
+#[track_caller]
+fn refused(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from} is not in the good file");
+    read(&GOOD.replacen(from, to, 1))
+        .expect_err("should be refused")
+        .to_string()
+}
+
+#[track_caller]
+fn says(from: &str, to: &str, sentence: &str) {
+    let message = refused(from, to);
+    assert!(message.contains(sentence), "{message}");
+}
+
+#[test]
+fn a_good_file_is_read_with_its_defaults() {
+    let config = read(GOOD).unwrap();
+    assert_eq!(config.lanes.len(), 2);
+    assert_eq!(config.lanes[0].fail, Fail::Safe);
+    assert_eq!(config.lanes[1].pulse_ms.get(), 400);
+    assert_eq!(config.lanes[0].readers[1].direction, Direction::Exit);
+    assert_eq!(config.passback.mode, PassbackMode::Hard);
+    let beam = config.lanes[0].sensors.entry_beam.unwrap();
+    assert!(beam.pin.get() == 5 && !beam.level(true) && beam.level(false));
+    assert!(config.backend.unwrap().resolve);
+}
+
+#[test]
+fn an_exit_table_that_names_one_key_leaves_the_others_open() {
+    let config = read(&GOOD.replace("green = \"open\"", "yellow = \"assist\"")).unwrap();
+    assert_eq!(config.policy.exit.yellow, Rule::Assist);
+    assert_eq!(config.policy.exit.red, Rule::Open);
+    assert_eq!(config.policy.entry.red, Rule::Hold);
+    let config = read(&GOOD.replace("[policy.exit]", "[policy.entry]")).unwrap();
+    assert_eq!(config.policy.exit.red, Rule::Open);
+}
+
+#[test]
+fn every_shipped_config_is_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hardware");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_toml = path.extension().is_some_and(|e| e == "toml");
+        if is_toml && path.file_name().is_none_or(|name| name != "trust.toml") {
+            let config = load(&path).unwrap_or_else(|e| panic!("{e}"));
+            assert!(config.trust_file.is_absolute());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
+/// The example says "every key is shown, the rest are the defaults": with all of them switched on it reads the same.
+#[test]
+fn the_example_shows_true_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hardware/example.toml");
+    let plain = std::fs::read_to_string(path).unwrap();
+    let shown: String = plain
+        .lines()
+        .filter(|line| {
+            !["# chip", "# folder", "# entry_rotor", "# release_exit"]
+                .iter()
+                .any(|k| line.starts_with(k))
+        })
+        .map(|line| {
+            let is_key = line.strip_prefix("# ").filter(|rest| {
+                rest.split_once(" = ").is_some_and(|(key, _)| {
+                    key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+                })
+            });
+            match is_key {
+                Some(rest) if !rest.starts_with("name") && !rest.starts_with("direction") => rest,
+                _ => line,
+            }
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert!(shown.contains("\npulse_ms = 500") && shown.contains("\nunknown = \"hold\""));
+    let (plain, shown) = (read(&plain).unwrap(), read(&shown).unwrap());
+    assert_eq!(format!("{plain:?}"), format!("{shown:?}"));
+}
+
+#[test]
+fn a_typo_is_refused_by_name_and_line() {
+    let message = refused("release_ms = 5000", "relase_ms = 5000");
+    assert!(
+        message.starts_with("gate.toml: line 25, column 1: key `lane[0].relase_ms`: there is no such key here; is `release_ms` meant?"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_out_of_range_names_line_key_and_range() {
+    assert_eq!(
+        refused("release_ms = 5000", "release_ms = 5"),
+        "gate.toml: line 25, column 14: key `lane[0].release_ms`: 5 ms is outside 500 to 30000 ms"
+    );
+    says(
+        "fire_loop = 4",
+        "fire_loop = 400",
+        "key `gpio.fire_loop`: 400 is outside 0 to 255",
+    );
+    says(
+        "fire_loop = 4",
+        "fire_loop = { pin = -1 }",
+        "key `gpio.fire_loop.pin`: -1 is outside 0 to 255",
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_says_what_is_wanted() {
+    assert_eq!(
+        refused("release_ms = 5000", "release_ms = \"5 s\""),
+        "gate.toml: line 25, column 14: key `lane[0].release_ms`: here stands string \"5 s\", but a whole number from \
+         500 to 30000 ms is wanted"
+    );
+    says(
+        "release_ms = 5000",
+        "release_ms = 5.5",
+        "here stands floating point `5.5`, but a whole number from 500",
+    );
+    says(
+        "exit_beam = 6",
+        "exit_beam = \"6\"",
+        "a line number from 0 to 255, or { pin = 17, active = \"low\" }, is wanted",
+    );
+    says(
+        "fail = \"safe\"",
+        "fail = \"open\"",
+        "\"open\" is not a choice here: `safe` or `secure`",
+    );
+    says(
+        "gate = \"g1\"",
+        "gate = \"g/1\"",
+        "key `gate`: a name is made of",
+    );
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    says(
+        "fail = \"safe\"\n",
+        "",
+        "line 20, column 1: key `lane[0].fail`: this key is missing, and it has no default",
+    );
+    says(
+        "device = \"/dev/video0\"",
+        "",
+        "key `lane[0].reader[0].camera.device`: this key is missing",
+    );
+    says(
+        "pin = 5, ",
+        "",
+        "key `lane[0].sensors.entry_beam.pin`: this key is missing",
+    );
+}
+
+#[test]
+fn a_gate_has_one_to_four_lanes() {
+    let none = GOOD.split("[[lane]]").next().unwrap();
+    let message = read(&format!("{none}\n")).unwrap_err().to_string();
+    assert!(
+        message.contains("key `lane`: this key is missing"),
+        "{message}"
+    );
+    let empty = format!("lane = []\n{none}");
+    let message = read(&empty).unwrap_err().to_string();
+    assert!(
+        message.contains("0 lanes are given; a gate has 1 to 4"),
+        "{message}"
+    );
+    let third = GOOD.rsplit("[[lane]]").next().unwrap();
+    let five = format!("{GOOD}\n[[lane]]{third}\n[[lane]]{third}\n[[lane]]{third}");
+    let message = read(&five).unwrap_err().to_string();
+    assert!(message.contains("5 lanes are given"), "{message}");
+}
+
+#[test]
+fn names_are_labels_and_unique() {
+    let rule = "a name has 1 to 32 characters out of";
+    for bad in ["", "a b", "a\\\"b", "ä", ".a", &"x".repeat(33)] {
+        says("name = \"a\"", &format!("name = \"{bad}\""), rule);
+        says("name = \"a-card\"", &format!("name = \"{bad}\""), rule);
+    }
+    says(
+        "name = \"b\"",
+        "name = \"a\"",
+        "key `lane[1].name`: \"a\" is the name of lane[0] already",
+    );
+    says(
+        "name = \"a-card\"",
+        "name = \"a-camera\"",
+        "key `lane[0].reader[1].name`: \"a-camera\" is the name of lane[0].reader[0] already",
+    );
+}
+
+#[test]
+fn one_line_has_one_use() {
+    says(
+        "green_light = 22",
+        "green_light = 17",
+        "line 29, column 15: key `lane[0].outputs.green_light`: line 17 is used by lane[0].outputs.release_entry already",
+    );
+    says(
+        "exit_beam = 6",
+        "exit_beam = 4",
+        "line 4 is used by gpio.fire_loop already",
+    );
+    says(
+        "release_exit = 27",
+        "release_exit = 17",
+        "key `lane[1].outputs.release_exit`: line 17 is used by",
+    );
+    says(
+        "release_exit = 17",
+        "release_exit = { pin = 17, active = \"low\" }",
+        "line 17 is release_entry too, with the other polarity",
+    );
+    says(
+        "exit_rotor = 13",
+        "exit_rotor = 27",
+        "line 27 is used by lane[1].outputs.release_exit already",
+    );
+}
+
+#[test]
+fn a_tripod_has_a_relay_for_each_direction() {
+    let both = GOOD
+        .replace(
+            "directions = [\"exit\"]",
+            "directions = [\"exit\", \"entry\"]",
+        )
+        .replace("release_exit = 27", "release_exit = 27\nrelease_entry = 27")
+        .replace("exit_rotor = 13", "exit_rotor = 13\nentry_rotor = 19");
+    let message = read(&both).unwrap_err().to_string();
+    assert!(
+        message.contains("only release_entry and release_exit of one flap may share"),
+        "{message}"
+    );
+    read(&both.replace("release_entry = 27", "release_entry = 21")).unwrap();
+}
+
+#[test]
+fn each_gpio_driver_gets_what_it_needs() {
+    says(
+        "exit_beam = 6",
+        "exit_beam = 28",
+        "28 is no line of a Raspberry Pi; allowed are 0 to 27",
+    );
+    says(
+        "\"rppal\"",
+        "\"gpiocdev\"",
+        "key `gpio.chip`: driver \"gpiocdev\" needs this key",
+    );
+    says(
+        "\"rppal\"",
+        "\"simulated\"",
+        "key `gpio.folder`: driver \"simulated\" needs this key",
+    );
+    says(
+        "\"rppal\"",
+        "\"rppal\"\nchip = \"/dev/gpiochip0\"",
+        "only driver \"gpiocdev\" has a chip",
+    );
+    says(
+        "\"rppal\"",
+        "\"rppal\"\nfolder = \"lines\"",
+        "only driver \"simulated\" has a folder",
+    );
+    says("\"rppal\"", "\"sysfs\"", "`rppal`, `gpiocdev`, `simulated`");
+    let chip = "\"gpiocdev\"\nchip = \"/dev/gpiochip0\"";
+    read(
+        &GOOD
+            .replace("\"rppal\"", chip)
+            .replace("exit_beam = 6", "exit_beam = 200"),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_barrier_gets_what_it_needs_and_nothing_else() {
+    says(
+        "exit_beam = 6\n",
+        "",
+        "key `lane[0].sensors.exit_beam`: a flap needs both beams",
+    );
+    says(
+        "release_entry = 17\n",
+        "",
+        "key `lane[0].outputs.release_entry`: a lane that serves \"entry\" needs this relay",
+    );
+    says(
+        "release_exit = 27\n",
+        "",
+        "key `lane[1].outputs.release_exit`: a lane that serves \"exit\" needs this relay",
+    );
+    says(
+        "exit_rotor = 13",
+        "entry_rotor = 13",
+        "key `lane[1].sensors.exit_rotor`: a tripod that serves \"exit\" needs this contact",
+    );
+    says(
+        "exit_rotor = 13",
+        "exit_rotor = 13\nexit_beam = 7",
+        "a tripod has no beams",
+    );
+    says(
+        "exit_beam = 6",
+        "exit_beam = 6\nexit_rotor = 7",
+        "a flap has no rotor",
+    );
+}
+
+#[test]
+fn directions_are_named_once_and_readers_stand_on_one_of_them() {
+    says(
+        "directions = [\"exit\"]",
+        "directions = []",
+        "key `lane[1].directions`: empty",
+    );
+    says(
+        "[\"entry\", \"exit\"]",
+        "[\"entry\", \"entry\"]",
+        "a direction stands here twice",
+    );
+    says(
+        "directions = [\"entry\", \"exit\"]",
+        "directions = [\"entry\"]",
+        "key `lane[0].reader[1].direction`: the lane does not serve \"exit\"",
+    );
+    says(
+        "pulse_ms = 400",
+        "mode = \"entry_only\"",
+        "mode \"entry_only\" needs \"entry\" among the directions",
+    );
+}
+
+#[test]
+fn times_fit_each_other() {
+    says(
+        "release_ms = 5000",
+        "release_ms = 20000",
+        "key `lane[0].obstruction_ms`: 10000 ms is shorter than release_ms (20000 ms)",
+    );
+    says(
+        "pulse_ms = 400",
+        "pulse_ms = 4000\nrelease_ms = 3000",
+        "key `lane[1].pulse_ms`: 4000 ms is longer than release_ms (3000 ms)",
+    );
+}
+
+#[test]
+fn a_reader_has_exactly_one_device_and_shares_it_with_nobody() {
+    let rule = "line 33, column 1: key `lane[0].reader[0]`: a reader has exactly one of";
+    says("camera = { device = \"/dev/video0\" }\n", "", rule);
+    says("camera = {", "line = { port = \"x\" }\ncamera = {", rule);
+    says(
+        "id_card = { port = \"ttyUSB0\" }",
+        "camera = { device = \"/dev/video0\" }",
+        "/dev/video0 is the device of lane[0].reader[0] already",
+    );
+    let reader = "[[lane.reader]]\nname = \"a-camera\"\ndirection = \"entry\"\ncamera = { device = \"/dev/video0\" }\n";
+    says(
+        reader,
+        &reader.repeat(8),
+        "9 readers are given; a lane has at most 8",
+    );
+}
+
+#[test]
+fn device_settings_have_bounds() {
+    says(
+        "\"/dev/video0\"",
+        "\"/dev/video0\", size = [100, 480]",
+        "key `lane[0].reader[0].camera.size`: [100, 480] is outside [160, 120] to [1920, 1080] pixels",
+    );
+    says(
+        "\"/dev/video0\"",
+        "\"/dev/video0\", size = [640, 1081]",
+        "is outside",
+    );
+    says(
+        "\"/dev/video0\"",
+        "\"/dev/video0\", size = [640]",
+        "camera.size",
+    );
+    says(
+        "\"/dev/video0\"",
+        "\"/dev/video0\", fps = 0",
+        "0 frames/s is outside 1 to 120 frames/s",
+    );
+    says(
+        "\"ttyUSB0\"",
+        "\"ttyUSB0\", baud = 4800",
+        "key `lane[0].reader[1].id_card.baud`: 4800 is no speed of such a device; allowed are [9600, 19200, 38400, 57600, 115200]",
+    );
+}
+
+#[test]
+fn nobody_is_held_on_the_way_out() {
+    for key in [
+        "green",
+        "yellow",
+        "red",
+        "unknown",
+        "not_applied",
+        "query_failed",
+        "timed_out",
+        "stale",
+        "clock_untrusted",
+    ] {
+        says(
+            "green = \"open\"",
+            &format!("{key} = \"hold\""),
+            &format!(
+                "line 14, column {}: key `policy.exit.{key}`: nobody is trapped",
+                key.len() + 4
+            ),
+        );
+    }
+}
+
+#[test]
+fn plain_http_stays_on_this_machine() {
+    for good in [
+        "http://localhost:1",
+        "http://[::1]:9480/",
+        "http://127.3.2.1",
+        "HTTP://127.0.0.1:80",
+    ] {
+        read(&GOOD.replace("http://127.0.0.1:9480", good)).unwrap();
+    }
+    let rule = "key `backend.url`: only plain HTTP to this machine is allowed";
+    for far in [
+        "http://10.0.0.1:80",
+        "https://127.0.0.1:9480",
+        "http://example.org",
+        "http://localhost.example.org",
+        "http://127.0.0.1.example.org",
+        "http://127.0.0.1@example.org",
+        "ftp://127.0.0.1",
+        "http://0.0.0.0:80",
+        "http://[::2]",
+    ] {
+        says("http://127.0.0.1:9480", far, rule);
+    }
+    for odd in [
+        "http://u:p@127.0.0.1",
+        "http://127.0.0.1/v1",
+        "http://127.0.0.1/?a",
+        "http://127.0.0.1/#a",
+    ] {
+        says(
+            "http://127.0.0.1:9480",
+            odd,
+            "only scheme, host and port are allowed here",
+        );
+    }
+    says(
+        "http://127.0.0.1:9480",
+        "127.0.0.1:9480",
+        "this is no address",
+    );
+}
+
+#[test]
+fn list_keys_are_one_or_two_public_keys() {
+    let key = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+    let other = "\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+    read(&GOOD.replace(key, &format!("{key}, {other}"))).unwrap();
+    says(key, "", "0 keys are given; allowed are 1 or 2");
+    says(key, &[key; 3].join(","), "3 keys are given");
+    says(
+        key,
+        &[key; 2].join(","),
+        "key `backend.list_keys[1]`: the same key stands here twice",
+    );
+    says(
+        key,
+        "\"AAAA\"",
+        "key `backend.list_keys[0]`: an Ed25519 public key has 32 bytes, this has 3",
+    );
+    says(key, "\"not base64\"", "this is not base64");
+}
+
+#[test]
+fn a_gate_follows_lists_of_different_names() {
+    let list = "[[list]]\nname = \"health\"\npepper_file = \"pepper\"\n";
+    says(
+        list,
+        &list.repeat(2),
+        "line 13, column 8: key `list[1].name`: \"health\" is the name of list[0] already",
+    );
+    says(list, "", "0 lists are given; a gate follows 1 to 16");
+}
+
+#[test]
+fn relative_paths_start_at_the_config_file() {
+    let mut config = read(&GOOD.replace("\"rppal\"", "\"simulated\"\nfolder = \"lines\"")).unwrap();
+    config.resolve_paths(Path::new("/etc/gate"));
+    assert_eq!(config.data_dir, Path::new("/etc/gate/data"));
+    assert_eq!(config.trust_file, Path::new("/etc/gate/trust.toml"));
+    assert_eq!(config.lists[0].pepper_file, Path::new("/etc/gate/pepper"));
+    assert_eq!(
+        config.gpio.folder.as_deref(),
+        Some(Path::new("/etc/gate/lines"))
+    );
+    let readers = &config.lanes[0].readers;
+    assert_eq!(
+        readers[0].camera.as_ref().unwrap().device,
+        Path::new("/dev/video0")
+    );
+    assert_eq!(
+        readers[1].id_card.as_ref().unwrap().port,
+        Path::new("/etc/gate/ttyUSB0")
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_no_config_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.toml");
+    assert!(matches!(load(&path), Err(ConfigError::Read { .. })));
+    assert!(matches!(load(folder.path()), Err(ConfigError::Read { .. })));
+    std::fs::write(&path, [0xFF, 0xFE, 0]).unwrap();
+    assert!(matches!(load(&path), Err(ConfigError::Read { .. })));
+    std::fs::write(
+        &path,
+        "#".repeat(usize::try_from(CONFIG_BYTES_MAX).unwrap() + 1),
+    )
+    .unwrap();
+    assert!(matches!(load(&path), Err(ConfigError::TooLarge { .. })));
+    std::fs::write(&path, GOOD).unwrap();
+    assert_eq!(load(&path).unwrap().data_dir, folder.path().join("data"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,300}") {
+        let _ = read(&text);
+    }
+
+    /// Damage to a good file gives a config or a refusal, never a panic.
+    #[test]
+    fn no_damage_panics(at in 0usize..1200, cut in 0usize..40, put in "[a-z0-9\\[\\]{}=\"., \n-]{0,12}") {
+        let mut text = GOOD.to_owned();
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, &put);
+        let _ = read(&text);
+    }
+}
