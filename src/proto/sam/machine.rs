@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::card::{CardError, card_of};
 use super::frame::{Command, Reply, Verdict};
-use super::latch::{Absence, Latches};
+use super::pad::Pad;
 use crate::domain::{IdCard, Mono, Prompt};
 
 const PROBE_TIME: Duration = Duration::from_millis(500);
@@ -15,7 +15,6 @@ const FIND_PERIOD: Duration = Duration::from_millis(200);
 const REPLY_TIME: Duration = Duration::from_secs(1);
 const READ_TIME: Duration = Duration::from_secs(3);
 const SERVICE_PERIOD: Duration = Duration::from_secs(5);
-const TRIES_MAX: u32 = 3;
 const UNANSWERED_MAX: u32 = 3;
 
 /// What can happen to the machine.
@@ -75,22 +74,10 @@ enum State {
     OutOfService { until: Mono },
 }
 
-/// What has been said about the card that lies there, so that it is said once.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    retap: bool,
-    not_supported: bool,
-    not_authentic: bool,
-}
-
 /// The polling of one SAM module.
 pub struct SamMachine {
     state: State,
-    latches: Latches,
-    absence: Absence,
-    told: Told,
-    /// Failed tries at the card that lies there.
-    tries: u32,
+    pad: Pad,
     /// Commands in a row without a good reply.
     unanswered: u32,
     /// The command of this exchange has been sent a second time.
@@ -103,10 +90,7 @@ impl Default for SamMachine {
     fn default() -> Self {
         Self {
             state: State::Stopped,
-            latches: Latches::default(),
-            absence: Absence::default(),
-            told: Told::default(),
-            tries: 0,
+            pad: Pad::default(),
             unanswered: 0,
             is_repeated: false,
             heard: false,
@@ -119,7 +103,7 @@ impl SamMachine {
     /// Begins on a fresh connection. A number that was handed on before the break stays held back.
     pub fn start(&mut self, now: Mono, out: &mut Vec<Output>) {
         *self = Self {
-            latches: std::mem::take(&mut self.latches),
+            pad: std::mem::take(&mut self.pad).after_break(),
             ..Self::default()
         };
         self.probe(now, out);
@@ -151,7 +135,11 @@ impl SamMachine {
         match input {
             Input::Reply(reply) => {
                 self.heard = true;
-                self.unanswered = 0;
+                // A probe is answered by "done" only, or it would be repeated for ever.
+                let is_probing = matches!(self.state, State::Probing { .. });
+                if !is_probing || reply.verdict == Verdict::Done {
+                    self.unanswered = 0;
+                }
                 self.replied(now, reply, out);
             }
             // The driver has counted the bad bytes.
@@ -197,7 +185,7 @@ impl SamMachine {
             | State::Selecting { .. }
             | State::Reading { .. } => {}
         }
-        self.absence.broken();
+        self.pad.may_hold_a_card();
         self.unanswered += 1;
         if self.unanswered >= UNANSWERED_MAX {
             self.state = State::Stopped;
@@ -206,7 +194,7 @@ impl SamMachine {
             self.probe(now, out);
         } else {
             if !matches!(awaited, State::Finding { .. }) {
-                self.failed_try(out);
+                self.pad.failed_try(out);
             }
             self.rest(now);
         }
@@ -254,13 +242,13 @@ impl SamMachine {
             Verdict::Done => self.done(now, reply.data, out),
             Verdict::SelectFailed | Verdict::ReadFailed => self.card_failed(now, out),
             Verdict::NotAuthentic => {
-                self.absence.broken();
-                if !std::mem::replace(&mut self.told.not_authentic, true) {
-                    out.push(Output::NotAuthentic);
-                }
+                self.pad.not_authentic(out);
                 self.rest(now);
             }
-            Verdict::CardNotSupported => self.not_supported(now, out),
+            Verdict::CardNotSupported => {
+                self.pad.not_supported(out);
+                self.rest(now);
+            }
             Verdict::RandomFailed => {
                 out.push(Output::Fault);
                 let until = now + READ_TIME;
@@ -281,20 +269,12 @@ impl SamMachine {
             self.card_failed(now, out);
             return;
         }
-        if self.absence.missed(now) {
-            // Lifted too early: the passenger must hear of it, or they wait for nothing.
-            if self.tries > 0 {
-                self.prompt_retap(out);
-            }
-            self.latches.lifted(now);
-            self.tries = 0;
-            self.told = Told::default();
-        }
+        self.pad.missed(now, out);
         self.rest(now);
     }
 
     fn found(&mut self, now: Mono, out: &mut Vec<Output>) {
-        self.absence.broken();
+        self.pad.may_hold_a_card();
         if matches!(self.state, State::Finding { .. }) {
             let until = now + REPLY_TIME;
             self.ask(State::Selecting { seen: now, until }, Command::Select, out);
@@ -314,58 +294,27 @@ impl SamMachine {
             | State::Probing { .. }
             | State::Resting { .. }
             | State::Resetting { .. }
-            | State::OutOfService { .. } => self.absence.broken(),
+            | State::OutOfService { .. } => self.pad.may_hold_a_card(),
         }
     }
 
     fn read(&mut self, now: Mono, seen: Mono, data: &[u8], out: &mut Vec<Output>) {
         match card_of(data) {
-            Ok(card) => {
-                self.tries = 0;
-                self.told = Told::default();
-                if self.latches.accept(&card.number, now) {
-                    out.push(Output::Presented { card, seen });
-                }
-                self.rest(now);
-            }
-            Err(CardError::Kind) => self.not_supported(now, out),
+            Ok(card) => self.pad.read(now, seen, card, out),
+            Err(CardError::Kind) => self.pad.not_supported(out),
             Err(CardError::Lengths | CardError::Number | CardError::Validity) => {
                 out.push(Output::Fault);
-                self.card_failed(now, out);
+                self.pad.failed_try(out);
             }
-        }
-    }
-
-    fn card_failed(&mut self, now: Mono, out: &mut Vec<Output>) {
-        self.absence.broken();
-        // An answer to FIND that speaks of a card's failure belongs to an earlier command.
-        if !matches!(self.state, State::Finding { .. }) {
-            self.failed_try(out);
         }
         self.rest(now);
     }
 
-    fn failed_try(&mut self, out: &mut Vec<Output>) {
-        // A card that has been handed on and is being lifted fails its last read: nobody needs to hear of it.
-        if self.latches.is_served() {
-            return;
-        }
-        self.tries += 1;
-        if self.tries >= TRIES_MAX {
-            self.prompt_retap(out);
-        }
-    }
-
-    fn prompt_retap(&mut self, out: &mut Vec<Output>) {
-        if !std::mem::replace(&mut self.told.retap, true) {
-            out.push(Output::Prompt(Prompt::LiftAndRetap));
-        }
-    }
-
-    fn not_supported(&mut self, now: Mono, out: &mut Vec<Output>) {
-        self.absence.broken();
-        if !std::mem::replace(&mut self.told.not_supported, true) {
-            out.push(Output::Prompt(Prompt::CardNotSupported));
+    fn card_failed(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.pad.may_hold_a_card();
+        // An answer to FIND that speaks of a card's failure belongs to an earlier command.
+        if !matches!(self.state, State::Finding { .. }) {
+            self.pad.failed_try(out);
         }
         self.rest(now);
     }

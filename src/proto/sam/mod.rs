@@ -8,6 +8,7 @@ mod card;
 mod frame;
 mod latch;
 mod machine;
+mod pad;
 
 pub use buffer::ReplyBuffer;
 pub use card::{CardError, card_of, encode_read, encode_text};

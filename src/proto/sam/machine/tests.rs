@@ -346,6 +346,16 @@ fn a_module_that_never_answers_is_given_up_unheard() {
 }
 
 #[test]
+fn a_module_that_does_not_understand_the_probe_is_given_up() {
+    let mut scene = Scene::new();
+    for _ in 0..3 {
+        scene.reply(&status(0x21));
+        scene.time_out();
+    }
+    assert_eq!(scene.take_news().last(), Some(&Output::GaveUp));
+}
+
+#[test]
 fn a_new_connection_does_not_hand_the_same_showing_on_again() {
     let mut scene = Scene::ready();
     scene.round(&Pad::Holds(A));
