@@ -4,3 +4,5 @@
 pub mod codes;
 mod disk;
 pub mod journal;
+#[cfg(test)]
+mod measure;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::generation::{self, Generation, io_error};
+use super::contain;
+use super::generation::{Generation, io_error};
 use super::load::SledLoad;
 use super::{Change, Codes, CodesError, ListState, Load};
 use crate::domain::{ListId, Row, RowKey};
@@ -171,7 +172,7 @@ impl Slot {
         for number in generations(&dir).map_err(|source| io_error(&dir, source))? {
             next = next.max(number.saturating_add(1));
             if pointed != Some(number) {
-                generation::remove(&dir.join(name(number)));
+                contain::remove(&dir.join(name(number)));
             }
         }
         let slot = Self {
@@ -205,7 +206,7 @@ impl Slot {
             Err(error) => {
                 tracing::warn!(list = %self.list, %error, "the copy of the list is dropped");
                 self.unpoint(dir);
-                generation::remove(dir);
+                contain::remove(dir);
             }
         }
     }
@@ -336,7 +337,7 @@ fn remove_unfollowed(root: &Path, slots: &BTreeMap<ListId, Arc<Slot>>) {
             continue;
         }
         for number in generations(&dir).unwrap_or_default() {
-            generation::remove(&dir.join(name(number)));
+            contain::remove(&dir.join(name(number)));
         }
         let _ = fs::remove_file(dir.join(POINTER));
         // Stays if it holds anything else.

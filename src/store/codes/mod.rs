@@ -11,6 +11,7 @@
 //! ```
 
 mod cache;
+mod contain;
 mod generation;
 mod load;
 mod mark;

@@ -11,8 +11,12 @@ use crate::domain::{Direction, PassbackKey, StateChange, Utc};
 /// Rows deleted in one transaction, so that a grant never waits long for a clean-up.
 const PRUNE_ROWS: usize = 500;
 
-/// Keys of codes and of people.
-type Expired = (Vec<[u8; 32]>, Vec<Vec<u8>>);
+/// Keys of codes and of people that can go.
+#[derive(Default)]
+struct Expired {
+    codes: Vec<[u8; 32]>,
+    people: Vec<Vec<u8>>,
+}
 
 pub(super) fn apply(
     transaction: &WriteTransaction,
@@ -111,23 +115,23 @@ impl Journal {
         let now_ms = now.as_millis();
         let passed_before = (now - remember).as_millis();
         let mut pruned = 0;
+        let mut last = Expired::default();
         loop {
-            let (seen, passed) = self.expired(now_ms, passed_before)?;
-            let found = seen.len() + passed.len();
-            if found == 0 {
+            let found = self.expired(now_ms, passed_before, &last)?;
+            if found.codes.is_empty() && found.people.is_empty() {
                 return Ok(pruned);
             }
             pruned += self.write(|transaction, head| {
                 let mut gone = 0;
                 let mut table = transaction.open_table(SEEN)?;
-                for key in &seen {
+                for key in &found.codes {
                     // It may have been seen again since.
                     let still = table.get(key)?.is_some_and(|until| until.value() < now_ms);
                     gone += usize::from(still && table.remove(key)?.is_some());
                 }
                 drop(table);
                 let mut table = transaction.open_table(PASSED)?;
-                for key in &passed {
+                for key in &found.people {
                     let key = key.as_slice();
                     let still = table
                         .get(key)?
@@ -137,25 +141,45 @@ impl Journal {
                 head.state_rows = head.state_rows.saturating_sub(gone as u64);
                 Ok(gone)
             })?;
+            last = found;
         }
     }
 
-    fn expired(&self, now_ms: u64, passed_before: u64) -> Result<Expired, JournalError> {
+    /// The next keys after the `last` ones, not too many. A table that gave no key the last time is through.
+    fn expired(
+        &self,
+        now_ms: u64,
+        passed_before: u64,
+        last: &Expired,
+    ) -> Result<Expired, JournalError> {
+        let first = last.codes.is_empty() && last.people.is_empty();
         self.read_with(|transaction| {
-            let (mut codes, mut people) = (Vec::new(), Vec::new());
-            for row in transaction.open_table(SEEN)?.iter()? {
-                let (key, until) = row?;
-                if until.value() < now_ms && codes.len() < PRUNE_ROWS {
-                    codes.push(*key.value());
+            let mut found = Expired::default();
+            if first || !last.codes.is_empty() {
+                let from = last.codes.last().copied().unwrap_or_default();
+                for row in transaction.open_table(SEEN)?.range::<&[u8; 32]>(&from..)? {
+                    let (key, until) = row?;
+                    if until.value() < now_ms {
+                        found.codes.push(*key.value());
+                    }
+                    if found.codes.len() == PRUNE_ROWS {
+                        break;
+                    }
                 }
             }
-            for row in transaction.open_table(PASSED)?.iter()? {
-                let (key, value) = row?;
-                if value.value().1 < passed_before && people.len() < PRUNE_ROWS {
-                    people.push(key.value().to_vec());
+            if first || !last.people.is_empty() {
+                let from = last.people.last().map(Vec::as_slice).unwrap_or_default();
+                for row in transaction.open_table(PASSED)?.range::<&[u8]>(from..)? {
+                    let (key, value) = row?;
+                    if value.value().1 < passed_before {
+                        found.people.push(key.value().to_vec());
+                    }
+                    if found.people.len() == PRUNE_ROWS {
+                        break;
+                    }
                 }
             }
-            Ok((codes, people))
+            Ok(found)
         })
     }
 }
