@@ -356,7 +356,7 @@ fn a_delta_torn_between_its_batches_is_found_at_opening_and_loaded_again() {
     let generation = &generations_in(dir.path())[0];
     {
         // What the first of several batches leaves behind.
-        let db = sled::Config::new().path(generation).open().unwrap();
+        let db = contain::open_patiently(&sled::Config::new().path(generation)).unwrap();
         let mark = db.get(mark::MARK_KEY).unwrap().unwrap();
         let torn = mark::Mark {
             whole: false,
@@ -377,7 +377,7 @@ fn a_row_that_vanished_without_a_trace_is_found_by_the_digest() {
         wait_for_generations(dir.path(), 1);
         {
             let generation = &generations_in(dir.path())[0];
-            let db = sled::Config::new().path(generation).open().unwrap();
+            let db = contain::open_patiently(&sled::Config::new().path(generation)).unwrap();
             let (first, _) = db.first().unwrap().unwrap();
             db.remove(first).unwrap();
         }
