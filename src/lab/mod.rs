@@ -1,3 +1,5 @@
-//! Demo, emulators and simulator.
+//! Demo, emulators and simulator: everything that stands in for hardware and people.
 
+pub mod random;
 pub mod sam_module;
+pub mod screen;
