@@ -1,1 +1,3 @@
 //! Subcommands: arguments in, exit code out.
+
+pub mod read_image;
