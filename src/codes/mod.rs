@@ -1,1 +1,15 @@
 //! Credential profiles and the trust list: text or card facts in, credential out. Pure.
+//!
+//! [`Reader::read`] is the one way in: it finds the issuers of the trust list that may have made what was shown, lets
+//! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data.
+
+mod detect;
+pub mod id_card;
+mod opaque;
+pub mod reader;
+pub mod row_key;
+pub mod trust_list;
+
+pub use reader::{Question, Reader, Refusal, SetupError};
+pub use row_key::Pepper;
+pub use trust_list::{Issuer, Profile, TrustList, TrustListError};
