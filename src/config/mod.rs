@@ -2,6 +2,7 @@
 
 mod lane_rules;
 pub mod load;
+mod policy;
 mod rules;
 pub mod tree;
 pub mod types;

@@ -1,0 +1,365 @@
+//! The thread that owns the lines of a gate.
+//!
+//! It performs commands at once, polls the inputs every 2 ms, and says every level again every 100 ms, so that one
+//! lost message heals by itself. Outputs are read back after every command and at every repetition. When the board
+//! fails it is opened again, with longer and longer waits, and gets the wanted levels; commands given meanwhile count.
+//! It ends, with every output inactive, when either channel closes: there is no second shutdown path.
+//!
+//! While the board is away nothing is sensed, and that is said by [`GpioEvent::Up`]; no fire is reported then, because
+//! nothing could be released either: release in a fire is also wired past the daemon.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::fire::Fire;
+use super::outbox::Outbox;
+use super::{Board, GpioError, LaneLines, Layout};
+use crate::config::types::Line;
+use crate::domain::{Direction, LaneId, Levels, Mono};
+use crate::drivers::MonoClock;
+use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
+
+/// How often inputs are read.
+pub const POLL: Duration = Duration::from_millis(2);
+/// How often unchanged levels are said again.
+pub const REPEAT: Duration = Duration::from_millis(100);
+/// What is wanted of the lines. Every command names a state, so a repeated one changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The barrier is released in this direction only. Answered by [`GpioEvent::Performed`].
+    Release(LaneId, Direction),
+    /// The barrier is released both ways. Answered by [`GpioEvent::Performed`].
+    ReleaseBoth(LaneId),
+    /// The barrier is locked.
+    Lock(LaneId),
+    /// The light of the lane.
+    Light(LaneId, Light),
+    /// The buzzer of the lane.
+    Buzz(LaneId, bool),
+}
+
+/// Which light is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Light {
+    /// None.
+    Off,
+    /// Green.
+    Green,
+    /// Red.
+    Red,
+}
+
+/// What the thread has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GpioEvent {
+    /// The sensors of a lane, at once when they change and again every 100 ms.
+    Sensed(LaneId, Levels),
+    /// The fire loop: true while it is open. At once when it changes and again every 100 ms.
+    Fire(bool),
+    /// The board works, or has failed. Once a change.
+    Up(bool),
+    /// The relay of a release has been switched.
+    Performed {
+        /// Of which lane.
+        lane: LaneId,
+        /// When.
+        at: Mono,
+    },
+    /// An output of the lane is not at the level it was given. Once until it agrees again; it is driven again at
+    /// every repetition.
+    ReadBackMismatch {
+        /// Of which lane.
+        lane: LaneId,
+    },
+}
+
+/// Starts the thread.
+///
+/// `open` opens the board, as often as it is asked. Give commands with `try_send` on a bounded channel; the thread
+/// never waits for the receiver of `events`.
+///
+/// # Errors
+/// The error of the system, if there can be no further thread.
+pub fn spawn(
+    open: impl FnMut() -> Result<Box<dyn Board>, GpioError> + Send + 'static,
+    layout: Layout,
+    commands: Receiver<Command>,
+    events: Sender<GpioEvent>,
+    clock: MonoClock,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("gpio".into())
+        .spawn(move || Worker::new(open, &layout, events, clock).run(&commands))
+}
+
+/// An output with the level it should have.
+#[derive(Clone, Copy, Debug)]
+struct Output {
+    lane: LaneId,
+    line: Line,
+    wanted: bool,
+}
+
+struct Worker<'a, F> {
+    open: F,
+    layout: &'a Layout,
+    clock: MonoClock,
+    outbox: Outbox,
+    board: Option<Box<dyn Board>>,
+    /// `None` before the first attempt, so that a board that fails from the start is reported too.
+    up: Option<bool>,
+    opened: Mono,
+    retry: Mono,
+    backoff: Backoff,
+    outputs: Vec<Output>,
+    /// By lane: whether an output does not agree.
+    mismatch: Vec<bool>,
+    /// By lane: the levels last said.
+    sensed: Vec<Option<Levels>>,
+    fire: Fire,
+    repeat: Mono,
+    check_outputs: bool,
+}
+
+impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
+    fn new(open: F, layout: &'a Layout, events: Sender<GpioEvent>, clock: MonoClock) -> Self {
+        let now = clock.now();
+        let outputs = layout.lanes().flat_map(|(lane, lines)| {
+            lines.outputs().map(move |line| Output {
+                lane,
+                line,
+                wanted: false,
+            })
+        });
+        Self {
+            open,
+            layout,
+            clock,
+            outbox: Outbox::new(events),
+            board: None,
+            up: None,
+            opened: now,
+            retry: now,
+            backoff: Backoff::new(now.as_micros()),
+            outputs: outputs.collect(),
+            mismatch: vec![false; layout.lanes.len()],
+            sensed: vec![None; layout.lanes.len()],
+            fire: Fire::default(),
+            repeat: now,
+            check_outputs: false,
+        }
+    }
+
+    fn run(mut self, commands: &Receiver<Command>) {
+        let mut poll = self.clock.now();
+        while !self.outbox.is_closed() {
+            let now = self.clock.now();
+            if now >= poll {
+                self.turn(now);
+                // Counted from the end of the turn: a slow board does not take the whole processor.
+                poll = self.clock.now() + POLL;
+            }
+            self.outbox.flush();
+            match commands.recv_timeout(poll.since(self.clock.now())) {
+                Ok(command) => self.perform(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.stop();
+    }
+
+    /// One turn: open the board if it is time, read back, sense.
+    fn turn(&mut self, now: Mono) {
+        if self.board.is_none() && now >= self.retry {
+            self.reopen(now);
+        }
+        let again = now >= self.repeat;
+        if again {
+            self.repeat = now + REPEAT;
+        }
+        let Some(mut board) = self.board.take() else {
+            return;
+        };
+        match self.serve(&mut *board, now, again) {
+            Ok(()) => self.board = Some(board),
+            Err(error) => {
+                drop(board);
+                self.lost(&error);
+            }
+        }
+    }
+
+    fn serve(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
+        if again || self.check_outputs {
+            self.check_outputs = false;
+            self.read_back(board)?;
+        }
+        self.sense(board, now, again)
+    }
+
+    fn sense(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
+        for ((id, lane), last) in self.layout.lanes().zip(&mut self.sensed) {
+            let mut levels = Levels::default();
+            for (sensor, line) in &lane.sensors {
+                levels = levels.with(*sensor, board.sense(*line)?);
+            }
+            if again || *last != Some(levels) {
+                *last = Some(levels);
+                self.outbox.push(GpioEvent::Sensed(id, levels));
+            }
+        }
+        if let Some(line) = self.layout.fire_loop {
+            // Normally closed: an open loop is a fire.
+            let open = !board.sense(line)?;
+            let changed = self.fire.see(open, now);
+            if let Some(fire) = self.fire.believed.filter(|_| again || changed) {
+                self.outbox.push(GpioEvent::Fire(fire));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares every output with what it should be, and drives it again if it is not.
+    fn read_back(&mut self, board: &mut dyn Board) -> Result<(), GpioError> {
+        for (lane, was) in (0..=u8::MAX).map(LaneId).zip(&mut self.mismatch) {
+            let mut wrong = None;
+            for output in self.outputs.iter().filter(|output| output.lane == lane) {
+                if board.driven(output.line)? != output.wanted {
+                    wrong = Some(output.line.pin.get());
+                    board.drive(output.line, output.wanted)?;
+                }
+            }
+            match wrong {
+                Some(pin) if !*was => {
+                    tracing::warn!(
+                        lane = lane.0,
+                        pin,
+                        "an output is not at the level it was given"
+                    );
+                    self.outbox.push(GpioEvent::ReadBackMismatch { lane });
+                }
+                None if *was => tracing::info!(lane = lane.0, "outputs agree again"),
+                Some(_) | None => {}
+            }
+            *was = wrong.is_some();
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, command: Command) {
+        let (lane, levels) = self.levels(command);
+        // First what becomes inactive: the two ways, and the two lights, are never on together by accident.
+        let mut changes: Vec<(Line, bool)> = levels.into_iter().flatten().collect();
+        changes.sort_by_key(|(_, active)| *active);
+        for (line, active) in &changes {
+            let outputs = self.outputs.iter_mut();
+            outputs
+                .filter(|output| output.lane == lane && output.line.pin == line.pin)
+                .for_each(|output| output.wanted = *active);
+        }
+        let Some(mut board) = self.board.take() else {
+            return;
+        };
+        let driven = changes
+            .iter()
+            .try_for_each(|(line, active)| board.drive(*line, *active));
+        match driven {
+            Ok(()) => {
+                self.board = Some(board);
+                self.check_outputs = true;
+                let release = matches!(command, Command::Release(..) | Command::ReleaseBoth(_));
+                if release && changes.iter().any(|(_, active)| *active) {
+                    let at = self.clock.now();
+                    self.outbox.push(GpioEvent::Performed { lane, at });
+                }
+            }
+            Err(error) => {
+                drop(board);
+                self.lost(&error);
+            }
+        }
+    }
+
+    /// The levels that a command means. One relay for both ways is active if either way is.
+    fn levels(&self, command: Command) -> (LaneId, [Option<(Line, bool)>; 2]) {
+        let none = LaneLines::default();
+        let of = |lane| self.layout.lane(lane).unwrap_or(&none);
+        let barrier = |lane, entry, exit| match (of(lane).release_entry, of(lane).release_exit) {
+            (Some(one), Some(same)) if one.pin == same.pin => [Some((one, entry || exit)), None],
+            (inwards, outwards) => [inwards.map(|l| (l, entry)), outwards.map(|l| (l, exit))],
+        };
+        match command {
+            Command::Release(lane, Direction::Entry) => (lane, barrier(lane, true, false)),
+            Command::Release(lane, Direction::Exit) => (lane, barrier(lane, false, true)),
+            Command::ReleaseBoth(lane) => (lane, barrier(lane, true, true)),
+            Command::Lock(lane) => (lane, barrier(lane, false, false)),
+            Command::Light(lane, light) => {
+                let green = of(lane).green.map(|line| (line, light == Light::Green));
+                let red = of(lane).red.map(|line| (line, light == Light::Red));
+                (lane, [green, red])
+            }
+            Command::Buzz(lane, on) => (lane, [of(lane).buzzer.map(|line| (line, on)), None]),
+        }
+    }
+
+    fn reopen(&mut self, now: Mono) {
+        let opened = (self.open)().and_then(|mut board| {
+            self.outputs
+                .iter()
+                .try_for_each(|output| board.drive(output.line, output.wanted))?;
+            Ok(board)
+        });
+        match opened {
+            Ok(board) => {
+                self.board = Some(board);
+                self.opened = now;
+                self.repeat = now;
+                self.fire = Fire::default();
+                self.sensed.fill(None);
+                if self.up != Some(true) {
+                    tracing::info!("relays and sensors work");
+                    self.up = Some(true);
+                    self.outbox.push(GpioEvent::Up(true));
+                }
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    /// The board is gone. Said once; opened again later.
+    fn lost(&mut self, error: &GpioError) {
+        let now = self.clock.now();
+        if self.up != Some(false) {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "relays and sensors are offline");
+            if self.up == Some(true) && now.since(self.opened) > BACKOFF_MAX {
+                // Do not hammer a board that opens and fails at once.
+                self.backoff.reset();
+            }
+            self.up = Some(false);
+            self.outbox.push(GpioEvent::Up(false));
+        }
+        self.retry = now + self.backoff.wait();
+    }
+
+    /// Every output inactive, as far as the board still obeys; dropping it leaves them undriven.
+    fn stop(mut self) {
+        let Some(mut board) = self.board.take() else {
+            return;
+        };
+        for output in &self.outputs {
+            if let Err(error) = board.drive(output.line, false) {
+                tracing::warn!(lane = output.lane.0, %error, "cannot lock at the end");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "lab")]
+#[cfg(test)]
+mod tests;
