@@ -51,17 +51,46 @@ impl Assessor {
     pub fn assess(&self, job: &Job) -> Assessment {
         let shown = &job.presentation.shown;
         let (finding, question) = match self.reader.read(shown) {
-            Err(refusal) => (Finding::Refused { reason: refusal.reason, issuer: refusal.issuer }, None),
+            Err(refusal) => (
+                Finding::Refused {
+                    reason: refusal.reason,
+                    issuer: refusal.issuer,
+                },
+                None,
+            ),
             Ok(credential) => {
                 let standing = self.look_up(&credential, job.now);
                 let question = (standing.health == HealthOutcome::Unknown)
-                    .then(|| self.reader.question(shown, &credential))
-                    .flatten();
-                (Finding::Read { credential, standing }, question)
+                    .then(|| question(self.reader.inquiry(shown, &credential)));
+                (
+                    Finding::Read {
+                        credential,
+                        standing,
+                    },
+                    question,
+                )
             }
         };
-        let Presentation { lane, direction, medium, seen, read, .. } = job.presentation;
-        Assessment { assessed: Assessed { number: job.number, lane, direction, medium, seen, read, finding }, question }
+        let Presentation {
+            lane,
+            direction,
+            medium,
+            seen,
+            read,
+            ..
+        } = job.presentation;
+        Assessment {
+            assessed: Assessed {
+                number: job.number,
+                lane,
+                direction,
+                medium,
+                seen,
+                read,
+                finding,
+            },
+            question,
+        }
     }
 
     /// Asks every list; the worst colour wins. A list that has not arrived, or cannot be read, is stale.
@@ -72,9 +101,17 @@ impl Assessor {
                 standing.stale = true;
                 continue;
             };
-            standing.stale |= now.utc.is_some_and(|utc| utc.since(state.created) > *stale_after);
-            standing.lists.push(ListVersion { list: list.clone(), era: state.era, version: state.version });
-            let Some((_, key)) = credential.keys.iter().find(|(of, _)| of == list) else { continue };
+            standing.stale |= now
+                .utc
+                .is_some_and(|utc| utc.since(state.created) > *stale_after);
+            standing.lists.push(ListVersion {
+                list: list.clone(),
+                era: state.era,
+                version: state.version,
+            });
+            let Some((_, key)) = credential.keys.iter().find(|(of, _)| of == list) else {
+                continue;
+            };
             match self.cache.look_up(list, key) {
                 Ok(Some(row)) => standing.join(&row),
                 Ok(None) => {}
@@ -88,6 +125,20 @@ impl Assessor {
     }
 }
 
+/// The same in the words of the backend's contract.
+fn question(inquiry: codes::Inquiry) -> Question {
+    let codes::Inquiry {
+        kind,
+        issuer,
+        identifier,
+    } = inquiry;
+    Question {
+        kind: kind.as_str(),
+        issuer,
+        identifier,
+    }
+}
+
 /// Starts the thread of one lane. It ends when the sender is dropped.
 ///
 /// # Errors
@@ -98,7 +149,9 @@ pub fn spawn(
     out: mpsc::Sender<Assessment>,
 ) -> std::io::Result<SyncSender<Job>> {
     let (jobs, inbox) = sync_channel(QUEUE_MAX);
-    std::thread::Builder::new().name(format!("assess-{lane}")).spawn(move || work(&assessor, &inbox, &out))?;
+    std::thread::Builder::new()
+        .name(format!("assess-{lane}"))
+        .spawn(move || work(&assessor, &inbox, &out))?;
     Ok(jobs)
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Now, Prompt, Utc};
 use crate::store::codes::Codes;
-use crate::store::journal::Journal;
+use crate::store::journal::{Journal, WriterStatus};
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
@@ -64,7 +64,11 @@ impl Board {
     /// A board on which nothing has happened.
     #[must_use]
     pub fn new(metrics: Metrics, sources: Sources) -> Self {
-        let devices: BTreeMap<_, _> = sources.devices.iter().map(|name| (name.clone(), false)).collect();
+        let devices: BTreeMap<_, _> = sources
+            .devices
+            .iter()
+            .map(|name| (name.clone(), false))
+            .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
         }
@@ -84,12 +88,18 @@ impl Board {
     /// Name of a lane; a lane that is not configured has none.
     #[must_use]
     pub fn lane_name(&self, lane: LaneId) -> String {
-        self.sources.lanes.get(usize::from(lane.0)).map_or_else(String::new, |lane| lane.name.clone())
+        self.sources
+            .lanes
+            .get(usize::from(lane.0))
+            .map_or_else(String::new, |lane| lane.name.clone())
     }
 
     /// A device works, or does not.
     pub fn device(&mut self, name: &str, up: bool) {
-        self.metrics.device_up.with_label_values(&[name]).set(up.into());
+        self.metrics
+            .device_up
+            .with_label_values(&[name])
+            .set(up.into());
         if self.devices.insert(name.into(), up) != Some(up) {
             if up {
                 tracing::info!(device = name, "device is up");
@@ -122,7 +132,10 @@ impl Board {
     pub fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) -> String {
         let place = lane.map_or_else(|| "gate".into(), |lane| self.lane_name(lane));
         let name = format!("{alarm:?}").to_lowercase();
-        self.metrics.alarm.with_label_values(&[place.as_str(), name.as_str()]).set(on.into());
+        self.metrics
+            .alarm
+            .with_label_values(&[place.as_str(), name.as_str()])
+            .set(on.into());
         if on {
             self.alarms.insert((place.clone(), alarm));
         } else {
@@ -140,7 +153,10 @@ impl Board {
             }
             SyncEvent::ListCurrent { created, .. } => Some(created),
             SyncEvent::ListFailed { list, .. } => {
-                self.metrics.list_failures.with_label_values(&[list.as_str()]).inc();
+                self.metrics
+                    .list_failures
+                    .with_label_values(&[list.as_str()])
+                    .inc();
                 None
             }
             SyncEvent::BackendUp(up) => {
@@ -159,12 +175,32 @@ impl Board {
         }
     }
 
+    /// How the journal's writer stands.
+    pub fn writer(&self, writer: &WriterStatus) {
+        self.metrics
+            .journal_unwritten
+            .set(i64::try_from(writer.kept).unwrap_or(i64::MAX));
+        let counted = self.metrics.journal_dropped.get();
+        self.metrics
+            .journal_dropped
+            .inc_by(writer.lost.saturating_sub(counted));
+    }
+
     /// Brings gauges and pages up to date.
     pub fn tick(&mut self, now: Now, gate: &Gate) {
         let journal = self.sources.journal.status();
-        let oldest_age = journal.oldest_utc.zip(now.utc).map_or(0.0, |(oldest, now)| now.since(oldest).as_secs_f64());
+        let oldest_age = journal
+            .oldest_utc
+            .zip(now.utc)
+            .map_or(0.0, |(oldest, now)| now.since(oldest).as_secs_f64());
         self.metrics.journal_backlog.set(signed(journal.backlog));
-        self.metrics.journal_oldest_age.set(if journal.backlog == 0 { 0.0 } else { oldest_age });
+        self.metrics
+            .journal_oldest_age
+            .set(if journal.backlog == 0 {
+                0.0
+            } else {
+                oldest_age
+            });
         self.metrics.journal_bytes.set(signed(journal.bytes));
         self.metrics.journal_limit.set(signed(journal.bytes_max));
         self.metrics.clock_trusted.set(now.utc.is_some().into());
@@ -172,13 +208,21 @@ impl Board {
             gate: self.sources.gate.clone(),
             uptime_ms: now.mono.as_millis(),
             lanes: self.lanes(gate),
-            devices: self.devices.iter().map(|(name, up)| (name.clone(), *up)).collect(),
+            devices: self
+                .devices
+                .iter()
+                .map(|(name, up)| (name.clone(), *up))
+                .collect(),
             lists: self.lists(now),
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
             clock: now.quality.to_string(),
-            alarms: self.alarms.iter().map(|(place, alarm)| (place.clone(), format!("{alarm:?}"))).collect(),
+            alarms: self
+                .alarms
+                .iter()
+                .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
+                .collect(),
             decisions: self.decisions.clone(),
         };
         self.sources.status.send_replace(Arc::new(status));
@@ -190,11 +234,18 @@ impl Board {
         for (id, lane) in (0..).map(LaneId).zip(&self.sources.lanes) {
             let view = gate.lane_view(id);
             let mode = mode_name(view.mode);
-            let before = self.shown.insert(id, (view.state, mode)).unwrap_or_default();
+            let before = self
+                .shown
+                .insert(id, (view.state, mode))
+                .unwrap_or_default();
             Metrics::set_one_of(&self.metrics.lane_state, &lane.name, view.state, before.0);
             Metrics::set_one_of(&self.metrics.lane_mode, &lane.name, mode, before.1);
             let prompts = lane.directions.iter().map(|direction| {
-                let prompt = self.prompts.get(&(id, *direction)).copied().unwrap_or(Prompt::Idle);
+                let prompt = self
+                    .prompts
+                    .get(&(id, *direction))
+                    .copied()
+                    .unwrap_or(Prompt::Idle);
                 (direction.as_str(), prompt.id())
             });
             lanes.push(LaneStatus {
@@ -211,15 +262,30 @@ impl Board {
     fn lists(&self, now: Now) -> Vec<ListStatus> {
         let mut lists = Vec::new();
         for list in &self.sources.lists {
-            let mut status = ListStatus { name: list.to_string(), ..ListStatus::default() };
+            let mut status = ListStatus {
+                name: list.to_string(),
+                ..ListStatus::default()
+            };
             if let Some(state) = self.sources.cache.state(list) {
                 let name = [list.as_str()];
                 let age = now.utc.map(|utc| utc.since(state.created).as_secs());
-                self.metrics.list_version.with_label_values(&name).set(signed(state.version));
-                self.metrics.list_era.with_label_values(&name).set(state.era.into());
-                self.metrics.list_rows.with_label_values(&name).set(signed(state.rows));
+                self.metrics
+                    .list_version
+                    .with_label_values(&name)
+                    .set(signed(state.version));
+                self.metrics
+                    .list_era
+                    .with_label_values(&name)
+                    .set(state.era.into());
+                self.metrics
+                    .list_rows
+                    .with_label_values(&name)
+                    .set(signed(state.rows));
                 if let Some(age) = now.utc.map(|utc| utc.since(state.created)) {
-                    self.metrics.list_age.with_label_values(&name).set(age.as_secs_f64());
+                    self.metrics
+                        .list_age
+                        .with_label_values(&name)
+                        .set(age.as_secs_f64());
                 }
                 status.version = Some((state.era, state.version));
                 status.rows = state.rows;

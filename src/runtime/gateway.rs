@@ -70,7 +70,14 @@ impl Gateway {
     /// A gateway around `gate`, whose first actions are in `out`.
     #[must_use]
     pub fn new(clock: WallClock, gate: Gate, perform: Performer, out: Vec<Action>) -> Self {
-        Self { clock, gate, perform, out, follow_up: VecDeque::new(), presentations: 0 }
+        Self {
+            clock,
+            gate,
+            perform,
+            out,
+            follow_up: VecDeque::new(),
+            presentations: 0,
+        }
     }
 
     /// Turns until `stop` is true or its sender is gone. Returns once the last record is on the disk and every line is
@@ -99,10 +106,11 @@ impl Gateway {
                 Some(event) = inlets.readers.recv() => Turn::Reader(event),
                 Some(event) = inlets.sync.recv() => Turn::Sync(event),
             };
-            match turn {
-                Turn::Stop => break,
-                Turn::Tick if watchdog => notify::alive(),
-                _ => {}
+            if matches!(turn, Turn::Stop) {
+                break;
+            }
+            if watchdog && matches!(turn, Turn::Tick) {
+                notify::alive();
             }
             self.take(turn);
         }
@@ -116,7 +124,8 @@ impl Gateway {
             Turn::Reader(event) => self.reader(event),
             Turn::Assessed(assessment) => {
                 let Assessment { assessed, question } = assessment;
-                self.perform.remember_question(assessed.lane, assessed.number, question);
+                self.perform
+                    .remember_question(assessed.lane, assessed.number, question);
                 self.step(Event::Presented(assessed));
             }
             Turn::Lines(event) => self.lines(event),
@@ -153,7 +162,9 @@ impl Gateway {
             for action in self.out.drain(..) {
                 self.perform.perform(now, action, &mut self.follow_up);
             }
-            let Some(event) = self.follow_up.pop_front() else { return };
+            let Some(event) = self.follow_up.pop_front() else {
+                return;
+            };
             self.gate.step(self.clock.now(), event, &mut self.out);
         }
     }
@@ -163,12 +174,26 @@ impl Gateway {
         match report {
             ReaderReport::Presented(presentation) => {
                 self.presentations += 1;
-                let job = Job { number: self.presentations, now: self.clock.now(), presentation };
+                let job = Job {
+                    number: self.presentations,
+                    now: self.clock.now(),
+                    presentation,
+                };
                 self.perform.assess(job);
             }
-            ReaderReport::Prompt(prompt) => self.step(Event::ReaderPrompt(port.lane, port.direction, prompt)),
-            other => {
-                if let Some(event) = self.perform.reader_report(&port, &other) {
+            ReaderReport::Prompt(prompt) => {
+                self.step(Event::ReaderPrompt(port.lane, port.direction, prompt))
+            }
+            other @ (ReaderReport::Up(_)
+            | ReaderReport::Frame { .. }
+            | ReaderReport::Faults(_)
+            | ReaderReport::NotAuthentic) => {
+                self.presentations += 1;
+                let now = self.clock.now().mono;
+                if let Some(event) =
+                    self.perform
+                        .reader_report(now, self.presentations, &port, &other)
+                {
                     self.step(event);
                 }
             }
@@ -179,7 +204,11 @@ impl Gateway {
         match event {
             GpioEvent::Sensed(lane, levels) => self.step(Event::Sensed(lane, levels)),
             GpioEvent::Fire(fire) => self.step(Event::Fire(fire)),
-            other => self.perform.line_report(&other),
+            other @ (GpioEvent::Up(_)
+            | GpioEvent::Performed { .. }
+            | GpioEvent::ReadBackMismatch { .. }) => {
+                self.perform.line_report(&other);
+            }
         }
     }
 }

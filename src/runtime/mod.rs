@@ -1,6 +1,15 @@
 //! The rim's centre: one loop owns the gate, turns what drivers, store and backend say into events, and performs the
 //! actions in order. Nothing here decides.
 
+pub mod assess;
+pub mod board;
 pub mod clock;
+pub mod gateway;
 pub mod notify;
 pub mod observe;
+pub mod online;
+pub mod perform;
+pub mod settings;
+pub mod start;
+
+pub use start::{Running, Stand, StartError, start};

@@ -24,7 +24,11 @@ impl Online {
     /// Asks through `resolver`; answers go to `answers`.
     #[must_use]
     pub fn new(resolver: Resolver, answers: mpsc::Sender<Answer>) -> Self {
-        Self { resolver, answers, asking: Arc::new(Semaphore::new(ASKING_MAX)) }
+        Self {
+            resolver,
+            answers,
+            asking: Arc::new(Semaphore::new(ASKING_MAX)),
+        }
     }
 
     /// Asks. The answer arrives as [`Answer`]; none arrives later than `within`.

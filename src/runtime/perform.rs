@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -14,23 +15,22 @@ use super::observe::Observation;
 use super::online::Online;
 use crate::core::Gate;
 use crate::domain::{
-    Action, Alarm, Decided, Direction, Entry, Event, GrantId, JournalTrouble, LaneId, Medium, Mono, Now, Outcome,
-    Prompt, Reason, Utc, Verdict,
+    Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
+    JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
-use crate::drivers::gpio::{Command, GpioEvent, Light, LinesHandle};
+use crate::drivers::gpio::{Command, GpioEvent, Light};
 use crate::drivers::{Port, ReaderReport};
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::sync::online::Question;
 use crate::telemetry::metrics::seconds;
 
-/// Entries that wait in memory while the writer's queue is full; about an hour of a busy gate.
-const WAITING_MAX: usize = 4_096;
-
 /// Everything that actions go out to.
 pub struct Outlets {
     /// Relays and lights.
-    pub lines: LinesHandle,
+    pub lines: SyncSender<Command>,
+    /// The thread that drives them; it ends once `lines` is dropped, with every output inactive.
+    pub lines_thread: JoinHandle<()>,
     /// The journal's writer.
     pub writer: Writer,
     /// One a lane.
@@ -49,7 +49,6 @@ pub struct Outlets {
 pub struct Performer {
     outlets: Outlets,
     board: Board,
-    waiting: VecDeque<Entry>,
     questions: BTreeMap<LaneId, (u64, Question)>,
     granted: BTreeMap<LaneId, Granted>,
 }
@@ -67,13 +66,20 @@ impl Performer {
     /// A performer that reports on `board`.
     #[must_use]
     pub fn new(outlets: Outlets, board: Board) -> Self {
-        Self { outlets, board, waiting: VecDeque::new(), questions: BTreeMap::new(), granted: BTreeMap::new() }
+        Self {
+            outlets,
+            board,
+            questions: BTreeMap::new(),
+            granted: BTreeMap::new(),
+        }
     }
 
     /// Performs one action; what follows from it at once goes to `follow_up`.
     pub fn perform(&mut self, now: Now, action: Action, follow_up: &mut VecDeque<Event>) {
         match action {
-            Action::ReleaseBarrier(lane, direction) => self.lines(Command::Release(lane, direction)),
+            Action::ReleaseBarrier(lane, direction) => {
+                self.lines(Command::Release(lane, direction))
+            }
             Action::ReleaseBothWays(lane) => self.lines(Command::ReleaseBoth(lane)),
             Action::LockBarrier(lane) => self.lines(Command::Lock(lane)),
             Action::Show(lane, direction, prompt) => self.show(lane, direction, prompt),
@@ -83,19 +89,21 @@ impl Performer {
                     online.ask(number, question.clone(), until.since(now.mono));
                 } else {
                     // Nobody to ask: the deadline need not be waited for.
-                    let answer = Err(crate::domain::HealthOutcome::Unknown);
+                    let answer = Err(HealthOutcome::Unknown);
                     follow_up.push_back(Event::Answered { number, answer });
                 }
             }
             Action::Record(entry) => self.record(entry, follow_up),
             Action::Decided(decided) => self.decided(now, &decided),
-            Action::Ended(lane, direction, outcome, grant) => self.ended(lane, direction, outcome, grant),
+            Action::Ended(lane, direction, outcome, grant) => {
+                self.ended(lane, direction, outcome, grant)
+            }
             Action::Alarm(lane, alarm, on) => self.alarm(lane, alarm, on),
         }
     }
 
     fn lines(&mut self, command: Command) {
-        if self.outlets.lines.send(command).is_err() {
+        if self.outlets.lines.try_send(command).is_err() {
             tracing::error!("the line driver does not take commands; the lines stay as they are");
             self.board.device("lines", false);
         }
@@ -104,7 +112,11 @@ impl Performer {
     fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         let light = match prompt {
             Prompt::Go | Prompt::EmergencyExit => Light::Green,
-            Prompt::Idle | Prompt::Wait | Prompt::HoldStill | Prompt::LiftAndRetap | Prompt::ShowAgain => Light::Off,
+            Prompt::Idle
+            | Prompt::Wait
+            | Prompt::HoldStill
+            | Prompt::LiftAndRetap
+            | Prompt::ShowAgain => Light::Off,
             Prompt::Hold
             | Prompt::SeeStaff
             | Prompt::NotRecognised
@@ -122,41 +134,27 @@ impl Performer {
         self.observe(Observation::Shown(lane, direction, prompt));
     }
 
-    /// Hands an entry to the writer. One that a person waits for is refused at once where there is no room; another
-    /// waits in memory, and is counted where even that is full.
+    /// Hands an entry to the writer, which keeps what it cannot write at once. Where even its queue is full, somebody who
+    /// waits is refused, and another record is counted as given up.
     fn record(&mut self, entry: Entry, follow_up: &mut VecDeque<Event>) {
-        if self.waiting.is_empty() {
-            let Err(entry) = self.outlets.writer.submit(entry) else { return };
-            self.keep(entry, follow_up);
-        } else {
-            self.keep(entry, follow_up);
-        }
-    }
-
-    fn keep(&mut self, entry: Entry, follow_up: &mut VecDeque<Event>) {
-        if let Some(grant) = entry.grant {
-            follow_up.push_back(Event::NotDurable(grant, JournalTrouble::Failed));
-        } else if self.waiting.len() < WAITING_MAX {
-            self.waiting.push_back(entry);
-        } else {
-            self.board.metrics.journal_dropped.inc();
-            tracing::error!("a record is given up: the disk refuses and memory is full");
-        }
-    }
-
-    fn retry_waiting(&mut self) {
-        while let Some(entry) = self.waiting.pop_front() {
-            if let Err(entry) = self.outlets.writer.submit(entry) {
-                self.waiting.push_front(entry);
-                break;
+        let Err(entry) = self.outlets.writer.submit(entry) else {
+            return;
+        };
+        match entry.grant {
+            Some(grant) => follow_up.push_back(Event::NotDurable(grant, JournalTrouble::Failed)),
+            None => {
+                self.board.metrics.journal_dropped.inc();
+                tracing::error!("a record is given up: the disk refuses and the queue is full");
             }
         }
-        self.board.metrics.journal_unwritten.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
     }
 
     /// What the writer says about an entry: an event if somebody waits for it.
     pub fn written(&mut self, written: &Written) -> Option<Event> {
-        self.board.metrics.journal_append.observe(seconds(Duration::from_micros(written.took_us)));
+        self.board
+            .metrics
+            .journal_append
+            .observe(seconds(Duration::from_micros(written.took_us)));
         if written.result.is_ok() {
             self.outlets.uplink.notify_one();
         }
@@ -169,11 +167,22 @@ impl Performer {
 
     fn decided(&mut self, now: Now, decided: &Decided) {
         let lane = self.board.lane_name(decided.lane);
-        let result = if decided.verdict == Verdict::Grant { "granted" } else { decided.reason.as_str() };
+        let result = if decided.verdict == Verdict::Grant {
+            "granted"
+        } else {
+            decided.reason.as_str()
+        };
         let medium = decided.medium.as_str();
-        self.board.metrics.presentations.with_label_values(&[lane.as_str(), medium, result]).inc();
+        self.board
+            .metrics
+            .presentations
+            .with_label_values(&[lane.as_str(), medium, result])
+            .inc();
         if decided.online_us > 0 {
-            self.board.metrics.online_wait.observe(seconds(Duration::from_micros(decided.online_us)));
+            self.board
+                .metrics
+                .online_wait
+                .observe(seconds(Duration::from_micros(decided.online_us)));
         }
         tracing::info!(
             lane,
@@ -185,8 +194,24 @@ impl Performer {
             "decided"
         );
         if decided.grant.is_some() {
-            let &Decided { number, medium, seen, read, online_us, .. } = decided;
-            self.granted.insert(decided.lane, Granted { number, medium, seen, read, online_us });
+            let &Decided {
+                number,
+                medium,
+                seen,
+                read,
+                online_us,
+                ..
+            } = decided;
+            self.granted.insert(
+                decided.lane,
+                Granted {
+                    number,
+                    medium,
+                    seen,
+                    read,
+                    online_us,
+                },
+            );
         }
         if decided.reason != Reason::LaneBusy {
             self.questions.remove(&decided.lane);
@@ -195,9 +220,19 @@ impl Performer {
         self.observe(Observation::Decided(*decided));
     }
 
-    fn ended(&mut self, lane: LaneId, direction: Direction, outcome: Outcome, grant: Option<GrantId>) {
+    fn ended(
+        &mut self,
+        lane: LaneId,
+        direction: Direction,
+        outcome: Outcome,
+        grant: Option<GrantId>,
+    ) {
         let name = self.board.lane_name(lane);
-        self.board.metrics.passages.with_label_values(&[name.as_str(), outcome.as_str()]).inc();
+        self.board
+            .metrics
+            .passages
+            .with_label_values(&[name.as_str(), outcome.as_str()])
+            .inc();
         let grant_text = grant.map(tracing::field::display);
         tracing::info!(
             lane = name,
@@ -234,29 +269,56 @@ impl Performer {
     /// Hands a presentation to its lane's thread. A reader that floods it loses presentations, and they are counted.
     pub fn assess(&mut self, job: Job) {
         let lane = job.presentation.lane;
-        let Some(assessor) = self.outlets.assessors.get(usize::from(lane.0)) else { return };
+        let Some(assessor) = self.outlets.assessors.get(usize::from(lane.0)) else {
+            return;
+        };
         if assessor.try_send(job).is_err() {
             let name = self.board.lane_name(lane);
-            self.board.metrics.presentations.with_label_values(&[name.as_str(), "any", "dropped"]).inc();
+            self.board
+                .metrics
+                .presentations
+                .with_label_values(&[name.as_str(), "any", "dropped"])
+                .inc();
         }
     }
 
     /// A reader's report that is no presentation.
-    pub fn reader_report(&mut self, port: &Port, report: &ReaderReport) -> Option<Event> {
+    pub fn reader_report(
+        &mut self,
+        now: Mono,
+        number: u64,
+        port: &Port,
+        report: &ReaderReport,
+    ) -> Option<Event> {
         let name = port.name.as_str();
         match report {
             ReaderReport::Up(up) => self.board.device(name, *up),
             ReaderReport::Faults(count) => {
-                self.board.metrics.device_faults.with_label_values(&[name]).inc_by(u64::from(*count));
+                self.board
+                    .metrics
+                    .device_faults
+                    .with_label_values(&[name])
+                    .inc_by(u64::from(*count));
             }
             ReaderReport::Frame { decode, read } => {
-                self.board.metrics.decode.with_label_values(&[name]).observe(seconds(*decode));
+                self.board
+                    .metrics
+                    .decode
+                    .with_label_values(&[name])
+                    .observe(seconds(*decode));
                 let result = if *read { "read" } else { "empty" };
-                self.board.metrics.frames.with_label_values(&[name, result]).inc();
+                self.board
+                    .metrics
+                    .frames
+                    .with_label_values(&[name, result])
+                    .inc();
             }
             ReaderReport::NotAuthentic => {
-                tracing::warn!(reader = name, "card and module did not authenticate each other");
-                return Some(Event::NotAuthentic(port.lane, port.direction));
+                tracing::warn!(
+                    reader = name,
+                    "card and module did not authenticate each other"
+                );
+                return Some(Event::Presented(refused_card(port, number, now)));
             }
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
         }
@@ -269,8 +331,15 @@ impl Performer {
             GpioEvent::Up(up) => self.board.device("lines", *up),
             GpioEvent::Performed { lane, at } => self.released(*lane, *at),
             GpioEvent::ReadBackMismatch { lane } => {
-                self.board.metrics.device_faults.with_label_values(&["lines"]).inc();
-                tracing::warn!(lane = self.board.lane_name(*lane), "a relay line does not read back as driven");
+                self.board
+                    .metrics
+                    .device_faults
+                    .with_label_values(&["lines"])
+                    .inc();
+                tracing::warn!(
+                    lane = self.board.lane_name(*lane),
+                    "a relay line does not read back as driven"
+                );
             }
             GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
         }
@@ -278,17 +347,30 @@ impl Performer {
 
     /// The relay of a lane was commanded at `at`.
     fn released(&mut self, lane: LaneId, at: Mono) {
-        let Some(granted) = self.granted.remove(&lane) else { return };
-        let own_share = at.since(granted.read).saturating_sub(Duration::from_micros(granted.online_us));
+        let Some(granted) = self.granted.remove(&lane) else {
+            return;
+        };
+        let own_share = at
+            .since(granted.read)
+            .saturating_sub(Duration::from_micros(granted.online_us));
         let end_to_end = at.since(granted.seen);
         let name = self.board.lane_name(lane);
-        self.board.metrics.own_share.with_label_values(&[name.as_str()]).observe(seconds(own_share));
+        self.board
+            .metrics
+            .own_share
+            .with_label_values(&[name.as_str()])
+            .observe(seconds(own_share));
         self.board
             .metrics
             .end_to_end
             .with_label_values(&[name.as_str(), granted.medium.as_str()])
             .observe(seconds(end_to_end));
-        self.observe(Observation::Released { number: granted.number, lane, own_share, end_to_end });
+        self.observe(Observation::Released {
+            number: granted.number,
+            lane,
+            own_share,
+            end_to_end,
+        });
     }
 
     /// What sync says; a date if something signed says that it is at least that late.
@@ -298,7 +380,8 @@ impl Performer {
 
     /// Gauges, pages, and entries that wait.
     pub fn tick(&mut self, now: Now, gate: &Gate) {
-        self.retry_waiting();
+        let writer = self.outlets.writer.status();
+        self.board.writer(&writer);
         self.board.tick(now, gate);
     }
 
@@ -310,17 +393,49 @@ impl Performer {
     }
 
     /// Lines into their safe state, the last records on the disk, every task told to end.
-    pub async fn shut_down(mut self, within: Duration) {
-        self.retry_waiting();
-        let Outlets { lines, writer, stop_tasks, .. } = self.outlets;
-        let closing = tokio::task::spawn_blocking(move || {
-            lines.close();
-            writer.close();
-        });
-        if tokio::time::timeout(within, closing).await.is_err() {
-            tracing::error!("the disk did not take the last records in time");
-        }
+    pub async fn shut_down(self, within: Duration) {
+        let Outlets {
+            lines,
+            lines_thread,
+            writer,
+            stop_tasks,
+            ..
+        } = self.outlets;
         // Whoever is gone already has ended.
         let _ = stop_tasks.send(true);
+        let closing = tokio::task::spawn_blocking(move || {
+            drop(lines);
+            let safe = lines_thread.join().is_ok();
+            (safe, writer.close())
+        });
+        match tokio::time::timeout(within, closing).await {
+            Ok(Ok((true, status))) if status.kept == 0 => {}
+            Ok(Ok((safe, status))) => {
+                tracing::error!(
+                    safe,
+                    records = status.kept,
+                    "not everything was put in order"
+                );
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::error!("the disk did not take the last records in time")
+            }
+        }
+    }
+}
+
+/// A card that its module does not believe: refused without a look at it.
+fn refused_card(port: &Port, number: u64, now: Mono) -> Assessed {
+    Assessed {
+        number,
+        lane: port.lane,
+        direction: port.direction,
+        medium: Medium::IdCard,
+        seen: now,
+        read: now,
+        finding: Finding::Refused {
+            reason: Reason::CardNotAuthentic,
+            issuer: None,
+        },
     }
 }

@@ -1,0 +1,441 @@
+//! From a config to a running gate: stores opened, drivers started, the loop turning.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::assess::{self, Assessment, Assessor};
+use super::board::{Board, LaneBoard, Sources};
+use super::clock::WallClock;
+use super::gateway::{Gateway, Inlets};
+use super::observe::Observation;
+use super::online::Online;
+use super::perform::{Outlets, Performer};
+use super::settings;
+use crate::codes::{Pepper, Reader, TrustList};
+use crate::config::Config;
+use crate::config::tree;
+use crate::core::Gate;
+use crate::domain::{LaneId, ListId};
+use crate::drivers::camera::{self, OpenSource};
+use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
+use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
+use crate::store::codes::{Codes, SledCodes, Verify};
+use crate::store::journal::{Journal, Limits, spawn_writer};
+use crate::sync::client::Client;
+use crate::sync::lists::Follower;
+use crate::sync::online::Resolver;
+use crate::sync::passages::Uplink;
+use crate::sync::{Link, SyncEvent, dsse};
+use crate::telemetry::http::{self, Pages};
+use crate::telemetry::{Metrics, Status};
+
+/// Presentations and reports of all readers that may wait for the loop.
+const READER_EVENTS: usize = 64;
+/// Everything else that may wait for the loop.
+const EVENTS: usize = 256;
+
+/// Why a gate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file that the config names.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it, and what is allowed.
+        why: String,
+    },
+    /// Something in the config that is only known once it is tried.
+    #[error("{0}")]
+    Config(String),
+    /// The pages' address.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The journal. It is never replaced silently: somebody may want to save what is in it.
+    #[error(transparent)]
+    Journal(#[from] crate::store::journal::JournalError),
+    /// The codes cache, for a reason that dropping it does not cure.
+    #[error(transparent)]
+    Codes(#[from] crate::store::codes::CodesError),
+    /// Threads or tasks.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] crate::telemetry::metrics::MetricsError),
+}
+
+impl StartError {
+    /// True if the config, or a file it names, has to be changed.
+    #[must_use]
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Config(_))
+    }
+}
+
+/// What the files that a config names hold.
+pub struct Files {
+    reader: Reader,
+    keys: Vec<ed25519_dalek::VerifyingKey>,
+    client: Option<Client>,
+}
+
+/// Reads and checks every file the config names, as `check` and `run` both do.
+///
+/// # Errors
+/// [`StartError::File`] or [`StartError::Config`].
+pub fn read_files(config: &Config) -> Result<Files, StartError> {
+    let file = |path: &Path, why: String| StartError::File {
+        path: path.into(),
+        why,
+    };
+    let text =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()));
+    let trust = &config.trust_file;
+    let trust = TrustList::parse(&text(trust)?).map_err(|error| file(trust, error.to_string()))?;
+    let mut peppers = Vec::new();
+    for list in &config.lists {
+        let path = &list.pepper_file;
+        let pepper = zeroize::Zeroizing::new(text(path)?);
+        peppers.push((
+            list.name.clone(),
+            Pepper::parse(&pepper).map_err(|error| file(path, error.to_string()))?,
+        ));
+    }
+    let mut keys = Vec::new();
+    let mut client = None;
+    if let Some(backend) = &config.backend {
+        for (at, key) in backend.list_keys.iter().enumerate() {
+            let key = dsse::parse_key(key).map_err(|error| {
+                StartError::Config(format!("key `backend.list_keys[{at}]`: {error}"))
+            })?;
+            keys.push(key);
+        }
+        let made = Client::new(&backend.url);
+        client =
+            Some(made.map_err(|error| StartError::Config(format!("key `backend.url`: {error}")))?);
+    }
+    Ok(Files {
+        reader: Reader::new(trust, peppers),
+        keys,
+        client,
+    })
+}
+
+/// What stands in for hardware; all empty for a gate with real devices.
+#[derive(Default)]
+pub struct Stand {
+    /// Opens the board instead of the configured driver.
+    pub board: Option<Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>>,
+    /// Opens the source of the reader of this name instead of its folder.
+    pub sources: Vec<(String, OpenSource)>,
+    /// Sees what people see.
+    pub observer: Option<mpsc::Sender<Observation>>,
+}
+
+/// A running gate.
+pub struct Running {
+    /// Newest snapshot for the pages.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// Where the pages are.
+    pub pages: SocketAddr,
+    /// The journal, to be looked at.
+    pub journal: Journal,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops the gate: lines into their safe state, the last records on the disk.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the loop broke off");
+        }
+    }
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Running, StartError> {
+    let files = read_files(config)?;
+    let listen = config.http.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|source| StartError::Listen { listen, source })?;
+    let pages = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { listen, source })?;
+    let (journal, restored) = Journal::open(
+        &config.data_dir.join("journal"),
+        Limits::of_mib(config.journal.size_mib_max.get()),
+    )?;
+    let names: Vec<ListId> = config.lists.iter().map(|list| list.name.clone()).collect();
+    let cache: Arc<dyn Codes> = Arc::new(SledCodes::open(
+        &config.data_dir.join("codes"),
+        &names,
+        Verify::First,
+    )?);
+
+    let (stop, stopping) = watch::channel(false);
+    let (stop_tasks, tasks_stopping) = watch::channel(false);
+    let (readers_in, readers) = mpsc::channel(READER_EVENTS);
+    let (assessed_in, assessments) = mpsc::channel(READER_EVENTS);
+    let (lines_in, lines_out) = mpsc::channel(EVENTS);
+    let (written_in, written) = mpsc::channel(EVENTS);
+    let (sync_in, sync) = mpsc::channel(EVENTS);
+    let (answers_in, answers) = mpsc::channel(EVENTS);
+
+    let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
+    let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
+    let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
+    let assessors = start_assessors(config, files.reader, &cache, &assessed_in)?;
+    start_readers(config, mono, &stand.sources, &readers_in)?;
+    let uplink = Arc::new(Notify::new());
+    let mut online = None;
+    if let (Some(backend), Some(client)) = (&config.backend, files.client) {
+        if backend.resolve {
+            let resolver = Resolver::new(
+                client.clone(),
+                config.gate.clone(),
+                backend.resolve_ms.duration(),
+            );
+            online = Some(Online::new(resolver, answers_in));
+        }
+        let sync = SyncParts {
+            client,
+            keys: files.keys,
+            cache: &cache,
+            journal: &journal,
+            uplink: &uplink,
+        };
+        start_sync(config, backend, sync, sync_in, &tasks_stopping);
+    }
+
+    let (status_in, status) = watch::channel(Arc::default());
+    let (heartbeat_in, heartbeat) = watch::channel(Instant::now());
+    let metrics = Metrics::new(&Registry::new())?;
+    let served = Pages {
+        metrics: metrics.clone(),
+        status: status.clone(),
+        heartbeat,
+    };
+    tokio::spawn(serve_pages(listener, served, tasks_stopping));
+    let board = Board::new(
+        metrics,
+        sources(
+            config,
+            names,
+            cache,
+            journal.clone(),
+            status_in,
+            heartbeat_in,
+        ),
+    );
+    let observer = stand.observer;
+    let outlets = Outlets {
+        lines: commands,
+        lines_thread,
+        writer,
+        assessors,
+        online,
+        uplink,
+        observer,
+        stop_tasks,
+    };
+    let mut actions = Vec::new();
+    let gate = Gate::new(
+        settings::core_settings(config),
+        &restored,
+        clock.now(),
+        &mut actions,
+    );
+    let gateway = Gateway::new(clock, gate, Performer::new(outlets, board), actions);
+    let inlets = Inlets {
+        readers,
+        assessments,
+        lines: lines_out,
+        written,
+        sync,
+        answers,
+    };
+    let task = tokio::spawn(gateway.run(inlets, stopping));
+    tracing::info!(gate = %config.gate, lanes = config.lanes.len(), %pages, "the gate decides");
+    Ok(Running {
+        status,
+        pages,
+        journal,
+        stop,
+        task,
+    })
+}
+
+async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<bool>) {
+    if let Err(error) = http::serve(listener, pages, stop).await {
+        tracing::error!(%error, "the pages are not served any more");
+    }
+}
+
+fn sources(
+    config: &Config,
+    lists: Vec<ListId>,
+    cache: Arc<dyn Codes>,
+    journal: Journal,
+    status: watch::Sender<Arc<Status>>,
+    heartbeat: watch::Sender<Instant>,
+) -> Sources {
+    let lane = |lane: &tree::Lane| LaneBoard {
+        name: lane.name.clone(),
+        barrier: settings::barrier_name(lane.barrier),
+        directions: lane.directions.clone(),
+    };
+    let readers = config
+        .lanes
+        .iter()
+        .flat_map(|lane| &lane.readers)
+        .map(|reader| reader.name.clone());
+    Sources {
+        gate: config.gate.to_string(),
+        lanes: config.lanes.iter().map(lane).collect(),
+        devices: readers.chain(["lines".to_owned()]).collect(),
+        lists,
+        cache,
+        journal,
+        status,
+        heartbeat,
+        has_backend: config.backend.is_some(),
+    }
+}
+
+type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
+
+fn start_lines(
+    config: &Config,
+    mono: MonoClock,
+    board: Option<Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>>,
+    events: mpsc::Sender<GpioEvent>,
+) -> Result<Lines, StartError> {
+    let layout = Layout::new(config);
+    let (commands, taken) = sync_channel(EVENTS);
+    let thread = match board {
+        Some(open) => gpio::spawn(open, layout, taken, events, mono)?,
+        None => {
+            let open = gpio::opener(&config.gpio, &layout);
+            gpio::spawn(open, layout, taken, events, mono)?
+        }
+    };
+    Ok((commands, thread))
+}
+
+fn start_assessors(
+    config: &Config,
+    reader: Reader,
+    cache: &Arc<dyn Codes>,
+    out: &mpsc::Sender<Assessment>,
+) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
+    let lists = config
+        .lists
+        .iter()
+        .map(|list| (list.name.clone(), list.stale_after_min.duration()))
+        .collect();
+    let assessor = Arc::new(Assessor {
+        reader,
+        cache: Arc::clone(cache),
+        lists,
+    });
+    let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
+    Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
+}
+
+fn start_readers(
+    config: &Config,
+    mono: MonoClock,
+    sources: &[(String, OpenSource)],
+    events: &mpsc::Sender<ReaderEvent>,
+) -> Result<(), StartError> {
+    for (lane, settings) in (0..).map(LaneId).zip(&config.lanes) {
+        for reader in &settings.readers {
+            let port = Arc::new(Port {
+                lane,
+                direction: reader.direction,
+                name: reader.name.clone(),
+            });
+            let events = events.clone();
+            if let Some((_, source)) = sources.iter().find(|(name, _)| *name == reader.name) {
+                camera::spawn(Arc::clone(source), port, mono, events)?;
+            } else if let Some(settings) = &reader.camera {
+                camera::spawn_camera(settings, port, mono, events)?;
+            } else if let Some(settings) = &reader.folder {
+                camera::spawn_folder(settings, port, mono, events)?;
+            } else if let Some(settings) = reader.id_card.clone() {
+                tokio::spawn(
+                    async move { serial::run_id_card(&settings, port, mono, events).await },
+                );
+            } else if let Some(settings) = reader.line.clone() {
+                tokio::spawn(async move { serial::run_line(&settings, port, mono, events).await });
+            }
+        }
+    }
+    Ok(())
+}
+
+struct SyncParts<'a> {
+    client: Client,
+    keys: Vec<ed25519_dalek::VerifyingKey>,
+    cache: &'a Arc<dyn Codes>,
+    journal: &'a Journal,
+    uplink: &'a Arc<Notify>,
+}
+
+fn start_sync(
+    config: &Config,
+    backend: &tree::Backend,
+    parts: SyncParts<'_>,
+    events: mpsc::Sender<SyncEvent>,
+    stop: &watch::Receiver<bool>,
+) {
+    let link = Arc::new(Link::new(events));
+    for list in &config.lists {
+        let follower = Follower {
+            list: list.name.clone(),
+            keys: parts.keys.clone(),
+            client: parts.client.clone(),
+            codes: Arc::clone(parts.cache),
+            journal: parts.journal.clone(),
+            link: Arc::clone(&link),
+            poll: backend.poll_ms.duration(),
+        };
+        tokio::spawn(until(stop.clone(), follower.run()));
+    }
+    let uplink = Uplink {
+        gate: config.gate.clone(),
+        client: parts.client,
+        journal: parts.journal.clone(),
+        wake: Arc::clone(parts.uplink),
+        link,
+    };
+    tokio::spawn(until(stop.clone(), uplink.run()));
+}
+
+/// Drops `work` once `stop` turns true.
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
