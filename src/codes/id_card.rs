@@ -1,139 +1,151 @@
-//! Profile `idcard`: the number of a card that a SAM module has read and authenticated.
+//! ID cards, as a SAM module reads them: what makes a number a number, and when a card is valid.
 //!
-//! GB 11643-1999: 17 digits and a check character by ISO 7064 MOD 11-2 (READERS §1.7). The permit number of the 2017
-//! card for foreigners has 15 characters and no check character. Validity dates are days in Beijing, UTC+8.
+//! Source: GB 11643-1999 (18 digits, ISO 7064 MOD 11-2) for resident cards and for the residence permits of 2018, the
+//! notice of 2023 for foreign permanent residents (18 digits, first a 9, in force 2023-12-01); READERS §1.6 and §1.7.
+//! The module proves the chip; the number alone proves nothing.
 
 use jiff::civil::Date;
-use jiff::tz::{self, TimeZone};
+use jiff::tz::Offset;
 
 use crate::domain::{IdCard, IdCardKind, Utc};
 
-/// Weights of the 17 digits, left to right: 2^(17-i) mod 11.
+/// Weights of the first 17 digits: 2^(17-i) mod 11.
 const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-/// Check characters for a sum of 0 to 10.
-const CHECKS: [char; 11] = ['1', '0', 'X', '9', '8', '7', '6', '5', '4', '3', '2'];
-/// China has one time zone, eight hours ahead.
-const BEIJING: TimeZone = TimeZone::fixed(tz::offset(8));
+/// The check digit for each remainder.
+const CHECK: &[u8; 11] = b"10X98765432";
+/// What a card for life says instead of its last day.
+const FOR_LIFE: &str = "长期";
 
-/// Why a card is not taken. No variant holds the number.
+/// What does not hold. It does not repeat the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdCardError {
-    /// Wrong length or a character that no number has.
-    #[error("the number does not have the form of its card")]
-    Form,
-    /// The date of birth inside the number is no date.
-    #[error("the number holds an impossible date")]
-    Date,
-    /// The check character is another one.
-    #[error("the check character does not match")]
-    Check,
-    /// A validity date is no date.
-    #[error("the card's validity is not a date")]
+pub enum CardError {
+    /// Too short or too long.
+    #[error("the number has the wrong length")]
+    Length,
+    /// A character that this kind of card does not have there.
+    #[error("the number has a character that does not belong there")]
+    Character,
+    /// Mistyped, misread or made up.
+    #[error("the check digit does not hold")]
+    CheckDigit,
+    /// No such day.
+    #[error("the day of birth is no day")]
+    Birth,
+    /// The number belongs to another kind of card.
+    #[error("the number belongs to another kind of card")]
+    Kind,
+    /// No such day, or the last before the first.
+    #[error("the validity is no span of days")]
     Validity,
 }
 
-/// The check character that belongs to 17 digits; none if they are not 17 digits.
+/// First and last instant of a card's validity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Start of the first day, Beijing time.
+    pub from: Utc,
+    /// End of the last day, Beijing time; none for a card for life.
+    pub until: Option<Utc>,
+}
+
+/// The check digit of 17 digits; none if there are not 17 digits.
 #[must_use]
-pub fn check_character(digits: &str) -> Option<char> {
-    if digits.len() != WEIGHTS.len() {
+pub fn check_digit(first: &[u8]) -> Option<u8> {
+    if first.len() != WEIGHTS.len() || !first.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let mut sum = 0;
-    for (digit, weight) in digits.chars().zip(WEIGHTS) {
-        sum += digit.to_digit(10)? * weight;
-    }
-    usize::try_from(sum % 11)
-        .ok()
-        .and_then(|sum| CHECKS.get(sum))
-        .copied()
+    let sum: u32 = first
+        .iter()
+        .zip(WEIGHTS)
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
+        .sum();
+    CHECK.get(usize::try_from(sum % 11).ok()?).copied()
 }
 
-/// Checks a number against the form of its card.
+/// Checks a canonical number: no white space, `X` in upper case.
 ///
 /// # Errors
-/// [`IdCardError`], which never repeats the number.
-pub fn check(kind: IdCardKind, number: &str) -> Result<(), IdCardError> {
-    match kind {
-        IdCardKind::Foreign2017 => {
-            let form = number.len() == 15
-                && number
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-            form.then_some(()).ok_or(IdCardError::Form)
-        }
-        IdCardKind::Resident => check_18(number),
-        IdCardKind::HongKongMacaoTaiwan => match number.get(..2) {
-            Some("81" | "82" | "83") => check_18(number),
-            _ => Err(IdCardError::Form),
-        },
-        IdCardKind::Foreign2023 if number.starts_with('9') => check_18(number),
-        IdCardKind::Foreign2023 => Err(IdCardError::Form),
+/// [`CardError`] with the first thing that does not hold.
+pub fn check_number(number: &str, kind: IdCardKind) -> Result<(), CardError> {
+    if kind == IdCardKind::Foreign2017 {
+        // A permit number: three letters of the nationality, then digits. It carries no MOD 11-2 digit.
+        return match number.as_bytes().split_at_checked(3) {
+            Some((_, rest)) if rest.len() != 12 => Err(CardError::Length),
+            Some((nation, rest))
+                if nation.iter().all(u8::is_ascii_uppercase)
+                    && rest.iter().all(u8::is_ascii_digit) =>
+            {
+                Ok(())
+            }
+            Some(_) => Err(CardError::Character),
+            None => Err(CardError::Length),
+        };
     }
+    let Some((first, [last])) = number.as_bytes().split_at_checked(17) else {
+        return Err(CardError::Length);
+    };
+    if !last.is_ascii_digit() && *last != b'X' {
+        return Err(CardError::Character);
+    }
+    let wanted = check_digit(first).ok_or(CardError::Character)?;
+    if wanted != *last {
+        return Err(CardError::CheckDigit);
+    }
+    number
+        .get(6..14)
+        .and_then(day)
+        .filter(|birth| birth.year() >= 1800)
+        .ok_or(CardError::Birth)?;
+    let permit = ["81", "82", "83"]
+        .iter()
+        .any(|start| number.starts_with(start));
+    let fits = match kind {
+        IdCardKind::Resident => !permit && !number.starts_with(['0', '9']),
+        IdCardKind::HongKongMacaoTaiwan => permit,
+        IdCardKind::Foreign2023 => number.starts_with('9'),
+        IdCardKind::Foreign2017 => true,
+    };
+    if fits { Ok(()) } else { Err(CardError::Kind) }
 }
 
-fn check_18(number: &str) -> Result<(), IdCardError> {
-    let (Some(body), Some(check)) = (number.get(..17), number.get(17..)) else {
-        return Err(IdCardError::Form);
-    };
-    let expected = check_character(body).ok_or(IdCardError::Form)?;
-    let mut given = check.chars();
-    let (Some(given), None) = (given.next(), given.next()) else {
-        return Err(IdCardError::Form);
-    };
-    let birth = body.get(6..14).ok_or(IdCardError::Form)?;
-    date(birth).ok_or(IdCardError::Date)?;
-    if given == expected {
-        Ok(())
-    } else {
-        Err(IdCardError::Check)
-    }
-}
-
-/// First and last instant of a card's validity; no last one for a card for life.
+/// When the card is valid: whole days of Beijing time, the last one included.
 ///
 /// # Errors
-/// [`IdCardError::Validity`] if the card holds something that is no date.
-pub fn validity(card: &IdCard) -> Result<(Option<Utc>, Option<Utc>), IdCardError> {
-    let from = start_of(&card.valid_from).ok_or(IdCardError::Validity)?;
-    let until = match &card.valid_until {
+/// [`CardError::Validity`] for a day that is none, or a last day before the first.
+pub fn validity(card: &IdCard) -> Result<Validity, CardError> {
+    let first = day(card.valid_from.trim()).ok_or(CardError::Validity)?;
+    let from = midnight(first).ok_or(CardError::Validity)?;
+    let until = match card.valid_until.as_deref().map(str::trim) {
         None => None,
-        Some(last) => {
-            let last_day = date(last).ok_or(IdCardError::Validity)?;
-            let next_day = last_day
-                .tomorrow()
-                .ok()
-                .and_then(midnight)
-                .ok_or(IdCardError::Validity)?;
-            Some(next_day - std::time::Duration::from_millis(1))
+        Some(FOR_LIFE) => None,
+        Some(text) => {
+            let last = day(text).filter(|last| *last >= first);
+            let end = last.and_then(|last| midnight(last.tomorrow().ok()?));
+            let end = end.ok_or(CardError::Validity)?;
+            Some(Utc::from_millis(end.as_millis().saturating_sub(1)))
         }
     };
-    Ok((Some(from), until))
+    Ok(Validity { from, until })
 }
 
-fn start_of(text: &str) -> Option<Utc> {
-    midnight(date(text)?)
-}
-
-fn midnight(date: Date) -> Option<Utc> {
-    let instant = BEIJING.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-    // A card from before 1970 is valid from always.
-    Some(Utc::from_millis(
-        u64::try_from(instant.as_millisecond()).unwrap_or(0),
-    ))
-}
-
-/// `YYYYMMDD`.
-fn date(text: &str) -> Option<Date> {
+/// `YYYYMMDD` as a day of the calendar.
+fn day(text: &str) -> Option<Date> {
     if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let year: i16 = text.get(..4)?.parse().ok()?;
-    let month: i8 = text.get(4..6)?.parse().ok()?;
-    let day: i8 = text.get(6..)?.parse().ok()?;
-    if year < 1850 {
-        return None;
-    }
+    let year = text.get(..4)?.parse().ok()?;
+    let month = text.get(4..6)?.parse().ok()?;
+    let day = text.get(6..)?.parse().ok()?;
     Date::new(year, month, day).ok()
+}
+
+/// The instant at which a day begins in Beijing (UTC+8, no summer time). Days before 1970 begin at 0.
+fn midnight(day: Date) -> Option<Utc> {
+    let beijing = Offset::from_hours(8).ok()?;
+    let instant = beijing.to_timestamp(day.at(0, 0, 0, 0)).ok()?;
+    Some(Utc::from_millis(
+        u64::try_from(instant.as_millisecond()).unwrap_or(0),
+    ))
 }
 
 #[cfg(test)]
@@ -141,7 +153,7 @@ mod tests {
     use super::*;
     use crate::domain::Personal;
 
-    /// READERS §1.7: published examples of the standard, given to nobody.
+    /// READERS §1.7, from the standard and its teaching material; nobody's.
     const PUBLISHED: [&str; 4] = [
         "11010519491231002X",
         "440524188001010014",
@@ -149,26 +161,67 @@ mod tests {
         "370101190102039973",
     ];
 
-    #[test]
-    fn published_numbers_pass() {
-        for number in PUBLISHED {
-            assert_eq!(check(IdCardKind::Resident, number), Ok(()));
+    fn numbered(first: &str) -> String {
+        format!(
+            "{first}{}",
+            char::from(check_digit(first.as_bytes()).unwrap())
+        )
+    }
+
+    fn card(from: &str, until: Option<&str>) -> IdCard {
+        IdCard {
+            number: Personal::new(String::new()),
+            kind: IdCardKind::Resident,
+            valid_from: from.into(),
+            valid_until: until.map(Into::into),
         }
     }
 
     #[test]
-    fn every_single_wrong_digit_is_caught() {
+    fn published_numbers_hold() {
+        for number in PUBLISHED {
+            assert_eq!(
+                check_number(number, IdCardKind::Resident),
+                Ok(()),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_single_digit_error_is_caught() {
+        for number in PUBLISHED {
+            for at in 0..18 {
+                for other in b"0123456789X"
+                    .iter()
+                    .filter(|d| **d != number.as_bytes()[at])
+                {
+                    let mut bytes = number.as_bytes().to_vec();
+                    bytes[at] = *other;
+                    let wrong = String::from_utf8(bytes).unwrap();
+                    let found = check_number(&wrong, IdCardKind::Resident);
+                    let expected = if *other == b'X' && at < 17 {
+                        CardError::Character
+                    } else {
+                        CardError::CheckDigit
+                    };
+                    assert_eq!(found, Err(expected), "{wrong}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_swap_of_two_neighbours_is_caught() {
         for number in PUBLISHED {
             for at in 0..17 {
-                for digit in "0123456789"
-                    .chars()
-                    .filter(|digit| !number[at..].starts_with(*digit))
-                {
-                    let mut wrong = number.to_owned();
-                    wrong.replace_range(at..=at, &digit.to_string());
+                let mut bytes = number.as_bytes().to_vec();
+                bytes.swap(at, at + 1);
+                if bytes != number.as_bytes() {
+                    let wrong = String::from_utf8(bytes).unwrap();
                     assert!(
-                        check(IdCardKind::Resident, &wrong).is_err(),
-                        "digit {at} changed"
+                        check_number(&wrong, IdCardKind::Resident).is_err(),
+                        "{wrong}"
                     );
                 }
             }
@@ -176,71 +229,114 @@ mod tests {
     }
 
     #[test]
-    fn every_swap_of_neighbours_is_caught() {
-        for number in PUBLISHED {
-            for at in 0..16 {
-                let mut bytes = number.as_bytes().to_vec();
-                bytes.swap(at, at + 1);
-                let swapped = String::from_utf8(bytes).unwrap();
-                assert!(swapped == number || check(IdCardKind::Resident, &swapped).is_err());
-            }
+    fn the_day_of_birth_is_a_real_day() {
+        for (birth, good) in [
+            ("20000229", true),
+            ("19000229", false),
+            ("20010229", false),
+            ("20010431", false),
+            ("20011301", false),
+            ("20010100", false),
+            ("17991231", false),
+        ] {
+            let number = numbered(&format!("110105{birth}001"));
+            let found = check_number(&number, IdCardKind::Resident);
+            let expected = if good { Ok(()) } else { Err(CardError::Birth) };
+            assert_eq!(found, expected, "{birth}");
         }
     }
 
     #[test]
-    fn each_kind_has_its_form() {
-        assert_eq!(
-            check(IdCardKind::HongKongMacaoTaiwan, PUBLISHED[0]),
-            Err(IdCardError::Form)
-        );
-        assert_eq!(
-            check(IdCardKind::Foreign2023, PUBLISHED[0]),
-            Err(IdCardError::Form)
-        );
-        assert_eq!(check(IdCardKind::Foreign2017, "XYZ990000000001"), Ok(()));
-        assert_eq!(
-            check(IdCardKind::Foreign2017, "XYZ99000000000"),
-            Err(IdCardError::Form)
-        );
-        for (kind, body) in [
-            (IdCardKind::HongKongMacaoTaiwan, "81000019900101001"),
-            (IdCardKind::Foreign2023, "91100019900101001"),
+    fn each_kind_of_card_has_numbers_of_its_own() {
+        use IdCardKind::{Foreign2017, Foreign2023, HongKongMacaoTaiwan, Resident};
+        let kinds = [Resident, HongKongMacaoTaiwan, Foreign2023];
+        for (start, of) in [
+            ("110105", Resident),
+            ("810000", HongKongMacaoTaiwan),
+            ("820000", HongKongMacaoTaiwan),
+            ("830000", HongKongMacaoTaiwan),
+            ("911156", Foreign2023),
         ] {
-            let number = format!("{body}{}", check_character(body).unwrap());
-            assert_eq!(check(kind, &number), Ok(()));
+            let number = numbered(&format!("{start}19800101001"));
+            for kind in kinds {
+                let expected = if kind == of {
+                    Ok(())
+                } else {
+                    Err(CardError::Kind)
+                };
+                assert_eq!(check_number(&number, kind), expected, "{start} {kind:?}");
+            }
         }
+        assert_eq!(check_number("XYZ110000000001", Foreign2017), Ok(()));
+        for bad in [
+            "XYZ11000000000",
+            "XYZ1100000000011",
+            "XY",
+            "xyz110000000001",
+            "XYZ11000000000X",
+            "健康",
+        ] {
+            assert!(check_number(bad, Foreign2017).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_another_shape_is_refused() {
         for bad in [
             "",
             "1",
-            "11010519491331002X",
-            "1101051949123100２X",
             "11010519491231002x",
-            "110105194912310021X",
+            "11010519491231002",
+            "11010519491231002XX",
+            "１１０１０５",
+            " 1010519491231002X",
         ] {
-            assert!(check(IdCardKind::Resident, bad).is_err(), "{bad}");
+            assert!(check_number(bad, IdCardKind::Resident).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn validity_is_whole_days_in_beijing() {
-        let card = |from: &str, until: Option<&str>| IdCard {
-            number: Personal::new(String::new()),
-            kind: IdCardKind::Resident,
-            valid_from: from.into(),
-            valid_until: until.map(Into::into),
-        };
-        let (from, until) = validity(&card("20200102", Some("20200102"))).unwrap();
-        // 2020-01-01T16:00:00Z to 2020-01-02T15:59:59.999Z
-        assert_eq!(
-            (from, until),
-            (
-                Some(Utc::from_secs(1_577_894_400)),
-                Some(Utc::from_millis(1_577_980_799_999))
-            )
-        );
-        assert_eq!(validity(&card("20200102", None)).unwrap().1, None);
-        for bad in ["20200230", "2020", "2020010a", ""] {
-            assert_eq!(validity(&card(bad, None)), Err(IdCardError::Validity));
+    fn a_card_is_valid_to_the_end_of_its_last_day_in_beijing() {
+        let validity = validity(&card("20200101", Some("20291231"))).unwrap();
+        // 2019-12-31T16:00:00Z and 2029-12-31T15:59:59.999Z, by `date -u -d`.
+        assert_eq!(validity.from, Utc::from_secs(1_577_808_000));
+        assert_eq!(validity.until, Some(Utc::from_millis(1_893_427_199_999)));
+    }
+
+    #[test]
+    fn a_card_for_life_does_not_expire() {
+        for until in [None, Some("长期"), Some("长期 ")] {
+            assert_eq!(validity(&card("20200101", until)).unwrap().until, None);
+        }
+    }
+
+    #[test]
+    fn days_that_are_none_are_refused() {
+        for (from, until) in [
+            ("20200230", None),
+            ("", None),
+            ("2020-1-1", None),
+            ("20200101", Some("20200132")),
+            ("20200101", Some("")),
+            ("20200101", Some("20191231")),
+            ("20200101", Some("99999999")),
+            ("２０２００１０１", None),
+        ] {
+            assert_eq!(
+                validity(&card(from, until)),
+                Err(CardError::Validity),
+                "{from} {until:?}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_card_panics(number in ".{0,24}", from in ".{0,10}", until in proptest::option::of(".{0,10}")) {
+            for kind in [IdCardKind::Resident, IdCardKind::Foreign2017, IdCardKind::Foreign2023] {
+                let _ = check_number(&number, kind);
+            }
+            let _ = validity(&card(&from, until.as_deref()));
         }
     }
 }

@@ -1,16 +1,15 @@
 //! Credential profiles and the trust list: text or card facts in, credential out. Pure.
 //!
-//! An issuer's `detect` rules only say whose profile to try; they never imply trust. What comes out is a
-//! [`Credential`](crate::domain::Credential): row keys for the lists, a replay key where the code carries its own time,
-//! and the credential's own validity. The text itself goes no further.
+//! [`Reader::read`] is the one way in: it finds the issuers of the trust list that may have made what was shown, lets
+//! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data.
 
-pub mod detect;
+mod detect;
 pub mod id_card;
-pub mod opaque;
+mod opaque;
 pub mod reader;
 pub mod row_key;
 pub mod trust_list;
 
-pub use reader::{Inquiry, Reader, Refusal};
+pub use reader::{Question, Reader, Refusal, SetupError};
 pub use row_key::Pepper;
-pub use trust_list::TrustList;
+pub use trust_list::{Issuer, Profile, TrustList, TrustListError};

@@ -1,25 +1,32 @@
-//! From what was shown to a credential.
+//! From what was shown to a credential, or to the reason why there is none.
 
-use zeroize::Zeroizing;
+use std::collections::BTreeSet;
 
-use super::detect;
-use super::id_card::{self, IdCardError};
+use super::detect::{self, CODE_CHARS_MAX};
+use super::id_card;
 use super::opaque;
-use super::row_key::{KeyKind, Pepper, canonical, row_key};
+use super::row_key::{self, Pepper};
 use super::trust_list::{Issuer, Profile, TrustList};
-use crate::domain::{
-    Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, RowKey, Shown,
-};
+use crate::domain::{Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, Rule, Shown};
 
-/// Reads credentials by one trust list. Built once; a new trust list makes a new reader.
-#[derive(Clone, Debug)]
+/// Trust list and peppers, built once; a new trust list makes a new reader.
+#[derive(Debug)]
 pub struct Reader {
     trust: TrustList,
     peppers: Vec<(ListId, Pepper)>,
 }
 
-/// Why something shown is no credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a reader cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// One list, one pepper.
+    #[error("list \"{0}\" has two peppers")]
+    ListTwice(ListId),
+}
+
+/// Something was shown, and it is no credential here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("refused: {}", reason.as_str())]
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
@@ -27,227 +34,344 @@ pub struct Refusal {
     pub issuer: Option<IssuerId>,
 }
 
-/// What the backend is asked about a credential that no list knows. It holds personal data.
-#[derive(Clone, Debug)]
-pub struct Inquiry {
-    /// Namespace of the identifier.
-    pub kind: KeyKind,
+/// What the backend is asked about a credential that no list knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Format of the code or card.
+    pub profile: Profile,
     /// Who made it.
     pub issuer: IssuerId,
-    /// The identifier, in canonical form.
+    /// The code or number, canonical: the same text that goes into the row key.
     pub identifier: Personal<String>,
 }
 
 impl Reader {
-    /// A reader for these issuers and the lists with these peppers.
-    #[must_use]
-    pub const fn new(trust: TrustList, peppers: Vec<(ListId, Pepper)>) -> Self {
-        Self { trust, peppers }
-    }
-
-    /// Reads what was shown. Bounded: at most four issuers are tried, and no text longer than
-    /// [`opaque::CODE_LENGTH_MAX`] is looked at.
+    /// A reader for the issuers of `trust` and the lists of `peppers`.
     ///
     /// # Errors
-    /// [`Refusal`] with the reason for the record and the passenger.
-    pub fn read(&self, shown: &Shown) -> Result<Credential, Refusal> {
-        match shown {
-            Shown::Code(text) => self.code(text.expose()),
-            Shown::Card(card) => self.card(card),
+    /// [`SetupError`] if a list stands there twice.
+    pub fn new(trust: TrustList, peppers: Vec<(ListId, Pepper)>) -> Result<Self, SetupError> {
+        let mut seen = BTreeSet::new();
+        if let Some((list, _)) = peppers.iter().find(|(list, _)| !seen.insert(list)) {
+            return Err(SetupError::ListTwice(list.clone()));
         }
+        Ok(Self { trust, peppers })
     }
 
-    /// What to ask the backend about this credential.
+    /// The trust list it works by.
     #[must_use]
-    pub fn inquiry(&self, shown: &Shown, credential: &Credential) -> Inquiry {
-        let (kind, identifier) = match shown {
-            Shown::Code(text) => (KeyKind::Opaque, text.expose()),
-            Shown::Card(card) => (KeyKind::IdCard, card.number.expose()),
+    pub const fn trust(&self) -> &TrustList {
+        &self.trust
+    }
+
+    /// Reads what was shown.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the reason, if no issuer of the trust list vouches for it.
+    pub fn read(&self, shown: &Shown) -> Result<Credential, Refusal> {
+        let (issuer, identifier) = self.identify(shown)?;
+        let mut credential = Credential {
+            issuer: issuer.id.clone(),
+            medium: Medium::QrCode,
+            keys: self.keys(issuer, &identifier)?,
+            replay: None,
+            valid_from: None,
+            valid_until: None,
         };
-        let identifier = Personal::new(canonical(kind, identifier).to_string());
-        Inquiry {
-            kind,
-            issuer: credential.issuer.clone(),
+        match shown {
+            Shown::Code(_) => credential.replay = opaque::replay(issuer, identifier.expose()),
+            Shown::Card(card) => {
+                let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
+                credential.medium = Medium::IdCard;
+                credential.valid_from = Some(validity.from);
+                credential.valid_until = validity.until;
+            }
+        }
+        Ok(credential)
+    }
+
+    /// What the backend is asked about it. `None`: its issuer does not allow to ask, so the lists have the last word.
+    ///
+    /// # Errors
+    /// [`Refusal`], as from [`Reader::read`].
+    pub fn question(&self, shown: &Shown) -> Result<Option<Question>, Refusal> {
+        let (issuer, identifier) = self.identify(shown)?;
+        let allowed = match issuer.profile {
+            Profile::Opaque => true,
+            Profile::IdCard => issuer.card_query,
+        };
+        Ok(allowed.then(|| Question {
+            profile: issuer.profile,
+            issuer: issuer.id.clone(),
             identifier,
+        }))
+    }
+
+    /// The issuer's rule for a code that anybody can copy, shown without a second proof. `None` for cards and for
+    /// dynamic codes: they have their own means against copies.
+    #[must_use]
+    pub fn static_alone(&self, credential: &Credential) -> Option<Rule> {
+        let issuer = self.trust.issuer(&credential.issuer)?;
+        (credential.medium == Medium::QrCode && !issuer.dynamic).then_some(issuer.static_alone)
+    }
+
+    /// Who made it, and its canonical identifier. The checks of its profile have passed.
+    fn identify(&self, shown: &Shown) -> Result<(&Issuer, Personal<String>), Refusal> {
+        match shown {
+            Shown::Code(code) => self.identify_code(code.expose()),
+            Shown::Card(card) => self.identify_card(card),
         }
     }
 
-    fn code(&self, text: &str) -> Result<Credential, Refusal> {
-        if !opaque::is_well_formed(text) {
+    fn identify_code(&self, code: &str) -> Result<(&Issuer, Personal<String>), Refusal> {
+        let code = code.trim_ascii();
+        // A character has at most four bytes: a huge text is refused before it is counted.
+        let long = code.len() > CODE_CHARS_MAX * 4 || code.chars().count() > CODE_CHARS_MAX;
+        if code.is_empty() || long || code.contains(char::is_control) {
             return Err(Refusal {
                 reason: Reason::Malformed,
                 issuer: None,
             });
         }
-        // Opaque is the one profile of texts so far, and it takes whatever its issuer's rules detect.
-        let Some(issuer) = detect::candidates(&self.trust, text).first().copied() else {
-            return Err(Refusal {
-                reason: Reason::UnknownIssuer,
-                issuer: None,
-            });
-        };
-        let canonical = canonical(KeyKind::Opaque, text);
-        let window_s = issuer.window_s.filter(|_| issuer.dynamic);
-        Ok(Credential {
-            issuer: issuer.id.clone(),
-            medium: Medium::QrCode,
-            keys: self.keys(issuer, KeyKind::Opaque, &canonical),
-            replay: window_s.map(|window_s| opaque::replay(&issuer.id, &canonical, window_s)),
-            valid_from: None,
-            valid_until: None,
-        })
+        // An opaque code has no checks of its own, so the first issuer it fits is the one.
+        let issuer = detect::of_code(&self.trust, code).next();
+        let issuer = issuer.ok_or(Refusal {
+            reason: Reason::UnknownIssuer,
+            issuer: None,
+        })?;
+        Ok((issuer, row_key::canonical(issuer.profile.row_kind(), code)))
     }
 
-    fn card(&self, card: &IdCard) -> Result<Credential, Refusal> {
-        let Some(issuer) = self
-            .trust
-            .issuers
-            .iter()
-            .find(|issuer| issuer.profile == Profile::Idcard)
-        else {
-            return Err(Refusal {
-                reason: Reason::UnknownIssuer,
-                issuer: None,
-            });
-        };
-        let refused = |_: IdCardError| Refusal {
-            reason: Reason::VerificationFailed,
-            issuer: Some(issuer.id.clone()),
-        };
-        let number = canonical(KeyKind::IdCard, card.number.expose());
-        id_card::check(card.kind, &number).map_err(refused)?;
-        let (valid_from, valid_until) = id_card::validity(card).map_err(refused)?;
-        let keys = self.keys(issuer, KeyKind::IdCard, &number);
-        let (medium, issuer) = (Medium::IdCard, issuer.id.clone());
-        Ok(Credential {
-            issuer,
-            medium,
-            keys,
-            replay: None,
-            valid_from,
-            valid_until,
-        })
+    fn identify_card(&self, card: &IdCard) -> Result<(&Issuer, Personal<String>), Refusal> {
+        let issuer = detect::of_card(&self.trust, card.kind).ok_or(Refusal {
+            reason: Reason::UnknownIssuer,
+            issuer: None,
+        })?;
+        let number = row_key::canonical(row_key::ID_CARD, card.number.expose());
+        id_card::check_number(number.expose(), card.kind).map_err(|_| failed(issuer))?;
+        Ok((issuer, number))
     }
 
     fn keys(
         &self,
         issuer: &Issuer,
-        kind: KeyKind,
-        identifier: &Zeroizing<String>,
-    ) -> Vec<(ListId, RowKey)> {
-        let holds = |list: &ListId| {
-            issuer
-                .lists
-                .as_ref()
-                .is_none_or(|lists| lists.contains(list))
-        };
-        let key = |(list, pepper): &(ListId, Pepper)| {
-            (list.clone(), row_key(pepper, kind, &issuer.id, identifier))
-        };
+        identifier: &Personal<String>,
+    ) -> Result<Vec<(ListId, crate::domain::RowKey)>, Refusal> {
+        let kind = issuer.profile.row_kind();
         self.peppers
             .iter()
-            .filter(|(list, _)| holds(list))
-            .map(key)
+            .filter(|(list, _)| issuer.is_held_by(list))
+            .map(|(list, pepper)| {
+                let key = row_key::row_key(pepper, kind, &issuer.id, identifier.expose());
+                key.map(|key| (list.clone(), key)).map_err(|_| Refusal {
+                    reason: Reason::Malformed,
+                    issuer: Some(issuer.id.clone()),
+                })
+            })
             .collect()
+    }
+}
+
+fn failed(issuer: &Issuer) -> Refusal {
+    Refusal {
+        reason: Reason::VerificationFailed,
+        issuer: Some(issuer.id.clone()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::IdCardKind;
+    use crate::domain::{IdCardKind, Utc};
+
+    const TRUST: &str = r#"version = 1
+[[issuer]]
+id = "dynamic"
+profile = "opaque"
+detect = [{ prefix = "D:" }]
+dynamic = true
+window_s = 90
+[[issuer]]
+id = "static"
+profile = "opaque"
+detect = [{ prefix = "S:" }]
+list = ["health"]
+static_alone = "assist"
+[[issuer]]
+id = "card"
+profile = "idcard"
+"#;
+
+    fn reader_of(trust: &str) -> Reader {
+        let pepper = |n: u8, list| (ListId::new(list).unwrap(), Pepper::from_bytes([n; 32]));
+        let peppers = vec![pepper(1, "health"), pepper(2, "ride")];
+        Reader::new(TrustList::parse(trust).unwrap(), peppers).unwrap()
+    }
 
     fn reader() -> Reader {
-        let trust = TrustList::parse(
-            r#"
-            version = 1
-            [[issuer]]
-            id = "health"
-            profile = "opaque"
-            detect = [{ prefix = "HC:" }]
-            [[issuer]]
-            id = "ride"
-            profile = "opaque"
-            detect = [{ prefix = "RC:" }]
-            dynamic = true
-            window_s = 60
-            lists = ["rides"]
-            [[issuer]]
-            id = "id-card"
-            profile = "idcard"
-            "#,
-        )
-        .unwrap();
-        let list = |name: &str, n| (ListId::new(name).unwrap(), Pepper::from_bytes([n; 32]));
-        Reader::new(trust, vec![list("health", 1), list("rides", 2)])
+        reader_of(TRUST)
     }
 
-    fn code(text: &str) -> Result<Credential, Refusal> {
-        reader().read(&Shown::Code(Personal::new(text.into())))
+    fn code(text: &str) -> Shown {
+        Shown::Code(Personal::new(text.to_owned()))
     }
 
-    fn card(number: &str, valid_from: &str) -> Result<Credential, Refusal> {
-        reader().read(&Shown::Card(IdCard {
-            number: Personal::new(number.into()),
+    fn card(number: &str) -> Shown {
+        Shown::Card(IdCard {
+            number: Personal::new(number.to_owned()),
             kind: IdCardKind::Resident,
-            valid_from: valid_from.into(),
+            valid_from: "20200101".into(),
             valid_until: None,
-        }))
+        })
+    }
+
+    fn refused(shown: &Shown) -> (Reason, Option<String>) {
+        let refusal = reader().read(shown).unwrap_err();
+        assert_eq!(reader().question(shown).err(), Some(refusal.clone()));
+        (refusal.reason, refusal.issuer.map(String::from))
     }
 
     #[test]
-    fn a_code_gets_a_key_in_every_list_of_its_issuer() {
-        let health = code("HC:1").unwrap();
-        assert_eq!(health.keys.len(), 2);
-        assert_ne!(health.keys[0].1, health.keys[1].1, "peppers are per list");
-        assert!(health.replay.is_none());
-        let ride = code("RC:1").unwrap();
-        assert_eq!(ride.keys.len(), 1);
-        assert_eq!(ride.replay.unwrap().window_s, 60);
+    fn a_code_has_a_row_key_in_every_list_that_holds_its_issuer() {
+        let lists = |text| {
+            let credential = reader().read(&code(text)).unwrap();
+            credential
+                .keys
+                .into_iter()
+                .map(|(list, _)| list.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lists("D:1"), ["health", "ride"]);
+        assert_eq!(lists("S:1"), ["health"]);
     }
 
     #[test]
-    fn white_space_around_a_code_does_not_make_it_another() {
+    fn the_row_key_is_the_one_of_the_import() {
+        let credential = reader().read(&code("S:1\r\n")).unwrap();
+        let pepper = Pepper::from_bytes([1; 32]);
+        let issuer = IssuerId::new("static").unwrap();
+        let imported = row_key::row_key(&pepper, row_key::OPAQUE, &issuer, "S:1").unwrap();
+        assert_eq!(credential.keys[0].1, imported);
+    }
+
+    #[test]
+    fn the_same_dynamic_code_has_the_same_replay_key() {
+        let replay = |text| reader().read(&code(text)).unwrap().replay;
+        let first = replay("D:1").unwrap();
+        assert_eq!((Some(first), first.window_s), (replay(" D:1"), 90));
+        assert_ne!(first.key, replay("D:2").unwrap().key);
+        assert_eq!(replay("S:1"), None);
+        // SHA-256 of "dynamic", 0x1F, "D:1", by coreutils.
+        let hex: String = first.key.0.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
-            code(" RC:1"),
-            Err(Refusal {
-                reason: Reason::UnknownIssuer,
-                issuer: None
-            })
+            hex,
+            "cfd6ca529e1d223384f2bdc19827e5aa3bcfaf8ca3991ad4cc5a1245d339e50d"
         );
-        assert_eq!(code("RC:1 ").unwrap(), code("RC:1").unwrap());
     }
 
     #[test]
-    fn strangers_and_nonsense_are_told_apart() {
-        assert_eq!(code("poster").unwrap_err().reason, Reason::UnknownIssuer);
-        assert_eq!(code("HC:\u{7}").unwrap_err().reason, Reason::Malformed);
+    fn a_card_is_read_with_its_validity() {
+        let credential = reader().read(&card("11010519491231002x")).unwrap();
+        assert_eq!(credential.medium, Medium::IdCard);
+        assert_eq!(credential.valid_from, Some(Utc::from_secs(1_577_808_000)));
+        assert_eq!((credential.valid_until, credential.replay), (None, None));
         assert_eq!(
-            code(&format!("HC:{}", "x".repeat(1_500)))
-                .unwrap_err()
-                .reason,
-            Reason::Malformed
+            credential.keys,
+            reader().read(&card("11010519491231002X ")).unwrap().keys
         );
     }
 
     #[test]
-    fn a_card_is_checked_before_anybody_looks_it_up() {
-        let good = card("11010519491231002x", "20200101").unwrap();
-        assert_eq!(good.medium, Medium::IdCard);
-        assert!(good.valid_from.is_some());
-        for bad in [
-            card("110105194912310021", "20200101"),
-            card("11010519491231002X", "2020xx01"),
-        ] {
-            assert_eq!(bad.unwrap_err().reason, Reason::VerificationFailed);
+    fn a_card_that_does_not_hold_fails_verification() {
+        let failed = (Reason::VerificationFailed, Some("card".to_owned()));
+        assert_eq!(refused(&card("110105194912310021")), failed);
+        assert_eq!(refused(&card("")), failed);
+        let Shown::Card(mut bad) = card("11010519491231002X") else {
+            unreachable!()
+        };
+        bad.valid_from = "20201301".into();
+        assert_eq!(
+            reader().read(&Shown::Card(bad)).unwrap_err().reason,
+            Reason::VerificationFailed
+        );
+    }
+
+    #[test]
+    fn what_nobody_vouches_for_has_an_unknown_issuer() {
+        assert_eq!(refused(&code("X:1")), (Reason::UnknownIssuer, None));
+        let only_codes = TRUST.split("[[issuer]]\nid = \"card\"").next().unwrap();
+        let refusal = reader_of(only_codes)
+            .read(&card("11010519491231002X"))
+            .unwrap_err();
+        assert_eq!(refusal.reason, Reason::UnknownIssuer);
+    }
+
+    #[test]
+    fn long_and_strange_texts_are_malformed() {
+        let at_limit = format!("S:{}", "码".repeat(CODE_CHARS_MAX - 2));
+        assert!(reader().read(&code(&at_limit)).is_ok());
+        let malformed = (Reason::Malformed, None);
+        assert_eq!(refused(&code(&format!("{at_limit}码"))), malformed);
+        assert_eq!(refused(&code(&"x".repeat(10_000_000))), malformed);
+        for strange in ["", " \r\n", "S:\0", "S:a\nb", "S:\u{1f}1", "S:\u{85}"] {
+            assert_eq!(refused(&code(strange)), malformed, "{strange:?}");
         }
     }
 
     #[test]
-    fn an_inquiry_does_not_print_what_it_asks_about() {
-        let shown = Shown::Code(Personal::new("HC:secret".into()));
-        let credential = reader().read(&shown).unwrap();
-        let inquiry = reader().inquiry(&shown, &credential);
-        assert!(!format!("{inquiry:?} {credential:?} {shown:?}").contains("secret"));
+    fn the_backend_is_asked_about_codes_and_about_cards_only_if_allowed() {
+        let question = reader().question(&code("S:1 ")).unwrap().unwrap();
+        assert_eq!(
+            (question.profile, question.issuer.as_str()),
+            (Profile::Opaque, "static")
+        );
+        assert_eq!(question.identifier.expose(), "S:1");
+        assert_eq!(
+            reader().question(&card("11010519491231002X")).unwrap(),
+            None
+        );
+        let allowed = reader_of(&format!("{TRUST}card_query = true\n"));
+        let question = allowed
+            .question(&card("11010519491231002x"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(question.identifier.expose(), "11010519491231002X");
+    }
+
+    #[test]
+    fn static_codes_alone_follow_their_issuer() {
+        let rule = |shown: &Shown| reader().static_alone(&reader().read(shown).unwrap());
+        assert_eq!(rule(&code("S:1")), Some(Rule::Assist));
+        assert_eq!(rule(&code("D:1")), None);
+        assert_eq!(rule(&card("11010519491231002X")), None);
+    }
+
+    #[test]
+    fn nothing_that_was_shown_is_printed() {
+        let shown = card("11010519491231002X");
+        let reader = reader();
+        let all = format!(
+            "{reader:?}{:?}{:?}{:?}",
+            shown,
+            reader.read(&shown),
+            reader.read(&code("SECRET"))
+        );
+        assert!(!all.contains("110105") && !all.contains("SECRET"), "{all}");
+    }
+
+    #[test]
+    fn one_list_has_one_pepper() {
+        let list = ListId::new("health").unwrap();
+        let pepper = || Pepper::from_bytes([1; 32]);
+        let twice = vec![(list.clone(), pepper()), (list.clone(), pepper())];
+        let error = Reader::new(TrustList::parse(TRUST).unwrap(), twice).unwrap_err();
+        assert_eq!(error, SetupError::ListTwice(list));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_code_panics(text in "[SD]?:?.{0,80}") {
+            let _ = reader().read(&code(&text));
+        }
     }
 }

@@ -1,195 +1,205 @@
-//! From an identifier to its row key: the one function that serves gate and import alike.
-//!
-//! `row key = first 16 bytes of HMAC-SHA-256(pepper of the list, kind 0x1F issuer 0x1F identifier)` (DESIGN §2), over the
-//! UTF-8 bytes, the identifier in its canonical form ([`canonical`]). Whoever holds the pepper can enumerate ID numbers:
-//! the key hides them only from those who do not.
+//! From an identifier to the row key of a list. Gate and import use this one file, so they cannot disagree.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use zeroize::Zeroizing;
+use std::fmt;
 
-use crate::domain::{Personal, RowKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize as _;
 
-/// Separates the parts of what is hashed; kind and issuer cannot contain it.
+use crate::domain::{IssuerId, Personal, RowKey};
+
+/// Kind of an opaque code: its exact text is the identifier.
+pub const OPAQUE: &str = "opaque";
+/// Kind of an ID card: its number is the identifier.
+pub const ID_CARD: &str = "id_card";
+
+/// Stands between the parts of what is hashed; no part but the last may hold it.
 const SEPARATOR: u8 = 0x1F;
 
-/// Which namespace an identifier belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyKind {
-    /// The text of a code.
-    Opaque,
-    /// The number of an ID card.
-    IdCard,
-}
-
-impl KeyKind {
-    /// As hashed, and as in the first column of an import.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opaque => "opaque",
-            Self::IdCard => "id_card",
-        }
-    }
-
-    /// The kind of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Opaque, Self::IdCard]
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-    }
-}
-
-/// The secret of a list.
-#[derive(Clone, Debug)]
+/// Secret of one list. Whoever has it can enumerate ID numbers, so it is treated like personal data.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pepper(Personal<[u8; 32]>);
 
-/// A pepper file that holds something else. What it holds is not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a pepper is 64 hex digits (32 bytes)")]
-pub struct PepperError;
-
 impl Pepper {
-    /// A pepper of these bytes.
+    /// A pepper out of its 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Personal::new(bytes))
     }
 
-    /// Reads 64 hex digits; white space around them is ignored.
+    /// Reads a pepper file: 64 hex digits, with white space around them if need be.
     ///
     /// # Errors
-    /// [`PepperError`] for anything else.
+    /// [`PepperError`] for anything else; it does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, PepperError> {
-        let text = text.trim().as_bytes();
-        let mut bytes = Zeroizing::new([0; 32]);
-        if text.len() != 64 {
-            return Err(PepperError);
+        let digits = text.trim_ascii();
+        if digits.len() != 64 {
+            return Err(PepperError::Length(digits.len()));
         }
-        for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            let value = |digit: &u8| {
-                char::from(*digit)
-                    .to_digit(16)
-                    .and_then(|digit| u8::try_from(digit).ok())
-            };
-            let (Some(high), Some(low)) = (
-                digits.first().and_then(value),
-                digits.get(1).and_then(value),
-            ) else {
-                return Err(PepperError);
-            };
-            *byte = high << 4 | low;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| PepperError::Digit)?;
+            if !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(PepperError::Digit);
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| PepperError::Digit)?;
         }
-        Ok(Self::from_bytes(*bytes))
+        let pepper = Self::from_bytes(bytes);
+        bytes.zeroize();
+        Ok(pepper)
     }
 
-    /// The 64 hex digits, for the file that gate and import share.
+    /// Names the pepper without giving it away: the first 4 bytes of SHA-256 over a fixed prefix and the pepper.
+    /// A manifest carries it, so a gate with another pepper refuses the list instead of knowing nobody.
     #[must_use]
-    pub fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(
-            self.0
-                .expose()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+    pub fn id(&self) -> u32 {
+        let hash: [u8; 32] = Sha256::new()
+            .chain_update(b"turnstiled pepper id\x1f")
+            .chain_update(self.0.expose())
+            .finalize()
+            .into();
+        let [a, b, c, d, ..] = hash;
+        u32::from_be_bytes([a, b, c, d])
     }
 }
 
-/// The form of an identifier that is hashed: without white space around it, and an ID number with a large `X`.
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(..)")
+    }
+}
+
+/// Why a text is no pepper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PepperError {
+    /// Too short or too long.
+    #[error("a pepper has 64 hex digits, this has {0} characters")]
+    Length(usize),
+    /// A character that is no hex digit.
+    #[error("a pepper is made of hex digits")]
+    Digit,
+}
+
+/// Why there is no row key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowKeyError {
+    /// The kind is empty or holds the separator.
+    #[error("a kind is not empty and does not hold the character 0x1F")]
+    Kind,
+    /// Nothing is left of the identifier.
+    #[error("the identifier is empty")]
+    EmptyIdentifier,
+}
+
+/// The one spelling of an identifier: without ASCII white space at its ends, and an `x` of an ID card in upper case.
 #[must_use]
-pub fn canonical(kind: KeyKind, identifier: &str) -> Zeroizing<String> {
-    let trimmed = identifier.trim_matches(|c: char| c.is_ascii_whitespace());
-    Zeroizing::new(match kind {
-        KeyKind::Opaque => trimmed.to_owned(),
-        KeyKind::IdCard => trimmed.to_ascii_uppercase(),
+pub fn canonical(kind: &str, identifier: &str) -> Personal<String> {
+    let trimmed = identifier.trim_ascii();
+    Personal::new(if kind == ID_CARD {
+        trimmed.replace('x', "X")
+    } else {
+        trimmed.to_owned()
     })
 }
 
-/// The row key of an identifier in the list with this pepper. `issuer` is a valid issuer name, so it holds no separator.
-#[must_use]
+/// The row key of an identifier: first 16 bytes of HMAC-SHA-256(pepper, kind 0x1F issuer 0x1F identifier), the
+/// identifier made [`canonical`].
+///
+/// # Errors
+/// [`RowKeyError`] if two different people could get the same key.
 pub fn row_key(
     pepper: &Pepper,
-    kind: KeyKind,
-    issuer: &crate::domain::IssuerId,
+    kind: &str,
+    issuer: &IssuerId,
     identifier: &str,
-) -> RowKey {
-    // HMAC pads a short key with zeros to the block of its hash, 64 bytes; done here, no length can be wrong.
-    let mut block = Zeroizing::new([0; 64]);
+) -> Result<RowKey, RowKeyError> {
+    // An issuer's name cannot hold the separator: `IssuerId` refuses it.
+    if kind.is_empty() || kind.as_bytes().contains(&SEPARATOR) {
+        return Err(RowKeyError::Kind);
+    }
+    let identifier = canonical(kind, identifier);
+    if identifier.expose().is_empty() {
+        return Err(RowKeyError::EmptyIdentifier);
+    }
+    // HMAC fills a short key up with zeros to one block of the hash: done here, it cannot fail.
+    let mut block = [0; 64];
     block
         .iter_mut()
         .zip(pepper.0.expose())
-        .for_each(|(block, byte)| *block = *byte);
-    let mut mac = Hmac::<Sha256>::new(&(*block).into());
-    mac.update(kind.as_str().as_bytes());
+        .for_each(|(to, from)| *to = *from);
+    let mut mac = Hmac::<Sha256>::new((&block).into());
+    block.zeroize();
+    mac.update(kind.as_bytes());
     mac.update(&[SEPARATOR]);
     mac.update(issuer.as_str().as_bytes());
     mac.update(&[SEPARATOR]);
-    mac.update(canonical(kind, identifier).as_bytes());
+    mac.update(identifier.expose().as_bytes());
     let full: [u8; 32] = mac.finalize().into_bytes().into();
     let mut key = [0; 16];
-    key.iter_mut().zip(full).for_each(|(key, byte)| *key = byte);
-    RowKey(key)
+    key.iter_mut().zip(full).for_each(|(to, from)| *to = from);
+    Ok(RowKey(key))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::IssuerId;
 
-    fn key(kind: KeyKind, issuer: &str, identifier: &str) -> RowKey {
-        row_key(
-            &Pepper::from_bytes([7; 32]),
-            kind,
-            &IssuerId::new(issuer).unwrap(),
-            identifier,
-        )
+    fn issuer() -> IssuerId {
+        IssuerId::new("demo.health").unwrap()
+    }
+
+    fn pepper() -> Pepper {
+        Pepper::parse(&"0b".repeat(32)).unwrap()
+    }
+
+    /// Computed with Python's `hmac` and `hashlib`.
+    #[test]
+    fn the_key_is_what_any_other_program_computes() {
+        let key = row_key(&pepper(), OPAQUE, &issuer(), "CODE-1").unwrap();
+        assert_eq!(hex(&key.0), "40542aea8dfa6b0ce3575c4d774e575d");
+        assert_eq!(pepper().id(), 0x31080dac);
     }
 
     #[test]
-    fn a_known_key_stays_what_it_is() {
-        // printf 'opaque\x1fmetro\x1fHC:1' | openssl dgst -sha256 -mac HMAC -macopt hexkey:0707..07 (32 times 07)
-        let hex: String = key(KeyKind::Opaque, "metro", "HC:1")
-            .0
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        assert_eq!(hex, "a4d2b50d3fe3c1451c311c85c9c4b39e");
+    fn white_space_and_a_small_x_do_not_make_another_person() {
+        let key = |text| row_key(&pepper(), ID_CARD, &issuer(), text);
+        assert_eq!(key("11010119000101001x"), key("\t11010119000101001X\r\n"));
+        let opaque = |text| row_key(&pepper(), OPAQUE, &issuer(), text);
+        assert_ne!(opaque("abcx"), opaque("abcX"));
+        assert_eq!(opaque(" abcx\n"), opaque("abcx"));
     }
 
     #[test]
-    fn gate_and_import_agree_on_the_form() {
+    fn kind_issuer_and_pepper_make_different_keys() {
+        let key = row_key(&pepper(), OPAQUE, &issuer(), "1").unwrap();
+        let other = Pepper::parse(&"0c".repeat(32)).unwrap();
+        assert_ne!(key, row_key(&pepper(), ID_CARD, &issuer(), "1").unwrap());
+        assert_ne!(key, row_key(&other, OPAQUE, &issuer(), "1").unwrap());
+        let neighbour = IssuerId::new("demo.healt").unwrap();
+        assert_ne!(key, row_key(&pepper(), OPAQUE, &neighbour, "1").unwrap());
+    }
+
+    #[test]
+    fn the_separator_cannot_be_smuggled_in_and_nothing_is_nobody() {
+        let key = |kind, text| row_key(&pepper(), kind, &issuer(), text);
+        assert_eq!(key("a\u{1f}b", "1"), Err(RowKeyError::Kind));
+        assert_eq!(key("", "1"), Err(RowKeyError::Kind));
+        assert_eq!(key(OPAQUE, " \n"), Err(RowKeyError::EmptyIdentifier));
+    }
+
+    #[test]
+    fn a_bad_pepper_is_refused_without_repeating_it() {
+        assert_eq!(Pepper::parse("abc"), Err(PepperError::Length(3)));
+        assert_eq!(Pepper::parse(&"g1".repeat(32)), Err(PepperError::Digit));
+        assert_eq!(Pepper::parse(&"+1".repeat(32)), Err(PepperError::Digit));
+        assert_eq!(format!("{:?}", pepper()), "Pepper(..)");
         assert_eq!(
-            key(KeyKind::IdCard, "id", " 99000019500101001x\r\n"),
-            key(KeyKind::IdCard, "id", "99000019500101001X")
-        );
-        assert_ne!(
-            key(KeyKind::Opaque, "m", "abc"),
-            key(KeyKind::Opaque, "m", "ABC")
+            Pepper::parse(&format!("{}\n", "0B".repeat(32))),
+            Ok(pepper())
         );
     }
 
-    #[test]
-    fn kind_and_issuer_keep_identifiers_apart() {
-        let keys = [
-            key(KeyKind::Opaque, "a", "b"),
-            key(KeyKind::IdCard, "a", "b"),
-            key(KeyKind::Opaque, "ab", ""),
-            key(KeyKind::Opaque, "b", "b"),
-        ];
-        for (n, one) in keys.iter().enumerate() {
-            assert!(keys.iter().skip(n + 1).all(|other| other != one));
-        }
-    }
-
-    #[test]
-    fn a_pepper_is_64_hex_digits() {
-        let pepper = Pepper::parse(&format!(" {}\n", "0A".repeat(32))).unwrap();
-        assert_eq!(*pepper.to_hex(), "0a".repeat(32));
-        for bad in ["", "0a", &"0g".repeat(32), &"é".repeat(32)] {
-            assert!(Pepper::parse(bad).is_err());
-        }
-        assert!(!format!("{pepper:?}").contains("0a"));
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
     }
 }

@@ -293,6 +293,21 @@ fn one_line_has_one_use() {
 }
 
 #[test]
+fn two_flaps_do_not_share_a_relay() {
+    let flaps = GOOD
+        .replace("barrier = \"tripod\"", "barrier = \"flap\"")
+        .replace("exit_rotor = 13", "entry_beam = 13\nexit_beam = 19");
+    read(&flaps).unwrap();
+    let message = read(&flaps.replace("release_exit = 27", "release_exit = 17"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("line 17 is used by lane[0].outputs.release_entry already"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_tripod_has_a_relay_for_each_direction() {
     let both = GOOD
         .replace(

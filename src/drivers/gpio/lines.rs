@@ -318,9 +318,9 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             Ok(board) => {
                 self.board = Some(board);
                 self.opened = now;
+                // Everything is said again, and read back, in this turn.
                 self.repeat = now;
                 self.fire = Fire::default();
-                self.sensed.fill(None);
                 if self.up != Some(true) {
                     tracing::info!("relays and sensors work");
                     self.up = Some(true);

@@ -180,19 +180,18 @@ fn a_release_is_performed_at_once_and_says_when() {
 #[test]
 fn a_release_of_one_way_locks_the_other_first() {
     let mut scene = Scene::new();
+    let (entry, exit) = ((Direction::Entry, 20), (Direction::Exit, 21));
     scene.say(Command::Release(TRIPOD, Direction::Entry));
     scene.performed();
     assert!(scene.wires.is_active(low(20)) && !scene.wires.is_active(low(21)));
     let _ = scene.wires.take_changes();
-    scene.say(Command::Release(TRIPOD, Direction::Exit));
-    scene.performed();
-    let order: Vec<_> = scene
-        .wires
-        .take_changes()
-        .iter()
-        .map(|c| (c.pin, c.level))
-        .collect();
-    assert_eq!(order, [(20, true), (21, false)]);
+    for ((_, before), (direction, after)) in [(entry, exit), (exit, entry)] {
+        scene.say(Command::Release(TRIPOD, direction));
+        scene.performed();
+        let changes = scene.wires.take_changes();
+        let order: Vec<_> = changes.iter().map(|c| (c.pin, c.level)).collect();
+        assert_eq!(order, [(before, true), (after, false)]);
+    }
     scene.say(Command::ReleaseBoth(TRIPOD));
     scene.performed();
     assert!(scene.wires.is_active(low(20)) && scene.wires.is_active(low(21)));
@@ -200,6 +199,20 @@ fn a_release_of_one_way_locks_the_other_first() {
         !scene.wires.is_active(high(17)),
         "the other lane is not touched"
     );
+}
+
+#[test]
+fn an_output_that_somebody_else_changed_is_driven_again() {
+    let mut scene = Scene::new();
+    scene.say(Command::Release(FLAP, Direction::Entry));
+    scene.performed();
+    scene.wires.set_input(17, false);
+    scene.expect(GpioEvent::ReadBackMismatch { lane: FLAP });
+    scene.until("released again", |wires| wires.is_active(high(17)));
+    scene.say(Command::Lock(FLAP));
+    scene.until("locked", |wires| !wires.is_active(high(17)));
+    scene.wires.set_input(17, true);
+    scene.until("locked again", |wires| !wires.is_active(high(17)));
 }
 
 #[test]
