@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use crate::codes::Pepper;
-use crate::codes::row_key::{KeyKind, row_key};
+use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use crate::domain::{Colour, IssuerId, Row, RowKey, Subject};
 use crate::store::codes::Change;
 use crate::sync::chunk::{self, ChunkError};
@@ -177,7 +177,8 @@ fn change(fields: &[String], pepper: &Pepper, line: u64) -> Result<Change, Impor
         column,
         allowed,
     };
-    let kind = KeyKind::from_name(field(0)).ok_or_else(|| wrong("kind", "opaque or id_card"))?;
+    let kind = [OPAQUE, ID_CARD].into_iter().find(|kind| *kind == field(0));
+    let kind = kind.ok_or_else(|| wrong("kind", "opaque or id_card"))?;
     let issuer =
         IssuerId::new(field(1)).map_err(|_| wrong("issuer", "1 to 64 of a-z A-Z 0-9 . _ -"))?;
     let identifier = field(2);
@@ -187,7 +188,12 @@ fn change(fields: &[String], pepper: &Pepper, line: u64) -> Result<Change, Impor
             "the text of the code or the number of the card",
         ));
     }
-    let key = row_key(pepper, kind, &issuer, identifier);
+    let key = row_key(pepper, kind, &issuer, identifier).map_err(|_| {
+        wrong(
+            "identifier",
+            "the text of the code or the number of the card",
+        )
+    })?;
     let colour = match field(3) {
         "green" => Some(Colour::Green),
         "yellow" => Some(Colour::Yellow),
@@ -254,12 +260,7 @@ mod tests {
         ))
         .unwrap();
         let issuer = IssuerId::new("health").unwrap();
-        let key = row_key(
-            &Pepper::from_bytes([1; 32]),
-            KeyKind::Opaque,
-            &issuer,
-            "HC:1,\"2",
-        );
+        let key = row_key(&Pepper::from_bytes([1; 32]), OPAQUE, &issuer, "HC:1,\"2").unwrap();
         let Some(Change::Put(_, value)) = rows.get(&key) else {
             panic!("the row is under its key")
         };

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::codes;
 use crate::domain::{
-    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, Standing,
+    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, Shown,
+    Standing,
 };
 use crate::store::codes::Codes;
 use crate::sync::online::Question;
@@ -60,8 +61,8 @@ impl Assessor {
             ),
             Ok(credential) => {
                 let standing = self.look_up(&credential, job.now);
-                let question = (standing.health == HealthOutcome::Unknown)
-                    .then(|| question(self.reader.inquiry(shown, &credential)));
+                let unknown = standing.health == HealthOutcome::Unknown;
+                let question = if unknown { self.question(shown) } else { None };
                 (
                     Finding::Read {
                         credential,
@@ -93,6 +94,17 @@ impl Assessor {
         }
     }
 
+    /// What to ask the backend, in the words of its contract; nothing where the issuer does not allow it.
+    fn question(&self, shown: &Shown) -> Option<Question> {
+        let asked = self.reader.question(shown).ok().flatten()?;
+        let kind = asked.profile.row_kind();
+        Some(Question {
+            kind,
+            issuer: asked.issuer,
+            identifier: asked.identifier,
+        })
+    }
+
     /// Asks every list; the worst colour wins. A list that has not arrived, or cannot be read, is stale.
     fn look_up(&self, credential: &Credential, now: Now) -> Standing {
         let mut standing = Standing::unknown();
@@ -122,20 +134,6 @@ impl Assessor {
             }
         }
         standing
-    }
-}
-
-/// The same in the words of the backend's contract.
-fn question(inquiry: codes::Inquiry) -> Question {
-    let codes::Inquiry {
-        kind,
-        issuer,
-        identifier,
-    } = inquiry;
-    Question {
-        kind: kind.as_str(),
-        issuer,
-        identifier,
     }
 }
 

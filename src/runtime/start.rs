@@ -128,18 +128,23 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         client =
             Some(made.map_err(|error| StartError::Config(format!("key `backend.url`: {error}")))?);
     }
+    let reader =
+        Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
     Ok(Files {
-        reader: Reader::new(trust, peppers),
+        reader,
         keys,
         client,
     })
 }
 
+/// Opens a board, as often as it is asked.
+pub type OpenBoard = Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>;
+
 /// What stands in for hardware; all empty for a gate with real devices.
 #[derive(Default)]
 pub struct Stand {
     /// Opens the board instead of the configured driver.
-    pub board: Option<Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>>,
+    pub board: Option<OpenBoard>,
     /// Opens the source of the reader of this name instead of its folder.
     pub sources: Vec<(String, OpenSource)>,
     /// Sees what people see.
@@ -327,7 +332,7 @@ type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
 fn start_lines(
     config: &Config,
     mono: MonoClock,
-    board: Option<Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>>,
+    board: Option<OpenBoard>,
     events: mpsc::Sender<GpioEvent>,
 ) -> Result<Lines, StartError> {
     let layout = Layout::new(config);
