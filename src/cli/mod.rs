@@ -1,3 +1,144 @@
 //! Subcommands: arguments in, exit code out.
+//!
+//! | Exit code | Means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it ran, and something in it was not as it should be |
+//! | 2 | the arguments are wrong |
+//! | 65 | a data file is wrong (`EX_DATAERR`) |
+//! | 69 | something that is needed is not available (`EX_UNAVAILABLE`) |
+//! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
+pub mod backend;
+pub mod codes_import;
+#[cfg(feature = "lab")]
+pub mod demo;
+pub mod gate;
 pub mod read_image;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Gate controller daemon.
+#[derive(Debug, Parser)]
+#[command(name = "turnstiled", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gate
+    Run {
+        /// Config file, TOML
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Check a config and the files it names, as `run` would
+    Check {
+        /// Config file, TOML
+        file: PathBuf,
+    },
+    /// Run the reference backend
+    Backend(backend::Args),
+    /// Codes: import into a backend, read from pictures
+    #[command(subcommand)]
+    Codes(Codes),
+    /// People at a gate, without hardware
+    #[cfg(feature = "lab")]
+    Demo(demo::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Codes {
+    /// Import a CSV of people into a list of a backend
+    Import(codes_import::Args),
+    /// Read codes out of picture files, each by itself
+    ReadImage(read_image::Args),
+}
+
+/// Why a command did not do it: a sentence, and an exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// What is wrong and where, with its causes.
+    pub sentence: String,
+}
+
+impl Failure {
+    /// A failure that says what `error` says, causes included.
+    #[must_use]
+    pub fn new(code: u8, error: &dyn std::error::Error) -> Self {
+        let mut sentence = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let _ = write!(sentence, ": {cause}");
+            source = cause.source();
+        }
+        Self { code, sentence }
+    }
+}
+
+/// Something that is needed is not available.
+pub const UNAVAILABLE: u8 = 69;
+/// A data file is wrong.
+pub const DATA_ERROR: u8 = 65;
+/// The config is wrong.
+pub const CONFIG: u8 = 78;
+
+/// Runs a command; gives its exit code.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Run { config } => gate::run(&config),
+        Command::Check { file } => gate::check(&file),
+        Command::Backend(args) => backend::run(&args),
+        Command::Codes(Codes::Import(args)) => codes_import::run(&args),
+        Command::Codes(Codes::ReadImage(args)) => {
+            let all = read_image::run(&args, &mut std::io::stdout().lock())
+                .map_err(|error| output(&error))?;
+            Ok(u8::from(!all))
+        }
+        #[cfg(feature = "lab")]
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
+/// Standard output is closed or full.
+fn output(error: &std::io::Error) -> Failure {
+    Failure::new(1, error)
+}
+
+/// The runtime that commands with something to wait for run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(UNAVAILABLE, &error))
+}
+
+/// Ends when somebody wants this process to stop: SIGTERM or Ctrl-C.
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        stopped = tokio::signal::ctrl_c() => stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,303 +1,385 @@
-//! The decision desk of one lane: one presentation at a time, from what was read to a durable grant.
+//! The desk of a lane: takes one presentation at a time from "shown" to "refused" or "release the barrier".
 
+use std::mem;
+
+use super::ledger::Ledger;
+use super::passback::Answer;
+use super::policy::{self, Advice, Case};
+use super::settings::OnTrouble;
+use super::slip::Slip;
+use super::turn::Turn;
 use crate::domain::{
-    Action, Assessed, Credential, Decided, Entry, Finding, GrantId, HealthOutcome, Kind, Mono, Now,
-    PassbackKey, Reason, Record, ReplayKey, Standing, StateChange, Verdict,
+    Action, Assessed, Credential, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, Mono,
+    Prompt, Reason, Standing, Subject, Verdict,
 };
 
-use super::passback::{Passback, Passed};
-use super::policy::{self, Facts, Ruling};
-use super::replay::SeenSet;
-use super::settings::Settings;
+/// From when a presentation is too old to open a gate (READERS R6).
+const FRESH: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Who is being served.
-#[derive(Clone, Debug, Default)]
+/// A grant on its way to the barrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) grant: GrantId,
+    pub(super) direction: Direction,
+}
+
+/// Where the desk stands.
+#[derive(Debug, Default)]
 pub(super) enum Desk {
-    /// Nobody.
+    /// Nobody is being served.
     #[default]
-    Free,
+    Idle,
     /// The backend is being asked.
-    Asking {
-        /// About this.
-        assessed: Box<Assessed>,
-        /// Since.
-        since: Mono,
-        /// The answer is not wanted later.
-        until: Mono,
+    Asking(Box<Asking>),
+    /// The grant is on its way to the disk.
+    Recording(Box<Recording>),
+}
+
+/// A presentation that waits for the backend.
+#[derive(Debug)]
+pub(super) struct Asking {
+    slip: Slip,
+    credential: Credential,
+    /// What the lists say: it counts if nobody answers.
+    standing: Standing,
+    asked: Mono,
+    until: Mono,
+}
+
+/// A grant that waits for the disk.
+#[derive(Debug)]
+pub(super) struct Recording {
+    slip: Slip,
+    pass: Pass,
+    until: Mono,
+}
+
+/// What happens at a desk.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Somebody shows something; `barred`: the lane refuses whatever it is.
+    Presented {
+        assessed: Assessed,
+        barred: Option<Reason>,
     },
-    /// A grant is on its way to the disk.
-    Recording {
-        /// The decision, told once it is final.
-        decided: Decided,
-        /// The grant.
-        grant: GrantId,
-        /// The site's rule applies from then on.
-        until: Mono,
-    },
+    /// The backend answered.
+    Answered(Result<Standing, HealthOutcome>),
+    /// The grant is on the disk.
+    Durable,
+    /// The grant will not be on the disk.
+    NotDurable(JournalTrouble),
+    /// The lane stops serving; `None`: because it opens to everybody.
+    Cancelled(Option<Reason>),
+    /// A deadline may be here.
+    TimedOut,
+}
+
+/// What the desk tells its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing to show.
+    Nothing,
+    /// The backend is being asked, or the disk: the passenger waits.
+    Working(Direction),
+    /// Refused; true if staff are called.
+    Refused(Direction, Prompt, bool),
+    /// Release the barrier.
+    Release(Pass),
 }
 
 impl Desk {
-    /// When this lane wants to be woken.
-    pub(super) const fn deadline(&self) -> Option<Mono> {
+    /// Advances the desk by one input.
+    pub(super) fn step(&mut self, input: Input, turn: &mut Turn<'_>) -> Said {
+        let (next, said) = match (mem::take(self), input) {
+            (Self::Idle, Input::Presented { assessed, barred }) => receive(assessed, barred, turn),
+            (state @ (Self::Asking(_) | Self::Recording(_)), Input::Presented { assessed, .. }) => {
+                let (slip, _) = Slip::of(assessed);
+                (state, slip.refused(Reason::LaneBusy, turn))
+            }
+            (Self::Asking(asking), Input::Answered(answer)) => resume(*asking, answer, turn),
+            (Self::Asking(asking), Input::TimedOut) if asking.until <= turn.mono() => {
+                resume(*asking, Err(HealthOutcome::TimedOut), turn)
+            }
+            (Self::Asking(asking), Input::Cancelled(reason)) => {
+                let said = reason.map_or(Said::Nothing, |reason| asking.slip.refused(reason, turn));
+                (Self::Idle, said)
+            }
+            (Self::Recording(recording), Input::Durable) => {
+                (Self::Idle, Said::Release(recording.pass))
+            }
+            (Self::Recording(recording), Input::NotDurable(trouble)) => {
+                (Self::Idle, recording.lost(trouble, turn))
+            }
+            (Self::Recording(recording), Input::TimedOut) if recording.until <= turn.mono() => {
+                (Self::Idle, recording.stalled(turn))
+            }
+            (Self::Recording(recording), Input::Cancelled(reason)) => {
+                recording.abandon(turn);
+                let said = reason.map_or(Said::Nothing, |r| recording.slip.refused(r, turn));
+                (Self::Idle, said)
+            }
+            // Answers and timers that nobody waits for any more are harmless.
+            (
+                Self::Idle,
+                Input::Answered(_)
+                | Input::Durable
+                | Input::NotDurable(_)
+                | Input::Cancelled(_)
+                | Input::TimedOut,
+            ) => (Self::Idle, Said::Nothing),
+            (state @ Self::Asking(_), Input::Durable | Input::NotDurable(_) | Input::TimedOut) => {
+                (state, Said::Nothing)
+            }
+            (state @ Self::Recording(_), Input::Answered(_) | Input::TimedOut) => {
+                (state, Said::Nothing)
+            }
+        };
+        *self = next;
+        said
+    }
+
+    /// When the desk wants to be woken.
+    pub(super) fn deadline(&self) -> Option<Mono> {
         match self {
-            Self::Free => None,
-            Self::Asking { until, .. } | Self::Recording { until, .. } => Some(*until),
+            Self::Idle => None,
+            Self::Asking(asking) => Some(asking.until),
+            Self::Recording(recording) => Some(recording.until),
+        }
+    }
+
+    /// The direction of the presentation that is being decided on.
+    pub(super) fn serving(&self) -> Option<Direction> {
+        match self {
+            Self::Idle => None,
+            Self::Asking(asking) => Some(asking.slip.direction),
+            Self::Recording(recording) => Some(recording.slip.direction),
+        }
+    }
+
+    /// The presentation that the backend is asked about.
+    pub(super) fn asks_about(&self) -> Option<u64> {
+        match self {
+            Self::Idle | Self::Recording(_) => None,
+            Self::Asking(asking) => Some(asking.slip.number),
+        }
+    }
+
+    /// The grant that waits for the disk.
+    pub(super) fn waits_for(&self) -> Option<GrantId> {
+        match self {
+            Self::Idle | Self::Asking(_) => None,
+            Self::Recording(recording) => Some(recording.pass.grant),
+        }
+    }
+
+    /// The name of the state, for pages and metrics.
+    pub(super) const fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Idle => None,
+            Self::Asking(_) => Some("asking"),
+            Self::Recording(_) => Some("recording"),
         }
     }
 }
 
-/// What to undo if nobody walks.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Undo {
-    replay: Option<ReplayKey>,
-    passback: Option<(PassbackKey, Option<Passed>)>,
-}
-
-/// What this gate remembers of people, shared by its lanes.
-#[derive(Clone, Debug)]
-pub(super) struct Memory {
-    pub(super) seen: SeenSet,
-    pub(super) passback: Option<Passback>,
-}
-
-impl Memory {
-    /// Takes back what a grant had remembered; returns the changes for the journal.
-    pub(super) fn undo(&mut self, undo: Undo) -> Vec<StateChange> {
-        let mut changes = Vec::new();
-        if let Some(key) = undo.replay {
-            self.seen.forget(&key);
-            changes.push(StateChange::Unseen { key });
-        }
-        if let (Some((key, before)), Some(passback)) = (undo.passback, &mut self.passback) {
-            passback.annul(key, before);
-            changes.push(StateChange::PassedBack {
-                key,
-                before: before.and_then(|passed| passed.dated()),
-            });
-        }
-        changes
+fn receive(assessed: Assessed, barred: Option<Reason>, turn: &mut Turn<'_>) -> (Desk, Said) {
+    let (mut slip, finding) = Slip::of(assessed);
+    let too_late = turn.mono().since(slip.read) > FRESH;
+    if let Some(reason) = barred.or(too_late.then_some(Reason::TooLate)) {
+        return (Desk::Idle, slip.refused(reason, turn));
     }
-
-    /// Remembers a grant before anybody walks, so that the lane beside refuses the same code at once.
-    fn remember(
-        &mut self,
-        now: Now,
-        assessed: &Assessed,
-        credential: &Credential,
-        standing: &Standing,
-    ) -> (Undo, Vec<StateChange>) {
-        let mut undo = Undo::default();
-        let mut changes = Vec::new();
-        if let Some(replay) = credential.replay {
-            self.seen.remember(now, &replay);
-            undo.replay = Some(replay.key);
-            if let Some(utc) = now.utc {
-                let until = utc + std::time::Duration::from_secs(replay.window_s.into());
-                changes.push(StateChange::Seen {
-                    key: replay.key,
-                    until,
-                });
-            }
-        }
-        if let (Some(passback), Some(key)) =
-            (&mut self.passback, passback_key(credential, standing))
-        {
-            let before = passback.remember(now, key, assessed.direction);
-            undo.passback = Some((key, before));
-            if let Some(at) = now.utc {
-                changes.push(StateChange::Passed {
-                    key,
-                    direction: assessed.direction,
-                    at,
-                });
-            }
-        }
-        (undo, changes)
-    }
-
-    /// Why this may not be used again, if it was used.
-    fn used(
-        &self,
-        now: Now,
-        assessed: &Assessed,
-        credential: &Credential,
-        standing: &Standing,
-    ) -> Option<Reason> {
-        if credential
-            .replay
-            .is_some_and(|replay| self.seen.is_seen(now, &replay.key))
-        {
-            return Some(Reason::Replayed);
-        }
-        let key = passback_key(credential, standing)?;
-        let passback = self.passback.as_ref()?;
-        passback
-            .is_passback(now, &key, assessed.direction)
-            .then_some(Reason::Passback)
-    }
-}
-
-/// The subject where there is one, else the credential itself.
-fn passback_key(credential: &Credential, standing: &Standing) -> Option<PassbackKey> {
-    let row = || {
-        credential
-            .keys
-            .first()
-            .map(|(_, key)| PassbackKey::Row(*key))
-    };
-    standing.subject.map(PassbackKey::Subject).or_else(row)
-}
-
-/// What the desk decided on an assessed presentation.
-pub(super) enum Step {
-    /// Ask the backend first.
-    Ask,
-    /// Refused, or for staff.
-    Refuse(Ruling),
-    /// Granted.
-    Grant {
-        /// Why.
-        ruling: Ruling,
-        /// What to undo if nobody walks.
-        undo: Undo,
-        /// What to write with the record.
-        changes: Vec<StateChange>,
-    },
-}
-
-/// Decides. `answer` is what the backend said, if it was asked.
-pub(super) fn decide(
-    settings: &Settings,
-    memory: &mut Memory,
-    now: Now,
-    assessed: &Assessed,
-    answer: Option<&Result<Standing, HealthOutcome>>,
-) -> Step {
-    let direction = assessed.direction;
-    let (credential, listed) = match &assessed.finding {
-        Finding::Refused { reason, .. } => {
-            return Step::Refuse(policy::refuse(
-                direction,
-                crate::domain::Rule::Hold,
-                *reason,
-            ));
+    match finding {
+        Finding::Refused { reason, issuer } => {
+            slip.issuer = issuer;
+            let advice = if reason == Reason::ClockUntrusted {
+                // Its checks need the date: the rule for that speaks.
+                let rules = turn.settings.rules(slip.direction);
+                policy::by_rule(slip.direction, rules.clock_untrusted, reason)
+            } else {
+                policy::refuse(slip.direction, reason)
+            };
+            conclude(slip, None, advice, turn)
         }
         Finding::Read {
             credential,
             standing,
-        } => (credential, standing),
-    };
+        } => decide(slip, credential, standing, true, turn),
+    }
+}
+
+fn resume(
+    asking: Asking,
+    answer: Result<Standing, HealthOutcome>,
+    turn: &mut Turn<'_>,
+) -> (Desk, Said) {
+    let mut slip = asking.slip;
+    let waited = turn.mono().since(asking.asked).as_micros();
+    slip.online_us = u64::try_from(waited).unwrap_or(u64::MAX);
     let standing = match answer {
-        None if listed.health == HealthOutcome::Unknown && settings.resolve.is_some() => {
-            return Step::Ask;
-        }
-        None => listed.clone(),
-        Some(Ok(standing)) => Standing {
-            lists: listed.lists.clone(),
-            ..standing.clone()
-        },
-        Some(Err(health)) => Standing {
-            health: *health,
-            ..listed.clone()
+        Ok(standing) => standing,
+        Err(health) => Standing {
+            health: match health {
+                // No answer is never a colour.
+                HealthOutcome::Green | HealthOutcome::Yellow | HealthOutcome::Red => {
+                    HealthOutcome::QueryFailed
+                }
+                HealthOutcome::Unknown
+                | HealthOutcome::NotApplied
+                | HealthOutcome::QueryFailed
+                | HealthOutcome::TimedOut => health,
+            },
+            ..asking.standing
         },
     };
-    let online = matches!(answer, Some(Ok(_)));
-    let facts = Facts {
+    decide(slip, asking.credential, standing, false, turn)
+}
+
+fn decide(
+    mut slip: Slip,
+    credential: Credential,
+    standing: Standing,
+    may_ask: bool,
+    turn: &mut Turn<'_>,
+) -> (Desk, Said) {
+    slip.issuer = Some(credential.issuer.clone());
+    slip.subject = standing.subject.filter(|subject| *subject != Subject::NONE);
+    slip.lists.clone_from(&standing.lists);
+    let (settings, direction) = (turn.settings, slip.direction);
+    let rules = settings.rules(direction);
+    let advice = policy::judge(Case {
         direction,
-        utc: now.utc,
-        credential,
+        credential: &credential,
         standing: &standing,
-        online,
+        utc: turn.now.utc,
+        rules,
+        required: settings.required_entitlements,
+        may_ask: may_ask && settings.resolve.is_some(),
+    });
+    if let Some(advice) = advice {
+        let advice = match advice {
+            Advice::Open(reason) => remembered(&slip, &credential, reason, turn),
+            Advice::Refuse(..) => advice,
+        };
+        return conclude(slip, Some(&credential), advice, turn);
+    }
+    let until = turn.mono() + settings.resolve.unwrap_or_default();
+    turn.act(Action::AskOnline {
+        number: slip.number,
+        until,
+    });
+    let asking = Asking {
+        slip,
+        credential,
+        standing,
+        asked: turn.mono(),
+        until,
     };
-    let ruling = policy::rule(settings, facts);
-    if ruling.verdict != Verdict::Grant {
-        return Step::Refuse(ruling);
+    (Desk::Asking(Box::new(asking)), Said::Working(direction))
+}
+
+/// Whoever may pass must not have passed already.
+fn remembered(slip: &Slip, credential: &Credential, open: Reason, turn: &Turn<'_>) -> Advice {
+    let (ledger, now): (&Ledger, _) = (turn.ledger, turn.now);
+    if ledger.is_used(now, credential) {
+        return policy::refuse(slip.direction, Reason::Replayed);
     }
-    if let Some(reason) = memory.used(now, assessed, credential, &standing) {
-        return Step::Refuse(policy::refuse(direction, crate::domain::Rule::Hold, reason));
-    }
-    let (undo, changes) = memory.remember(now, assessed, credential, &standing);
-    Step::Grant {
-        ruling,
-        undo,
-        changes,
+    match ledger.passback(now, credential, slip.subject, slip.direction) {
+        Answer::Fine => Advice::Open(open),
+        Answer::Again => policy::refuse(slip.direction, Reason::Passback),
+        Answer::Undated => {
+            let rule = turn.settings.rules(slip.direction).clock_untrusted;
+            policy::by_rule(slip.direction, rule, Reason::ClockUntrusted)
+        }
     }
 }
 
-/// Everything that makes up the record of a decision.
-pub(super) struct Sheet<'a> {
-    pub(super) boot: u32,
-    pub(super) lane: String,
-    pub(super) assessed: &'a Assessed,
-    pub(super) answer: Option<&'a Result<Standing, HealthOutcome>>,
-    pub(super) ruling: Ruling,
-    pub(super) grant: Option<GrantId>,
-    pub(super) changes: Vec<StateChange>,
-}
-
-impl Sheet<'_> {
-    /// The action that writes it down.
-    pub(super) fn record(self, now: Now) -> Action {
-        let (issuer, subject, lists) = match &self.assessed.finding {
-            Finding::Refused { issuer, .. } => (issuer.clone(), None, Vec::new()),
-            Finding::Read {
-                credential,
-                standing,
-            } => {
-                let online = self
-                    .answer
-                    .and_then(|answer| answer.as_ref().ok())
-                    .and_then(|answer| answer.subject);
-                (
-                    Some(credential.issuer.clone()),
-                    standing.subject.or(online),
-                    standing.lists.clone(),
-                )
+fn conclude(
+    slip: Slip,
+    credential: Option<&Credential>,
+    advice: Advice,
+    turn: &mut Turn<'_>,
+) -> (Desk, Said) {
+    match advice {
+        Advice::Refuse(verdict, reason) => (Desk::Idle, slip.closed(verdict, reason, turn)),
+        Advice::Open(reason) if turn.ledger.has_room() => grant(slip, credential, reason, turn),
+        // The journal has not answered for so long that one more record would only wait behind the others.
+        Advice::Open(reason) => match turn.settings.on_stall {
+            OnTrouble::Hold => (Desk::Idle, slip.refused(Reason::JournalStalled, turn)),
+            OnTrouble::Open => {
+                let bearer = credential.map(|credential| (credential, slip.subject));
+                let (grant, _) = turn.ledger.issue(turn.now, bearer, slip.direction);
+                turn.act(Action::Decided(slip.decided(
+                    Verdict::Grant,
+                    reason,
+                    Some(grant),
+                )));
+                turn.ledger.count_unrecorded();
+                (Desk::Idle, Said::Release(slip.pass(grant)))
             }
-        };
-        let Ruling { verdict, reason } = self.ruling;
-        let prompt = if verdict == Verdict::Grant {
-            crate::domain::Prompt::Go
-        } else {
-            reason.prompt()
-        };
-        let kind = Kind::Decision {
-            direction: self.assessed.direction,
-            medium: self.assessed.medium,
-            issuer,
-            subject,
-            verdict,
-            reason,
-            prompt,
-            grant: self.grant,
-            lists,
-        };
-        let record = Record::new(self.boot, now, Some(self.lane), kind);
-        Action::Record(Entry {
-            grant: self.grant,
-            record,
-            changes: self.changes,
-        })
+        },
     }
 }
 
-/// The decision as counters and pages need it.
-pub(super) const fn decided(
-    assessed: &Assessed,
-    ruling: Ruling,
-    grant: Option<GrantId>,
-    online_us: u64,
-) -> Decided {
-    Decided {
-        number: assessed.number,
-        lane: assessed.lane,
-        direction: assessed.direction,
-        medium: assessed.medium,
-        verdict: ruling.verdict,
-        reason: ruling.reason,
-        grant,
-        seen: assessed.seen,
-        read: assessed.read,
-        online_us,
+fn grant(
+    slip: Slip,
+    credential: Option<&Credential>,
+    reason: Reason,
+    turn: &mut Turn<'_>,
+) -> (Desk, Said) {
+    let bearer = credential.map(|credential| (credential, slip.subject));
+    let (grant, changes) = turn.ledger.issue(turn.now, bearer, slip.direction);
+    let kind = slip.record(Verdict::Grant, reason, Some(grant));
+    turn.record(Some(slip.lane), kind, Some(grant), changes);
+    turn.act(Action::Decided(slip.decided(
+        Verdict::Grant,
+        reason,
+        Some(grant),
+    )));
+    let recording = Recording {
+        pass: slip.pass(grant),
+        until: turn.mono() + turn.settings.stall,
+        slip,
+    };
+    let said = Said::Working(recording.pass.direction);
+    (Desk::Recording(Box::new(recording)), said)
+}
+
+impl Recording {
+    /// The time is up. The record may still arrive on the disk.
+    fn stalled(&self, turn: &mut Turn<'_>) -> Said {
+        match turn.settings.on_stall {
+            OnTrouble::Hold => {
+                self.abandon(turn);
+                self.slip.refused(Reason::JournalStalled, turn)
+            }
+            OnTrouble::Open => {
+                turn.ledger.expect_late(self.pass.grant);
+                Said::Release(self.pass)
+            }
+        }
+    }
+
+    /// The record will never be on the disk.
+    fn lost(&self, trouble: JournalTrouble, turn: &mut Turn<'_>) -> Said {
+        let (rule, reason) = match trouble {
+            JournalTrouble::Full => (turn.settings.on_full, Reason::JournalFull),
+            JournalTrouble::Failed => (turn.settings.on_stall, Reason::JournalStalled),
+        };
+        match rule {
+            OnTrouble::Hold => {
+                turn.ledger.withdraw(turn.now, self.pass.grant);
+                self.slip.refused(reason, turn)
+            }
+            OnTrouble::Open => {
+                turn.ledger.count_unrecorded();
+                Said::Release(self.pass)
+            }
+        }
+    }
+
+    fn abandon(&self, turn: &mut Turn<'_>) {
+        let Pass { grant, direction } = self.pass;
+        turn.ledger
+            .abandon(turn.now, grant, self.slip.lane, direction);
     }
 }

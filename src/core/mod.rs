@@ -1,21 +1,33 @@
-//! The gate, sans I/O: events and the clock in, actions out. No clock is read, nothing waits, nothing is random, so a
-//! day at a gate can be replayed in milliseconds.
+//! The gate, sans I/O: events and the clocks in, actions out (STYLE §3).
 //!
-//! [`Gate::step`] takes one event; [`Gate::deadline`] says when it wants to be called again at the latest. Each lane
-//! has a decision desk (who is served, who is asked about, whose grant is on its way to the disk) and a machine that
-//! follows barrier and aisle.
+//! ```text
+//!  Event ─► Gate ─► Lane ─┬─ Desk ── policy, Ledger (replay, passback, open grants)
+//!                         ├─ Aisle ─ debounced levels into facts: entered, crossed, followed, left
+//!                         └─ Machine (Flap | Tripod) ─► effects ─► Action
+//! ```
+//!
+//! Three rules hold everywhere. No barrier is released without a grant that is durable, unless a mode, a fire or
+//! the site's rule for a failing journal says so. Each grant ends exactly once. A flap is locked in one place
+//! only, when the aisle is clear.
 
 mod desk;
-mod gate;
-pub mod lane;
-pub mod passback;
-pub mod policy;
-pub mod replay;
+mod expiring;
+pub mod gate;
+mod lane;
+mod ledger;
+mod passback;
+mod policy;
+mod replay;
 pub mod settings;
-mod signs;
+mod slip;
+mod turn;
+
+#[cfg(test)]
+mod property;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod stories;
 
 pub use gate::{Gate, LaneView};
 pub use settings::{Barrier, LaneSettings, OnTrouble, Rules, Settings};
-
-#[cfg(test)]
-mod tests;

@@ -1,146 +1,208 @@
-//! Who went through in which direction: the same person in the same direction again has handed back their code.
+//! Passback: the same person in the same direction again, within the time that the site chose.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Direction, Mono, Now, PassbackKey, Utc};
+use super::expiring::{Expiring, Until};
+use crate::domain::{Credential, Direction, GrantId, Now, PassbackKey, StateChange, Subject, Utc};
 
-/// People remembered at once: several hours of a busy station.
-const REMEMBERED_MAX: usize = 200_000;
+/// Most people remembered: about twenty hours of one crowded gate.
+pub(super) const PEOPLE_MAX: usize = 200_000;
 
-/// When somebody passed: by the monotonic clock in the process that saw it, and by date where there was one.
+/// The last passage of somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
+pub(super) struct Passage {
     direction: Direction,
-    mono: Option<Mono>,
-    utc: Option<Utc>,
+    at: Option<Utc>,
+    grant: Option<GrantId>,
 }
 
-impl Passed {
-    /// Direction and date, as the journal keeps them; none if there was no date.
-    #[must_use]
-    pub fn dated(&self) -> Option<(Direction, Utc)> {
-        self.utc.map(|utc| (self.direction, utc))
-    }
+/// What was remembered before a grant, to be put back if nobody walks.
+pub(super) type Before = Option<(Until, Passage)>;
 
-    fn is_over(&self, now: Now, remember: Duration) -> bool {
-        match (self.mono, self.utc, now.utc) {
-            (Some(mono), _, _) => now.mono.since(mono) > remember,
-            (None, Some(then), Some(now)) => now.since(then) > remember,
-            // From before a restart, and nobody can say how long ago: not held against the person.
-            (None, _, _) => true,
-        }
-    }
+/// What passback says of somebody who wants to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Not in this direction, not lately.
+    Fine,
+    /// In this direction, within the time.
+    Again,
+    /// In this direction, but without the date nobody can say when.
+    Undated,
 }
 
-/// Passback states of this gate.
-#[derive(Clone, Debug)]
-pub struct Passback {
-    remember: Duration,
-    passed: BTreeMap<PassbackKey, Passed>,
+/// Who went which way last.
+#[derive(Debug)]
+pub(super) struct Passback {
+    people: Expiring<PassbackKey, Passage>,
+    remember: Option<Duration>,
 }
 
 impl Passback {
-    /// What was remembered before a restart; each entry counts for `remember`.
-    #[must_use]
-    pub fn restore(remember: Duration, passed: &[(PassbackKey, Direction, Utc)]) -> Self {
-        let entry = |(key, direction, utc): &(PassbackKey, Direction, Utc)| {
-            (
-                *key,
-                Passed {
-                    direction: *direction,
-                    mono: None,
-                    utc: Some(*utc),
-                },
-            )
+    /// Passback as it was before the restart. `remember`: `None` turns it off.
+    pub(super) fn new(
+        now: Now,
+        remember: Option<Duration>,
+        restored: &[(PassbackKey, Direction, Utc)],
+    ) -> Self {
+        let mut people = Expiring::new(PEOPLE_MAX);
+        for (key, direction, at) in restored {
+            let passage = Passage {
+                direction: *direction,
+                at: Some(*at),
+                grant: None,
+            };
+            if let Some(time) = remember {
+                people.insert(now, *key, Until::Utc(*at + time), passage);
+            }
+        }
+        Self { people, remember }
+    }
+
+    /// Who passback remembers: the person, or without one the first row key; `None` while it is off.
+    pub(super) fn key(
+        &self,
+        credential: &Credential,
+        subject: Option<Subject>,
+    ) -> Option<PassbackKey> {
+        self.remember?;
+        subject
+            .filter(|subject| *subject != Subject::NONE)
+            .map(PassbackKey::Subject)
+            .or_else(|| {
+                credential
+                    .keys
+                    .first()
+                    .map(|(_, key)| PassbackKey::Row(*key))
+            })
+    }
+
+    /// May `key` go in `direction`?
+    pub(super) fn ask(&self, now: Now, key: &PassbackKey, direction: Direction) -> Answer {
+        match self.people.get(now, key) {
+            Some((until, passage)) if passage.direction == direction => {
+                if !until.is_dated(now) {
+                    return Answer::Undated;
+                }
+                // A passage dated after today was written by a clock that was wrong.
+                match (until, passage.at, now.utc) {
+                    (Until::Utc(_), Some(at), Some(utc)) if at > utc => Answer::Fine,
+                    (Until::Utc(_) | Until::Mono(_), Some(_) | None, Some(_) | None) => {
+                        Answer::Again
+                    }
+                }
+            }
+            Some(_) | None => Answer::Fine,
+        }
+    }
+
+    /// Remembers a grant at once, so that the lane beside refuses the same person.
+    pub(super) fn add(
+        &mut self,
+        now: Now,
+        key: PassbackKey,
+        direction: Direction,
+        grant: GrantId,
+    ) -> (Before, Option<StateChange>) {
+        let before = self
+            .people
+            .get(now, &key)
+            .map(|(until, passage)| (until, *passage));
+        let passage = Passage {
+            direction,
+            at: now.utc,
+            grant: Some(grant),
         };
-        Self {
-            remember,
-            passed: passed.iter().take(REMEMBERED_MAX).map(entry).collect(),
-        }
+        let time = self.remember.unwrap_or_default();
+        self.people
+            .insert(now, key, Until::Mono(now.mono + time), passage);
+        let change = now.utc.map(|at| StateChange::Passed { key, direction, at });
+        (before, change)
     }
 
-    /// True if this person has already gone through in this direction and has not come back.
-    #[must_use]
-    pub fn is_passback(&self, now: Now, key: &PassbackKey, direction: Direction) -> bool {
-        self.passed.get(key).is_some_and(|passed| {
-            passed.direction == direction && !passed.is_over(now, self.remember)
-        })
-    }
-
-    /// Remembers a passage; returns what it replaces.
-    pub fn remember(&mut self, now: Now, key: PassbackKey, direction: Direction) -> Option<Passed> {
-        if self.passed.len() >= REMEMBERED_MAX {
-            let remember = self.remember;
-            self.passed
-                .retain(|_, passed| !passed.is_over(now, remember));
+    /// The passage of `grant` did not happen: puts back what was before, unless somebody passed since.
+    pub(super) fn undo(&mut self, now: Now, key: PassbackKey, grant: GrantId, before: Before) {
+        let latest = self
+            .people
+            .get(now, &key)
+            .and_then(|(_, passage)| passage.grant);
+        if latest != Some(grant) {
+            return;
         }
-        if self.passed.len() >= REMEMBERED_MAX {
-            self.passed.pop_first();
-        }
-        self.passed.insert(
-            key,
-            Passed {
-                direction,
-                mono: Some(now.mono),
-                utc: now.utc,
-            },
-        )
-    }
-
-    /// Takes a passage back that did not happen.
-    pub fn annul(&mut self, key: PassbackKey, before: Option<Passed>) {
         match before {
-            Some(before) => self.passed.insert(key, before),
-            None => self.passed.remove(&key),
-        };
+            Some((until, passage)) => self.people.insert(now, key, until, passage),
+            None => {
+                self.people.remove(&key);
+            }
+        }
+    }
+
+    /// What the store should hold of `key` now.
+    pub(super) fn dated(&self, now: Now, key: &PassbackKey) -> Option<(Direction, Utc)> {
+        let (_, passage) = self.people.get(now, key)?;
+        Some((passage.direction, passage.at?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Subject;
+    use crate::domain::{Mono, RowKey};
     use Direction::{Entry, Exit};
 
-    const WHO: PassbackKey = PassbackKey::Subject(Subject([1; 8]));
+    const HER: PassbackKey = PassbackKey::Row(RowKey([1; 16]));
+    const HOUR: Duration = Duration::from_secs(3600);
 
-    fn at(mono_s: u64) -> Now {
+    fn at(s: u64) -> Now {
         Now {
-            mono: Mono::from_millis(mono_s * 1000),
+            mono: Mono::from_millis(s * 1000),
+            utc: Some(Utc::from_secs(10_000 + s)),
             ..Now::default()
         }
     }
 
-    fn passback() -> Passback {
-        Passback::restore(Duration::from_secs(100), &[])
+    #[test]
+    fn the_same_direction_again_is_refused_within_the_time_and_the_other_is_not() {
+        let mut passback = Passback::new(at(0), Some(HOUR), &[]);
+        passback.add(at(0), HER, Entry, GrantId(1));
+        assert_eq!(passback.ask(at(3600), &HER, Entry), Answer::Again);
+        assert_eq!(passback.ask(at(3601), &HER, Entry), Answer::Fine);
+        assert_eq!(passback.ask(at(1), &HER, Exit), Answer::Fine);
+        passback.add(at(2), HER, Exit, GrantId(2));
+        assert_eq!(passback.ask(at(3), &HER, Entry), Answer::Fine);
     }
 
     #[test]
-    fn entry_and_exit_pair_up() {
-        let mut passback = passback();
-        passback.remember(at(0), WHO, Entry);
-        assert!(passback.is_passback(at(1), &WHO, Entry));
-        assert!(!passback.is_passback(at(1), &WHO, Exit));
-        passback.remember(at(2), WHO, Exit);
-        assert!(!passback.is_passback(at(3), &WHO, Entry));
+    fn a_grant_that_nobody_used_is_taken_back_to_what_was_before() {
+        let mut passback = Passback::new(at(0), Some(HOUR), &[(HER, Exit, Utc::from_secs(9_999))]);
+        let (before, _) = passback.add(at(0), HER, Entry, GrantId(1));
+        passback.undo(at(1), HER, GrantId(1), before);
+        assert_eq!(
+            passback.dated(at(1), &HER),
+            Some((Exit, Utc::from_secs(9_999)))
+        );
     }
 
     #[test]
-    fn it_is_forgotten_after_its_time() {
-        let mut passback = passback();
-        passback.remember(at(0), WHO, Entry);
-        assert!(passback.is_passback(at(100), &WHO, Entry));
-        assert!(!passback.is_passback(at(101), &WHO, Entry));
+    fn taking_a_grant_back_does_not_touch_a_later_passage() {
+        let mut passback = Passback::new(at(0), Some(HOUR), &[]);
+        let (before, _) = passback.add(at(0), HER, Entry, GrantId(1));
+        passback.add(at(1), HER, Exit, GrantId(2));
+        passback.undo(at(2), HER, GrantId(1), before);
+        assert_eq!(passback.ask(at(2), &HER, Exit), Answer::Again);
     }
 
     #[test]
-    fn who_did_not_walk_may_come_again() {
-        let mut passback = passback();
-        passback.remember(at(0), WHO, Exit);
-        let before = passback.remember(at(1), WHO, Entry);
-        passback.annul(WHO, before);
-        assert!(!passback.is_passback(at(2), &WHO, Entry));
-        assert!(passback.is_passback(at(2), &WHO, Exit));
+    fn without_a_date_a_passage_before_the_restart_is_neither_fresh_nor_old() {
+        let passback = Passback::new(at(0), Some(HOUR), &[(HER, Entry, Utc::from_secs(9_000))]);
+        let dateless = Now { utc: None, ..at(0) };
+        assert_eq!(passback.ask(dateless, &HER, Entry), Answer::Undated);
+        assert_eq!(passback.ask(at(0), &HER, Entry), Answer::Again);
+        assert_eq!(passback.ask(at(9_000), &HER, Entry), Answer::Fine);
+    }
+
+    #[test]
+    fn a_passage_dated_in_the_future_keeps_nobody_out() {
+        let passback = Passback::new(at(0), Some(HOUR), &[(HER, Entry, Utc::from_secs(99_000))]);
+        assert_eq!(passback.ask(at(0), &HER, Entry), Answer::Fine);
     }
 }

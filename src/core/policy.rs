@@ -1,118 +1,196 @@
-//! Facts in, ruling out. Refusing is the default path on the way in; on the way out nobody is trapped: health,
-//! unknown and stale outcomes open, and everything else there is for staff, never a bare refusal.
+//! What the site wants for one credential and what is known of it. Data in, advice out; nothing is remembered here.
+//!
+//! Nobody is trapped: on the way out every refusal becomes *assist*, whatever the rule says.
 
-use super::settings::{Rules, Settings};
-use crate::domain::{Credential, Direction, HealthOutcome, Reason, Rule, Standing, Utc, Verdict};
+use super::settings::Rules;
+use crate::domain::{
+    Credential, Direction, HealthOutcome, Prompt, Reason, Rule, Standing, Utc, Verdict,
+};
 
-/// A verdict with its reason, before replay and passback are looked at.
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case<'a> {
+    pub(super) direction: Direction,
+    pub(super) credential: &'a Credential,
+    pub(super) standing: &'a Standing,
+    /// The date, while it is trusted.
+    pub(super) utc: Option<Utc>,
+    pub(super) rules: &'a Rules,
+    /// Entitlements that are all needed.
+    pub(super) required: u16,
+    /// True if the backend may still be asked.
+    pub(super) may_ask: bool,
+}
+
+/// What comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Ruling {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The reason.
-    pub reason: Reason,
+pub(super) enum Advice {
+    /// Let pass, if replay and passback agree; the reason goes into the record.
+    Open(Reason),
+    /// Do not let pass.
+    Refuse(Verdict, Reason),
 }
 
-/// What policy looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// Side of the lane.
-    pub direction: Direction,
-    /// The date, if it may be used.
-    pub utc: Option<Utc>,
-    /// What was shown.
-    pub credential: &'a Credential,
-    /// What is known of it.
-    pub standing: &'a Standing,
-    /// True if the backend has just said so: then an old list does not matter.
-    pub online: bool,
-}
-
-/// Rules on one presentation that its issuer's own checks let through.
-pub fn rule(settings: &Settings, facts: Facts<'_>) -> Ruling {
-    let rules = rules(settings, facts.direction);
-    if let Some(reason) = out_of_time(rules, facts) {
-        return refuse(facts.direction, rule_of_time(rules, reason), reason);
+/// Judges a credential whose own checks have passed. `None`: ask the backend first.
+pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
+    if let Some(reason) = case.utc.and_then(|utc| out_of_time(&case, utc)) {
+        return Some(refuse(case.direction, reason));
     }
-    let health = facts.standing.health;
-    let reason = reason_of(health);
-    let ruling = match rules.of(health) {
-        Rule::Open => opened(facts.direction, health),
-        other @ (Rule::Assist | Rule::Hold) => return refuse(facts.direction, other, reason),
+    let clock = if case.utc.is_none() && needs_date(&case) {
+        Some((case.rules.clock_untrusted, Reason::ClockUntrusted))
+    } else {
+        None
     };
-    let entitled = facts.standing.entitlements & settings.required_entitlements
-        == settings.required_entitlements;
-    if facts.direction == Direction::Entry && !entitled {
-        return refuse(facts.direction, Rule::Hold, Reason::NoAccessRights);
+    // The answer cannot help somebody whose validity nobody can check.
+    let clock_lets_pass = clock.is_none_or(|(rule, _)| rule == Rule::Open);
+    if case.may_ask && clock_lets_pass && asking_helps(&case) {
+        return None;
     }
-    if facts.standing.stale && !facts.online {
-        return match rules.stale {
-            Rule::Open => Ruling {
-                reason: opened_otherwise(facts.direction),
-                ..ruling
-            },
-            other @ (Rule::Assist | Rule::Hold) => {
-                refuse(facts.direction, other, Reason::StaleList)
-            }
-        };
-    }
-    ruling
+    let stale = case
+        .standing
+        .stale
+        .then_some((case.rules.stale, Reason::StaleList));
+    let health = Some((
+        case.rules.of(case.standing.health),
+        reason_of(case.standing.health),
+    ));
+    Some(match worst(&case, [clock, stale, health]) {
+        Some((rule, reason)) => Advice::Refuse(keep(case.direction, rule), reason),
+        None if lacks_entitlement(&case) => refuse(case.direction, Reason::NoAccessRights),
+        None => Advice::Open(open_reason(&case, clock.is_some())),
+    })
 }
 
-/// Refuses: staff on the way out, whatever the site says.
-pub fn refuse(direction: Direction, rule: Rule, reason: Reason) -> Ruling {
-    let verdict = match (direction, rule) {
-        (Direction::Exit, _) | (Direction::Entry, Rule::Assist) => Verdict::Assist,
-        // A caller with "open" in hand has nothing to refuse; refusing is the safe side.
-        (Direction::Entry, Rule::Hold | Rule::Open) => Verdict::Deny,
-    };
-    Ruling { verdict, reason }
-}
-
-const fn rules(settings: &Settings, direction: Direction) -> &Rules {
+/// The verdict for a reason that no rule softens. Whoever is told to see staff gets staff.
+pub(super) fn refusal(direction: Direction, reason: Reason) -> Verdict {
+    // Showing it once more is all it takes: staff would come for nothing.
+    let again = matches!(reason, Reason::TooLate | Reason::LaneBusy);
     match direction {
-        Direction::Entry => &settings.entry,
-        Direction::Exit => &settings.exit,
+        Direction::Exit if !again => Verdict::Assist,
+        Direction::Entry if reason.prompt() == Prompt::SeeStaff => Verdict::Assist,
+        Direction::Entry | Direction::Exit => Verdict::Deny,
     }
 }
 
-/// Why the date speaks against it, if it does. Without a trusted clock, whatever needs the date follows its own rule.
-fn out_of_time(rules: &Rules, facts: Facts<'_>) -> Option<Reason> {
-    let Facts {
+/// The same as advice.
+pub(super) fn refuse(direction: Direction, reason: Reason) -> Advice {
+    Advice::Refuse(refusal(direction, reason), reason)
+}
+
+/// The advice for an outcome that has a rule of its own.
+pub(super) fn by_rule(direction: Direction, rule: Rule, reason: Reason) -> Advice {
+    match rule {
+        Rule::Open => Advice::Open(opened(direction)),
+        Rule::Assist | Rule::Hold => Advice::Refuse(keep(direction, rule), reason),
+    }
+}
+
+/// The words for a refusal. "You cannot pass here" is no help to somebody whom staff are called for.
+pub(super) fn prompt(verdict: Verdict, reason: Reason) -> Prompt {
+    match (verdict, reason.prompt()) {
+        (Verdict::Grant, _) => Prompt::Go,
+        (Verdict::Assist, Prompt::Hold | Prompt::Go) => Prompt::SeeStaff,
+        // A site that keeps green codes out refuses by its rule, whose own prompt is that of a grant.
+        (Verdict::Deny, Prompt::Go) => Prompt::Hold,
+        (Verdict::Assist | Verdict::Deny, prompt) => prompt,
+    }
+}
+
+const fn keep(direction: Direction, rule: Rule) -> Verdict {
+    match (direction, rule) {
+        (Direction::Entry, Rule::Hold) => Verdict::Deny,
+        (Direction::Entry | Direction::Exit, Rule::Open | Rule::Assist | Rule::Hold) => {
+            Verdict::Assist
+        }
+    }
+}
+
+const fn opened(direction: Direction) -> Reason {
+    match direction {
+        Direction::Entry => Reason::SiteRule,
+        Direction::Exit => Reason::ExitAlwaysOpen,
+    }
+}
+
+fn open_reason(case: &Case<'_>, clock: bool) -> Reason {
+    if clock || case.standing.stale || case.standing.health != HealthOutcome::Green {
+        opened(case.direction)
+    } else {
+        Reason::InOrder
+    }
+}
+
+fn out_of_time(case: &Case<'_>, utc: Utc) -> Option<Reason> {
+    let Case {
         credential,
         standing,
         ..
-    } = facts;
-    let from = credential.valid_from.max(standing.valid_from);
-    let until = [credential.valid_until, standing.valid_until]
-        .into_iter()
-        .flatten()
-        .min();
-    let Some(now) = facts.utc else {
-        let needs_date = from.is_some() || until.is_some() || credential.replay.is_some();
-        return (needs_date && rules.clock_untrusted != Rule::Open)
-            .then_some(Reason::ClockUntrusted);
-    };
-    if from.is_some_and(|from| now < from) {
-        return Some(Reason::NotYetActive);
+    } = case;
+    let over = |until: Option<Utc>| until.is_some_and(|until| until < utc);
+    let early = |from: Option<Utc>| from.is_some_and(|from| utc < from);
+    if over(credential.valid_until) || over(standing.valid_until) {
+        Some(Reason::Expired)
+    } else if early(credential.valid_from) || early(standing.valid_from) {
+        Some(Reason::NotYetActive)
+    } else {
+        None
     }
-    until
-        .is_some_and(|until| now > until)
-        .then_some(Reason::Expired)
 }
 
-const fn rule_of_time(rules: &Rules, reason: Reason) -> Rule {
-    if matches!(reason, Reason::ClockUntrusted) {
-        rules.clock_untrusted
-    } else {
-        Rule::Hold
+const fn needs_date(case: &Case<'_>) -> bool {
+    case.credential.valid_from.is_some()
+        || case.credential.valid_until.is_some()
+        || case.credential.replay.is_some()
+        || case.standing.valid_from.is_some()
+        || case.standing.valid_until.is_some()
+}
+
+/// Only a cache miss is asked about; and not on the way out where a miss opens: nobody waits there for a network.
+fn asking_helps(case: &Case<'_>) -> bool {
+    case.standing.health == HealthOutcome::Unknown
+        && !(case.direction == Direction::Exit && case.rules.unknown == Rule::Open)
+}
+
+type Concern = Option<(Rule, Reason)>;
+
+/// The most severe concern that keeps the barrier; of equals the first.
+fn worst(case: &Case<'_>, [clock, stale, health]: [Concern; 3]) -> Concern {
+    let keeps = |concern: Concern| concern.filter(|(rule, _)| *rule != Rule::Open);
+    let earlier = match (keeps(clock), keeps(stale)) {
+        (Some((Rule::Assist, _)), Some(stale @ (Rule::Hold, _))) => Some(stale),
+        (Some(clock), Some(_) | None) => Some(clock),
+        (None, stale) => stale,
+    };
+    match (earlier, keeps(health)) {
+        // A stale list's colour still counts; that it does not know somebody says nothing.
+        (Some((Rule::Assist, _)), Some(health @ (Rule::Hold, _))) if has_colour(case) => {
+            Some(health)
+        }
+        (Some(earlier), Some(_) | None) => Some(earlier),
+        (None, health) => health,
     }
+}
+
+const fn has_colour(case: &Case<'_>) -> bool {
+    match case.standing.health {
+        HealthOutcome::Green | HealthOutcome::Yellow | HealthOutcome::Red => true,
+        HealthOutcome::Unknown
+        | HealthOutcome::NotApplied
+        | HealthOutcome::QueryFailed
+        | HealthOutcome::TimedOut => false,
+    }
+}
+
+/// Where no row was found, nobody knows of entitlements: the rule for that outcome has spoken already.
+const fn lacks_entitlement(case: &Case<'_>) -> bool {
+    let known = has_colour(case) || matches!(case.standing.health, HealthOutcome::NotApplied);
+    known && case.standing.entitlements & case.required != case.required
 }
 
 const fn reason_of(health: HealthOutcome) -> Reason {
     match health {
-        HealthOutcome::Green => Reason::InOrder,
+        HealthOutcome::Green => Reason::SiteRule,
         HealthOutcome::Yellow => Reason::YellowCode,
         HealthOutcome::Red => Reason::RedCode,
         HealthOutcome::Unknown => Reason::UnknownCredential,
@@ -122,86 +200,10 @@ const fn reason_of(health: HealthOutcome) -> Reason {
     }
 }
 
-const fn opened(direction: Direction, health: HealthOutcome) -> Ruling {
-    let reason = match health {
-        HealthOutcome::Green => Reason::InOrder,
-        HealthOutcome::Yellow
-        | HealthOutcome::Red
-        | HealthOutcome::Unknown
-        | HealthOutcome::NotApplied
-        | HealthOutcome::QueryFailed
-        | HealthOutcome::TimedOut => opened_otherwise(direction),
-    };
-    Ruling {
-        verdict: Verdict::Grant,
-        reason,
-    }
-}
-
-const fn opened_otherwise(direction: Direction) -> Reason {
-    match direction {
-        Direction::Entry => Reason::SiteRule,
-        Direction::Exit => Reason::ExitAlwaysOpen,
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use std::time::Duration;
-
+mod tests {
     use super::*;
-    use crate::core::settings::OnTrouble;
-    use crate::domain::{IssuerId, Medium, Replay, ReplayKey};
-
-    pub(crate) const STRICT: Rules = Rules {
-        green: Rule::Open,
-        yellow: Rule::Assist,
-        red: Rule::Hold,
-        unknown: Rule::Hold,
-        not_applied: Rule::Hold,
-        query_failed: Rule::Assist,
-        timed_out: Rule::Assist,
-        stale: Rule::Assist,
-        clock_untrusted: Rule::Assist,
-    };
-
-    pub(crate) const OPEN: Rules = Rules {
-        green: Rule::Open,
-        yellow: Rule::Open,
-        red: Rule::Open,
-        unknown: Rule::Open,
-        not_applied: Rule::Open,
-        query_failed: Rule::Open,
-        timed_out: Rule::Open,
-        stale: Rule::Open,
-        clock_untrusted: Rule::Open,
-    };
-
-    pub(crate) fn settings() -> Settings {
-        Settings {
-            lanes: Vec::new(),
-            entry: STRICT,
-            exit: OPEN,
-            required_entitlements: 0,
-            passback: Some(Duration::from_secs(3_600)),
-            resolve: Some(Duration::from_millis(800)),
-            stall: Duration::from_millis(300),
-            on_stall: OnTrouble::Hold,
-            on_full: OnTrouble::Hold,
-            software: "test".into(),
-        }
-    }
-
-    pub(crate) fn credential() -> Credential {
-        Credential {
-            issuer: IssuerId::new("metro").unwrap(),
-            medium: Medium::QrCode,
-            keys: Vec::new(),
-            replay: None,
-            valid_from: None,
-            valid_until: None,
-        }
-    }
+    use crate::core::scene::{all, credential, dynamic, standing};
 
     const HEALTH: [HealthOutcome; 7] = [
         HealthOutcome::Green,
@@ -213,192 +215,177 @@ pub(super) mod tests {
         HealthOutcome::TimedOut,
     ];
 
-    fn ruled(settings: &Settings, direction: Direction, standing: &Standing) -> Ruling {
-        let credential = credential();
-        let utc = Some(Utc::from_secs(1_000));
-        rule(
-            settings,
-            Facts {
-                direction,
-                utc,
-                credential: &credential,
-                standing,
-                online: false,
-            },
-        )
+    fn ask(
+        direction: Direction,
+        credential: &Credential,
+        standing: &Standing,
+        rules: &Rules,
+        utc: Option<u64>,
+    ) -> Option<Advice> {
+        judge(Case {
+            direction,
+            credential,
+            standing,
+            utc: utc.map(Utc::from_secs),
+            rules,
+            required: 0,
+            may_ask: false,
+        })
+    }
+
+    /// Open everywhere, but `rule` for this outcome.
+    fn only(health: HealthOutcome, rule: Rule) -> Rules {
+        let mut rules = all(Rule::Open);
+        let key = match health {
+            HealthOutcome::Green => &mut rules.green,
+            HealthOutcome::Yellow => &mut rules.yellow,
+            HealthOutcome::Red => &mut rules.red,
+            HealthOutcome::Unknown => &mut rules.unknown,
+            HealthOutcome::NotApplied => &mut rules.not_applied,
+            HealthOutcome::QueryFailed => &mut rules.query_failed,
+            HealthOutcome::TimedOut => &mut rules.timed_out,
+        };
+        *key = rule;
+        rules
     }
 
     #[test]
-    fn every_outcome_follows_its_own_rule_in_each_direction() {
+    fn each_outcome_follows_its_own_rule_in_each_direction() {
+        use {Direction as D, Rule as R, Verdict as V};
         for health in HEALTH {
-            for wanted in [Rule::Open, Rule::Assist, Rule::Hold] {
-                let all = Rules {
-                    green: wanted,
-                    yellow: wanted,
-                    red: wanted,
-                    unknown: wanted,
-                    not_applied: wanted,
-                    query_failed: wanted,
-                    timed_out: wanted,
-                    ..STRICT
-                };
-                let settings = Settings {
-                    entry: all,
-                    exit: all,
-                    ..settings()
-                };
-                let standing = Standing {
-                    health,
-                    ..Standing::unknown()
-                };
-                let entry = ruled(&settings, Direction::Entry, &standing);
-                let exit = ruled(&settings, Direction::Exit, &standing);
-                match wanted {
-                    Rule::Open => {
-                        assert_eq!(
-                            (entry.verdict, exit.verdict),
-                            (Verdict::Grant, Verdict::Grant)
-                        );
-                        let green = health == HealthOutcome::Green;
-                        assert_eq!(entry.reason == Reason::InOrder, green);
-                        assert_eq!(exit.reason == Reason::ExitAlwaysOpen, !green);
-                    }
-                    Rule::Assist => assert_eq!(
-                        (entry.verdict, exit.verdict),
-                        (Verdict::Assist, Verdict::Assist)
-                    ),
-                    Rule::Hold => assert_eq!(
-                        (entry.verdict, exit.verdict),
-                        (Verdict::Deny, Verdict::Assist)
-                    ),
-                }
-                if wanted != Rule::Open {
-                    assert_eq!(
-                        (entry.reason, exit.reason),
-                        (reason_of(health), reason_of(health))
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_outcome_that_is_no_colour_is_never_folded_into_red() {
-        for health in HEALTH
-            .into_iter()
-            .filter(|health| *health != HealthOutcome::Red)
-        {
-            let standing = Standing {
-                health,
-                ..Standing::unknown()
-            };
-            assert_ne!(
-                ruled(&settings(), Direction::Entry, &standing).reason,
-                Reason::RedCode,
-                "{health:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn validity_holds_to_the_second_at_both_ends() {
-        let standing = |from, until| Standing {
-            health: HealthOutcome::Green,
-            valid_from: Some(Utc::from_secs(from)),
-            valid_until: Some(Utc::from_secs(until)),
-            ..Standing::unknown()
-        };
-        let reason =
-            |from, until| ruled(&settings(), Direction::Entry, &standing(from, until)).reason;
-        assert_eq!(reason(1_000, 1_000), Reason::InOrder);
-        assert_eq!(reason(1_001, 2_000), Reason::NotYetActive);
-        assert_eq!(reason(0, 999), Reason::Expired);
-        assert_eq!(
-            ruled(&settings(), Direction::Exit, &standing(0, 999)).verdict,
-            Verdict::Assist
-        );
-    }
-
-    #[test]
-    fn without_a_trusted_clock_only_what_needs_the_date_follows_its_rule() {
-        let standing = Standing {
-            health: HealthOutcome::Green,
-            ..Standing::unknown()
-        };
-        let timeless = credential();
-        let replay = Some(Replay {
-            key: ReplayKey([1; 32]),
-            window_s: 60,
-        });
-        let dynamic = Credential {
-            replay,
-            ..credential()
-        };
-        let ruled = |credential: &Credential, direction| {
-            rule(
-                &settings(),
-                Facts {
+            let mut reasons = vec![reason_of(health)];
+            for (direction, rule, verdict) in [
+                (D::Entry, R::Open, V::Grant),
+                (D::Entry, R::Assist, V::Assist),
+                (D::Entry, R::Hold, V::Deny),
+                (D::Exit, R::Open, V::Grant),
+                (D::Exit, R::Assist, V::Assist),
+                (D::Exit, R::Hold, V::Assist),
+            ] {
+                let rules = only(health, rule);
+                let advice = ask(
                     direction,
-                    utc: None,
-                    credential,
-                    standing: &standing,
-                    online: false,
-                },
-            )
-        };
-        assert_eq!(ruled(&timeless, Direction::Entry).reason, Reason::InOrder);
+                    &credential(1),
+                    &standing(health),
+                    &rules,
+                    Some(9),
+                );
+                let wanted = match (verdict, health, direction) {
+                    (V::Grant, HealthOutcome::Green, _) => Advice::Open(Reason::InOrder),
+                    (V::Grant, _, D::Entry) => Advice::Open(Reason::SiteRule),
+                    (V::Grant, _, D::Exit) => Advice::Open(Reason::ExitAlwaysOpen),
+                    (V::Assist | V::Deny, ..) => Advice::Refuse(verdict, reason_of(health)),
+                };
+                assert_eq!(advice, Some(wanted), "{direction} {health:?} {rule:?}");
+                reasons.push(reason_of(health));
+            }
+        }
+        let reasons: std::collections::BTreeSet<_> = HEALTH.map(reason_of).into();
         assert_eq!(
-            ruled(&dynamic, Direction::Entry).reason,
-            Reason::ClockUntrusted
+            reasons.len(),
+            HEALTH.len(),
+            "nothing is folded into another outcome"
         );
-        assert_eq!(ruled(&dynamic, Direction::Exit).verdict, Verdict::Grant);
     }
 
     #[test]
-    fn a_stale_list_matters_only_where_it_would_open() {
-        let stale = |health| Standing {
-            health,
+    fn no_refusal_on_exit_is_bare_except_those_that_ask_to_show_it_again() {
+        for reason in Reason::ALL {
+            let again = matches!(reason, Reason::TooLate | Reason::LaneBusy);
+            let verdict = refusal(Direction::Exit, *reason);
+            assert_eq!(verdict == Verdict::Deny, again, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_told_to_see_staff_gets_staff() {
+        for reason in Reason::ALL {
+            if reason.prompt() == Prompt::SeeStaff {
+                assert_eq!(
+                    refusal(Direction::Entry, *reason),
+                    Verdict::Assist,
+                    "{reason:?}"
+                );
+            }
+            assert_ne!(prompt(Verdict::Assist, *reason), Prompt::Hold);
+            assert_eq!(prompt(Verdict::Grant, *reason), Prompt::Go);
+            for refused in [Verdict::Assist, Verdict::Deny] {
+                assert_ne!(prompt(refused, *reason), Prompt::Go, "{reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_date_is_needed_only_by_what_has_one() {
+        let mut rules = all(Rule::Open);
+        rules.clock_untrusted = Rule::Hold;
+        let green = standing(HealthOutcome::Green);
+        let dated = Standing {
+            valid_until: Some(Utc::from_secs(5)),
+            ..green.clone()
+        };
+        let held = Some(Advice::Refuse(Verdict::Deny, Reason::ClockUntrusted));
+        let entry = Direction::Entry;
+        assert_eq!(
+            ask(entry, &credential(1), &green, &rules, None),
+            Some(Advice::Open(Reason::InOrder))
+        );
+        assert_eq!(ask(entry, &dynamic(1), &green, &rules, None), held);
+        assert_eq!(ask(entry, &credential(1), &dated, &rules, None), held);
+        // Within the last second it is still good.
+        assert_eq!(
+            ask(entry, &credential(1), &dated, &rules, Some(5)),
+            Some(Advice::Open(Reason::InOrder))
+        );
+        let expired = Some(Advice::Refuse(Verdict::Deny, Reason::Expired));
+        assert_eq!(ask(entry, &credential(1), &dated, &rules, Some(6)), expired);
+    }
+
+    #[test]
+    fn of_several_concerns_the_most_severe_decides_and_of_equals_the_first() {
+        let stale_red = Standing {
             stale: true,
-            ..Standing::unknown()
+            ..standing(HealthOutcome::Red)
         };
-        assert_eq!(
-            ruled(&settings(), Direction::Entry, &stale(HealthOutcome::Green)),
-            Ruling {
-                verdict: Verdict::Assist,
-                reason: Reason::StaleList
-            }
-        );
-        assert_eq!(
-            ruled(&settings(), Direction::Entry, &stale(HealthOutcome::Red)).reason,
-            Reason::RedCode
-        );
-        assert_eq!(
-            ruled(&settings(), Direction::Exit, &stale(HealthOutcome::Green)),
-            Ruling {
-                verdict: Verdict::Grant,
-                reason: Reason::ExitAlwaysOpen
-            }
-        );
+        let mut rules = all(Rule::Assist);
+        let reason =
+            |rules: &Rules| match ask(Direction::Entry, &credential(1), &stale_red, rules, Some(9))
+            {
+                Some(Advice::Refuse(verdict, reason)) => (verdict, reason),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(reason(&rules), (Verdict::Assist, Reason::StaleList));
+        rules.red = Rule::Hold;
+        assert_eq!(reason(&rules), (Verdict::Deny, Reason::RedCode));
+        rules.stale = Rule::Hold;
+        assert_eq!(reason(&rules), (Verdict::Deny, Reason::StaleList));
+        rules.stale = Rule::Open;
+        assert_eq!(reason(&rules), (Verdict::Deny, Reason::RedCode));
     }
 
     #[test]
-    fn a_missing_entitlement_is_named_on_the_way_in_and_traps_nobody() {
-        let settings = Settings {
-            required_entitlements: 0b11,
-            ..settings()
+    fn where_no_row_was_found_the_rule_for_that_speaks_and_not_a_missing_entitlement() {
+        let nothing = Standing {
+            entitlements: 0,
+            ..standing(HealthOutcome::Unknown)
         };
-        let standing = Standing {
+        let case = |standing| {
+            judge(Case {
+                direction: Direction::Entry,
+                credential: &credential(1),
+                standing,
+                utc: None,
+                rules: &all(Rule::Open),
+                required: 1,
+                may_ask: false,
+            })
+        };
+        assert_eq!(case(&nothing), Some(Advice::Open(Reason::SiteRule)));
+        let known = Standing {
             health: HealthOutcome::Green,
-            entitlements: 0b01,
-            ..Standing::unknown()
+            ..nothing.clone()
         };
-        assert_eq!(
-            ruled(&settings, Direction::Entry, &standing).reason,
-            Reason::NoAccessRights
-        );
-        assert_eq!(
-            ruled(&settings, Direction::Exit, &standing).verdict,
-            Verdict::Grant
-        );
+        let refused = Advice::Refuse(Verdict::Deny, Reason::NoAccessRights);
+        assert_eq!(case(&known), Some(refused));
     }
 }

@@ -1,127 +1,105 @@
-//! Codes that were used, remembered for as long as a copy of one could still be valid.
+//! Codes that were used: a copy or a screenshot is refused for as long as the code could still be shown.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::domain::{Mono, Now, Replay, ReplayKey, Utc};
+use super::expiring::{Expiring, Until};
+use crate::domain::{GrantId, Now, Replay, ReplayKey, StateChange, Utc};
 
-/// Codes remembered at once; at 60 people a minute and 20 minutes of window a lane needs about 1,200.
-const SEEN_MAX: usize = 100_000;
-
-/// How long an entry counts: by the monotonic clock in the process that saw it, by date after a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    Mono(Mono),
-    Utc(Utc),
-}
-
-impl Until {
-    fn is_over(self, now: Now) -> bool {
-        match self {
-            Self::Mono(until) => now.mono > until,
-            // Without a trusted date nobody can say that it is over.
-            Self::Utc(until) => now.utc.is_some_and(|utc| utc > until),
-        }
-    }
-}
+/// Most codes remembered. Four busy lanes see about 10 000 an hour, and a code lives for minutes.
+pub(super) const SEEN_MAX: usize = 100_000;
 
 /// The seen-set.
-#[derive(Clone, Debug, Default)]
-pub struct SeenSet {
-    seen: BTreeMap<ReplayKey, Until>,
-}
+#[derive(Debug)]
+pub(super) struct SeenSet(Expiring<ReplayKey, Option<GrantId>>);
 
 impl SeenSet {
-    /// What was remembered before a restart.
-    #[must_use]
-    pub fn restore(seen: &[(ReplayKey, Utc)]) -> Self {
-        Self {
-            seen: seen
-                .iter()
-                .take(SEEN_MAX)
-                .map(|(key, until)| (*key, Until::Utc(*until)))
-                .collect(),
+    /// The seen-set as it was before the restart.
+    pub(super) fn new(now: Now, restored: &[(ReplayKey, Utc)]) -> Self {
+        let mut seen = Expiring::new(SEEN_MAX);
+        for (key, until) in restored {
+            seen.insert(now, *key, Until::Utc(*until), None);
         }
+        Self(seen)
     }
 
-    /// True if the code was used and the memory of it still counts.
-    #[must_use]
-    pub fn is_seen(&self, now: Now, key: &ReplayKey) -> bool {
-        self.seen.get(key).is_some_and(|until| !until.is_over(now))
+    /// True if this code was used. That needs no date: the same code is the same code.
+    pub(super) fn contains(&self, now: Now, key: &ReplayKey) -> bool {
+        self.0.get(now, key).is_some()
     }
 
-    /// Remembers a use.
-    pub fn remember(&mut self, now: Now, replay: &Replay) {
-        if self.seen.len() >= SEEN_MAX {
-            self.seen.retain(|_, until| !until.is_over(now));
-        }
-        if self.seen.len() >= SEEN_MAX {
-            // Every entry still counts: a flood. The set stays bounded, and passback still holds.
-            self.seen.pop_first();
-        }
-        let window = std::time::Duration::from_secs(replay.window_s.into());
-        self.seen.insert(replay.key, Until::Mono(now.mono + window));
+    /// Remembers a use. What must survive a restart is returned; without a trusted date nothing can.
+    pub(super) fn add(&mut self, now: Now, replay: Replay, grant: GrantId) -> Option<StateChange> {
+        let window = Duration::from_secs(replay.window_s.into());
+        self.0
+            .insert(now, replay.key, Until::Mono(now.mono + window), Some(grant));
+        Some(StateChange::Seen {
+            key: replay.key,
+            until: now.utc? + window,
+        })
     }
 
-    /// Forgets a use that did not happen.
-    pub fn forget(&mut self, key: &ReplayKey) {
-        self.seen.remove(key);
+    /// The use by `grant` did not happen. A later use by another grant stays.
+    pub(super) fn undo(&mut self, now: Now, key: &ReplayKey, grant: GrantId) {
+        if self
+            .0
+            .get(now, key)
+            .is_some_and(|(_, by)| *by == Some(grant))
+        {
+            self.0.remove(key);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Mono;
 
     const CODE: Replay = Replay {
-        key: ReplayKey([3; 32]),
+        key: ReplayKey([7; 32]),
         window_s: 60,
     };
 
-    fn at(mono_s: u64, utc_s: Option<u64>) -> Now {
+    fn at(s: u64) -> Now {
         Now {
-            mono: Mono::from_millis(mono_s * 1000),
-            utc: utc_s.map(Utc::from_secs),
+            mono: Mono::from_millis(s * 1000),
+            utc: Some(Utc::from_secs(1_000 + s)),
             ..Now::default()
         }
     }
 
     #[test]
     fn a_code_is_remembered_for_its_window_and_no_longer() {
-        let mut seen = SeenSet::default();
-        seen.remember(at(0, None), &CODE);
-        assert!(seen.is_seen(at(60, None), &CODE.key));
-        assert!(!seen.is_seen(at(61, None), &CODE.key));
+        let mut seen = SeenSet::new(at(0), &[]);
+        assert_eq!(
+            seen.add(at(0), CODE, GrantId(1)),
+            Some(StateChange::Seen {
+                key: CODE.key,
+                until: Utc::from_secs(1_060)
+            })
+        );
+        assert!(seen.contains(at(60), &CODE.key));
+        assert!(!seen.contains(at(61), &CODE.key));
     }
 
     #[test]
-    fn a_clock_step_of_a_year_does_not_free_a_code() {
-        let mut seen = SeenSet::default();
-        seen.remember(at(0, Some(1_000)), &CODE);
-        assert!(seen.is_seen(at(5, Some(1_000 + 365 * 86_400)), &CODE.key));
+    fn only_the_grant_that_used_a_code_can_undo_the_use() {
+        let mut seen = SeenSet::new(at(0), &[]);
+        seen.add(at(0), CODE, GrantId(1));
+        seen.undo(at(1), &CODE.key, GrantId(2));
+        assert!(seen.contains(at(1), &CODE.key));
+        seen.undo(at(1), &CODE.key, GrantId(1));
+        assert!(!seen.contains(at(1), &CODE.key));
     }
 
     #[test]
-    fn after_a_restart_the_date_counts_and_without_one_the_code_stays_used() {
-        let seen = SeenSet::restore(&[(CODE.key, Utc::from_secs(500))]);
-        assert!(seen.is_seen(at(0, Some(500)), &CODE.key));
-        assert!(seen.is_seen(at(0, None), &CODE.key));
-        assert!(!seen.is_seen(at(0, Some(501)), &CODE.key));
-    }
-
-    #[test]
-    fn a_flood_of_codes_does_not_grow_the_set_without_bound() {
-        let mut seen = SeenSet::default();
-        for n in 0..SEEN_MAX + 10 {
-            let mut key = [0; 32];
-            key[..8].copy_from_slice(&n.to_be_bytes());
-            seen.remember(
-                at(0, None),
-                &Replay {
-                    key: ReplayKey(key),
-                    window_s: 60,
-                },
-            );
-        }
-        assert_eq!(seen.seen.len(), SEEN_MAX);
+    fn a_use_before_the_restart_counts_even_while_the_date_is_unknown() {
+        let seen = SeenSet::new(at(0), &[(CODE.key, Utc::from_secs(1_010))]);
+        let dateless = Now {
+            utc: None,
+            ..at(500)
+        };
+        assert!(seen.contains(dateless, &CODE.key));
+        assert!(!seen.contains(at(11), &CODE.key));
     }
 }

@@ -1,46 +1,66 @@
-//! What the core needs to know of the config, in its own words.
+//! What a site wants of its gate, as the core needs it. Checked by `config` before it comes here.
 
 use std::time::Duration;
 
 use crate::domain::{Direction, HealthOutcome, Mode, Rule};
 
-/// Settings of one gate.
+/// Settings of a gate.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Lanes in the order of the config.
+    /// Its lanes; `LaneId` counts them from 0.
     pub lanes: Vec<LaneSettings>,
     /// Rules on the way in.
     pub entry: Rules,
-    /// Rules on the way out. "Hold" counts as "assist" here: nobody is trapped.
+    /// Rules on the way out. Whatever they say, nobody gets a bare denial there.
     pub exit: Rules,
-    /// Entitlements that a grant needs, as bits; 0 for none.
-    pub required_entitlements: u16,
-    /// How long passback remembers; none where it is off.
+    /// How long passback remembers; `None`: it is off.
     pub passback: Option<Duration>,
-    /// How long the backend may be waited for; none where it is never asked.
+    /// How long the backend is waited for; `None`: it is never asked.
     pub resolve: Option<Duration>,
     /// How long a grant may take to be durable.
     pub stall: Duration,
-    /// What a grant does that is not durable in time.
+    /// What happens to a grant that is not durable in time, or that the disk refused.
     pub on_stall: OnTrouble,
-    /// What a grant does when the journal is full or refuses.
+    /// What happens to a grant while the journal is full.
     pub on_full: OnTrouble,
-    /// Version of the software, for the record of the start.
+    /// Version of the daemon, for the record of the start.
     pub software: String,
+    /// Entitlements that a passenger must have, all of them; bit 0 is the ride.
+    pub required_entitlements: u16,
 }
 
-/// Settings of one lane.
+impl Settings {
+    /// The rules of one direction.
+    #[must_use]
+    pub const fn rules(&self, direction: Direction) -> &Rules {
+        match direction {
+            Direction::Entry => &self.entry,
+            Direction::Exit => &self.exit,
+        }
+    }
+}
+
+/// What to do with a grant that the journal does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTrouble {
+    /// Keep the barrier and call staff.
+    Hold,
+    /// Release, with an alarm, and a gap record later.
+    Open,
+}
+
+/// Settings of a lane.
 #[derive(Clone, Debug)]
 pub struct LaneSettings {
-    /// Its name.
+    /// Its name in records.
     pub name: String,
     /// What moves.
     pub barrier: Barrier,
-    /// Sides it serves.
+    /// Which sides it serves.
     pub directions: Vec<Direction>,
-    /// Mode at start.
+    /// Its mode at start.
     pub mode: Mode,
-    /// How long the barrier stays released for a person who does not come.
+    /// How long the barrier stays released for a rider who does not come.
     pub release: Duration,
     /// How long a sensor must keep a level before it counts.
     pub debounce: Duration,
@@ -48,25 +68,16 @@ pub struct LaneSettings {
     pub obstruction: Duration,
 }
 
-/// What moves, and how it is told to.
+/// What moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barrier {
-    /// A solenoid is powered for the pulse and frees one turn of the rotor.
+    /// A pulsed solenoid frees one turn; rotor contacts tell the turn.
     Tripod {
-        /// Length of the pulse.
+        /// How long the solenoid is powered.
         pulse: Duration,
     },
-    /// A relay holds the flap open for as long as it is released. It never closes on a body.
+    /// A held relay keeps the flap open; two beams tell the body.
     Flap,
-}
-
-/// What a site wants when a grant cannot be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTrouble {
-    /// Keep the barrier, call staff.
-    Hold,
-    /// Release, with an alarm, and a gap record as soon as the journal takes one.
-    Open,
 }
 
 /// What is done with each outcome in one direction.
@@ -86,14 +97,14 @@ pub struct Rules {
     pub query_failed: Rule,
     /// Nobody answered in time.
     pub timed_out: Rule,
-    /// A list is stale and everything else would open.
+    /// A list is stale.
     pub stale: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
 }
 
 impl Rules {
-    /// The rule for a health outcome.
+    /// The rule for what a look-up ended in.
     #[must_use]
     pub const fn of(&self, health: HealthOutcome) -> Rule {
         match health {

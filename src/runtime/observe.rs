@@ -25,3 +25,14 @@ pub enum Observation {
     /// What is shown.
     Shown(LaneId, Direction, Prompt),
 }
+
+impl Observation {
+    /// At which lane.
+    #[must_use]
+    pub const fn lane(&self) -> LaneId {
+        match self {
+            Self::Decided(decided) => decided.lane,
+            Self::Released { lane, .. } | Self::Ended(lane, ..) | Self::Shown(lane, ..) => *lane,
+        }
+    }
+}

@@ -266,8 +266,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let mut actions = Vec::new();
     let gate = Gate::new(
         settings::core_settings(config),
-        &restored,
-        clock.now(),
+        restored, clock.now(),
         &mut actions,
     );
     let gateway = Gateway::new(clock, gate, Performer::new(outlets, board), actions);

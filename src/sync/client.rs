@@ -110,6 +110,28 @@ impl Client {
         body(response, bytes_max).await
     }
 
+    /// Posts bytes.
+    ///
+    /// # Errors
+    /// [`ClientError::Status`] for anything but a success.
+    pub async fn post_bytes(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        bytes_max: usize,
+        within: Duration,
+    ) -> Result<Vec<u8>, ClientError> {
+        let response = self
+            .http
+            .post(self.url(path)?)
+            .timeout(within)
+            .body(bytes)
+            .send()
+            .await
+            .map_err(away)?;
+        body(response, bytes_max).await
+    }
+
     fn url(&self, path: &str) -> Result<Url, ClientError> {
         self.base
             .join(path)

@@ -1,47 +1,66 @@
-//! One sensor, believed once it has kept a level for the configured time.
+//! Levels that must stay before they count.
 
 use std::time::Duration;
 
-use crate::domain::Mono;
+use crate::domain::{Levels, Mono, Sensor};
 
-/// A debounced level.
-#[derive(Clone, Copy, Debug)]
-pub struct Debounced {
-    keep: Duration,
-    settled: bool,
-    /// The other level, and since when.
-    pending: Option<Mono>,
+const SENSORS: [Sensor; 4] = [
+    Sensor::EntryBeam,
+    Sensor::ExitBeam,
+    Sensor::EntryRotor,
+    Sensor::ExitRotor,
+];
+
+/// The sensors of one lane.
+#[derive(Debug)]
+pub(super) struct Debounce {
+    time: Duration,
+    raw: Levels,
+    stable: Levels,
+    /// Since when a sensor has differed from what counts.
+    since: [Option<Mono>; SENSORS.len()],
 }
 
-impl Debounced {
-    /// An inactive sensor.
-    #[must_use]
-    pub const fn new(keep: Duration) -> Self {
+impl Debounce {
+    pub(super) fn new(time: Duration) -> Self {
         Self {
-            keep,
-            settled: false,
-            pending: None,
+            time,
+            raw: Levels::default(),
+            stable: Levels::default(),
+            since: [None; SENSORS.len()],
         }
     }
 
-    /// Takes a level.
-    pub fn sense(&mut self, now: Mono, active: bool) {
-        self.pending = (active != self.settled).then(|| self.pending.unwrap_or(now));
-    }
-
-    /// The level that is believed at `now`.
-    pub fn settle(&mut self, now: Mono) -> bool {
-        if self.pending.is_some_and(|since| now >= since + self.keep) {
-            self.settled = !self.settled;
-            self.pending = None;
+    /// Takes levels as they are now; gives those that count.
+    pub(super) fn sense(&mut self, now: Mono, levels: Levels) -> Levels {
+        self.raw = levels;
+        for (sensor, since) in SENSORS.into_iter().zip(&mut self.since) {
+            let active = levels.is_active(sensor);
+            *since = (active != self.stable.is_active(sensor)).then(|| since.unwrap_or(now));
         }
-        self.settled
+        self.timed_out(now)
     }
 
-    /// When a pending level will be believed.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Mono> {
-        self.pending.map(|since| since + self.keep)
+    /// Lets those levels count that have stayed long enough.
+    pub(super) fn timed_out(&mut self, now: Mono) -> Levels {
+        for (sensor, since) in SENSORS.into_iter().zip(&mut self.since) {
+            if since.is_some_and(|since| since + self.time <= now) {
+                *since = None;
+                self.stable = self.stable.with(sensor, self.raw.is_active(sensor));
+            }
+        }
+        self.stable
+    }
+
+    /// When the next level counts. Until then the sensors are not settled.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let since = self.since.iter().flatten().min()?;
+        Some(*since + self.time)
+    }
+
+    /// True if no sensor is active, not even for an instant.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.raw == Levels::default() && self.stable == Levels::default()
     }
 }
 
@@ -49,16 +68,37 @@ impl Debounced {
 mod tests {
     use super::*;
 
+    const BROKEN: fn() -> Levels = || Levels::default().with(Sensor::EntryBeam, true);
+
+    fn ms(ms: u64) -> Mono {
+        Mono::from_millis(ms)
+    }
+
     #[test]
-    fn a_spike_is_not_believed_and_a_level_is() {
-        let mut sensor = Debounced::new(Duration::from_millis(10));
-        sensor.sense(Mono::from_millis(0), true);
-        assert!(!sensor.settle(Mono::from_millis(9)));
-        sensor.sense(Mono::from_millis(9), false);
-        assert!(!sensor.settle(Mono::from_millis(30)));
-        assert_eq!(sensor.deadline(), None);
-        sensor.sense(Mono::from_millis(30), true);
-        assert_eq!(sensor.deadline(), Some(Mono::from_millis(40)));
-        assert!(sensor.settle(Mono::from_millis(40)));
+    fn a_level_counts_once_it_has_stayed_and_repeats_do_not_start_it_over() {
+        let mut sensors = Debounce::new(Duration::from_millis(10));
+        assert_eq!(sensors.sense(ms(0), BROKEN()), Levels::default());
+        assert_eq!(sensors.sense(ms(6), BROKEN()), Levels::default());
+        assert_eq!(sensors.deadline(), Some(ms(10)));
+        assert_eq!(sensors.timed_out(ms(10)), BROKEN());
+        assert_eq!(sensors.deadline(), None);
+    }
+
+    #[test]
+    fn a_flicker_does_not_count_but_is_not_quiet_either() {
+        let mut sensors = Debounce::new(Duration::from_millis(10));
+        sensors.sense(ms(0), BROKEN());
+        assert!(!sensors.is_quiet());
+        sensors.sense(ms(5), Levels::default());
+        assert_eq!(sensors.timed_out(ms(50)), Levels::default());
+        assert!(sensors.is_quiet());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_harmless() {
+        let mut sensors = Debounce::new(Duration::from_millis(10));
+        sensors.sense(ms(100), BROKEN());
+        assert_eq!(sensors.timed_out(ms(1)), Levels::default());
+        assert_eq!(sensors.timed_out(ms(110)), BROKEN());
     }
 }

@@ -1,134 +1,381 @@
-//! One lane below the decision: levels become facts ([`track`]), facts move the machine ([`machine`]).
+//! One lane: its aisle, its barrier, its desk and its signs, and what ties them together.
 
-pub mod debounce;
-pub mod machine;
-pub mod track;
+mod aisle;
+mod beams;
+mod debounce;
+mod flap;
+mod machine;
+mod rotor;
+mod signs;
+mod tripod;
+mod watch;
 
 use std::time::Duration;
 
-use self::debounce::Debounced;
-use self::machine::{Input, Machine, Output};
-use self::track::{Fact, Tracker};
-use crate::core::settings::{Barrier, LaneSettings};
-use crate::domain::{Direction, GrantId, Levels, Mono, Sensor};
+use aisle::{Aisle, Fact, Side};
+use machine::{Effect, Input, Machine};
+use signs::Signs;
+use watch::Watch;
 
-/// Barrier and aisle of one lane.
-#[derive(Clone, Debug)]
-pub struct Lane {
-    outer: Debounced,
-    inner: Debounced,
-    sensors: (Sensor, Sensor),
-    tracker: Tracker,
+use super::desk::{self, Desk, Pass, Said};
+use super::settings::LaneSettings;
+use super::turn::Turn;
+use crate::domain::{
+    Action, Alarm, Assessed, Direction, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
+    Levels, Mode, Mono, Outcome, Prompt, Reason, Standing,
+};
+
+const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
+
+/// Nobody walks through more often than this; a contact that flickers does, and must not fill the journal.
+const STRIDE: Duration = Duration::from_millis(250);
+
+/// A lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    id: LaneId,
+    directions: Vec<Direction>,
+    mode: Mode,
+    fire: bool,
     machine: Machine,
+    aisle: Aisle,
+    desk: Desk,
+    signs: Signs,
+    watch: Watch,
+    /// When somebody last walked through uncontrolled.
+    strode: Option<Mono>,
 }
 
 impl Lane {
-    /// A locked lane with an empty aisle.
-    #[must_use]
-    pub fn new(settings: &LaneSettings) -> Self {
-        let sensors = match settings.barrier {
-            Barrier::Flap => (Sensor::EntryBeam, Sensor::ExitBeam),
-            Barrier::Tripod { .. } => (Sensor::EntryRotor, Sensor::ExitRotor),
+    /// A locked lane with nobody in it; `fire`: the latch was set when the daemon ended.
+    pub(super) fn new(
+        id: LaneId,
+        settings: &LaneSettings,
+        fire: bool,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        let mut lane = Self {
+            id,
+            directions: settings.directions.clone(),
+            mode: settings.mode,
+            fire,
+            machine: Machine::new(settings),
+            aisle: Aisle::new(settings),
+            desk: Desk::default(),
+            signs: Signs::default(),
+            watch: Watch::new(settings.obstruction),
+            strode: None,
         };
-        Self {
-            outer: Debounced::new(settings.debounce),
-            inner: Debounced::new(settings.debounce),
-            sensors,
-            tracker: Tracker::new(settings.barrier),
-            machine: Machine::new(settings.barrier, settings.release, settings.obstruction),
-        }
-    }
-
-    /// Takes the levels of the sensors, as often as the driver repeats them.
-    pub fn sense(&mut self, now: Mono, levels: Levels, out: &mut Vec<Output>) {
-        self.outer.sense(now, levels.is_active(self.sensors.0));
-        self.inner.sense(now, levels.is_active(self.sensors.1));
-        self.follow(now, out);
-    }
-
-    /// A durable grant: release.
-    pub fn grant(
-        &mut self,
-        now: Mono,
-        grant: GrantId,
-        direction: Direction,
-        out: &mut Vec<Output>,
-    ) {
-        self.machine
-            .step(now, Input::Granted(grant, direction), out);
-        // The person may stand in the mouth of the aisle already.
-        if self.tracker.occupant() == Some(direction) {
-            self.machine
-                .step(now, Input::Fact(Fact::Entered(direction)), out);
-        }
-    }
-
-    /// Fire, free or emergency mode: hold the barrier open, or stop doing so.
-    pub fn hold_open(&mut self, now: Mono, open: bool, out: &mut Vec<Output>) {
-        let input = if open {
-            Input::HoldOpen
+        if lane.is_held_open() {
+            lane.drive(Input::HoldOpen, turn);
         } else {
-            Input::EndHold {
-                occupied: self.tracker.occupant().is_some(),
-            }
+            turn.act(Action::LockBarrier(id));
+        }
+        lane.settle(turn);
+        lane
+    }
+
+    /// Somebody shows something. Where everybody may walk there is nothing to decide.
+    pub(super) fn presented(&mut self, assessed: Assessed, turn: &mut Turn<'_>) {
+        if self.is_held_open() {
+            return;
+        }
+        let side = assessed.direction;
+        let barred = if !self.is_free_for(side) {
+            Some(Reason::LaneBusy)
+        } else if !self.serves(side) {
+            Some(Reason::LaneClosed)
+        } else {
+            None
         };
-        self.machine.step(now, input, out);
+        self.ask_desk(desk::Input::Presented { assessed, barred }, turn);
     }
 
-    /// Serves every timer that is due.
-    pub fn wake(&mut self, now: Mono, out: &mut Vec<Output>) {
-        self.follow(now, out);
-        self.machine.step(
-            now,
-            Input::TimedOut {
-                occupied: self.is_occupied(),
-            },
-            out,
-        );
+    /// The backend answered what the desk asked.
+    pub(super) fn answered(
+        &mut self,
+        answer: Result<Standing, HealthOutcome>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.ask_desk(desk::Input::Answered(answer), turn);
     }
 
-    /// When [`Lane::wake`] is wanted at the latest.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Mono> {
+    /// The grant that the desk waits for is on the disk.
+    pub(super) fn durable(&mut self, turn: &mut Turn<'_>) {
+        self.ask_desk(desk::Input::Durable, turn);
+    }
+
+    /// The grant that the desk waits for will not be on the disk.
+    pub(super) fn not_durable(&mut self, trouble: JournalTrouble, turn: &mut Turn<'_>) {
+        self.ask_desk(desk::Input::NotDurable(trouble), turn);
+    }
+
+    /// The presentation that the backend is asked about.
+    pub(super) fn asks_about(&self) -> Option<u64> {
+        self.desk.asks_about()
+    }
+
+    /// The grant that waits for the disk.
+    pub(super) fn waits_for(&self) -> Option<GrantId> {
+        self.desk.waits_for()
+    }
+
+    /// The sensors, repeated.
+    pub(super) fn sensed(&mut self, levels: Levels, turn: &mut Turn<'_>) {
+        let facts = self.aisle.sense(turn.mono(), levels, self.side());
+        self.judge(facts, turn);
+    }
+
+    /// A reader wants to help a passenger: only while nobody is being served.
+    pub(super) fn hint(&mut self, side: Direction, prompt: Prompt, turn: &mut Turn<'_>) {
+        let idle = self.desk.serving().is_none() && self.machine.is_locked();
+        if idle && !self.is_held_open() && self.serves(side) {
+            let now = turn.mono();
+            self.signs.hint(now, self.id, side, prompt, turn.out);
+        }
+    }
+
+    /// Sets the mode. It counts at once, or when the fire is over.
+    pub(super) fn set_mode(&mut self, mode: Mode, turn: &mut Turn<'_>) {
+        if mode != self.mode {
+            let was_open = self.is_held_open();
+            self.mode = mode;
+            self.reopen(was_open, turn);
+            turn.record(Some(self.id), Kind::Mode { mode }, None, Vec::new());
+        }
+    }
+
+    /// There is a fire, or it is over.
+    pub(super) fn set_fire(&mut self, fire: bool, turn: &mut Turn<'_>) {
+        let was_open = self.is_held_open();
+        self.fire = fire;
+        self.reopen(was_open, turn);
+    }
+
+    /// Deadlines may be here.
+    pub(super) fn timed_out(&mut self, turn: &mut Turn<'_>) {
+        let facts = self.aisle.timed_out(turn.mono(), self.side());
+        self.judge(facts, turn);
+        // A level that is about to count may be the rider who comes at the last moment.
+        if !self.aisle.is_settling() {
+            self.drive(Input::TimedOut, turn);
+        }
+        self.ask_desk(desk::Input::TimedOut, turn);
+        self.settle(turn);
+    }
+
+    /// What follows from where things stand: locking a clear aisle, alarms, signs. To be called at the end of a turn.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        if self.aisle.is_clear() {
+            self.drive(Input::Cleared, turn);
+        }
+        let occupant = self.aisle.occupant().filter(|_| !self.is_held_open());
+        let clear = self.aisle.is_clear();
+        self.watch.settle(self.id, occupant, clear, turn);
+        for side in SIDES {
+            if let Some(doing) = self.doing(side) {
+                let now = turn.mono();
+                self.signs.refresh(now, self.id, side, doing, turn.out);
+            }
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let machine = self
+            .machine
+            .deadline()
+            .filter(|_| !self.aisle.is_settling());
         [
-            self.outer.deadline(),
-            self.inner.deadline(),
-            self.tracker.deadline(),
-            self.machine.deadline(),
+            machine,
+            self.aisle.deadline(),
+            self.desk.deadline(),
+            self.signs.deadline(),
+            self.watch.deadline(),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// True if a grant in this direction could be served now.
-    #[must_use]
-    pub fn is_free_for(&self, direction: Direction) -> bool {
-        self.machine.is_locked() && self.tracker.occupant().is_none_or(|from| from == direction)
+    pub(super) const fn mode(&self) -> Mode {
+        self.mode
     }
 
-    /// True while the aisle is not empty.
-    #[must_use]
-    pub fn is_occupied(&self) -> bool {
-        self.tracker.occupant().is_some()
+    pub(super) fn is_occupied(&self) -> bool {
+        !self.aisle.is_clear()
     }
 
-    /// Name of the state, for pages and metrics.
-    #[must_use]
-    pub const fn state_name(&self) -> &'static str {
-        self.machine.state_name()
+    /// The name of the state: of the desk while it decides, else of the barrier.
+    pub(super) fn name(&self) -> &'static str {
+        let deciding = self.desk.name().filter(|_| self.machine.is_locked());
+        deciding.unwrap_or(self.machine.name())
     }
 
-    fn follow(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let mut facts = Vec::new();
-        let levels = (self.outer.settle(now), self.inner.settle(now));
-        self.tracker
-            .follow(now, levels, self.machine.granted_direction(), &mut facts);
-        for fact in facts {
-            self.machine.step(now, Input::Fact(fact), out);
+    /// Opens to everybody, or ends that, as mode and fire say now.
+    fn reopen(&mut self, was_open: bool, turn: &mut Turn<'_>) {
+        if self.is_held_open() {
+            self.drive(Input::HoldOpen, turn);
+            self.ask_desk(desk::Input::Cancelled(None), turn);
+            self.watch.quieten(self.id, turn);
+            for side in SIDES {
+                self.signs.end_answer(side);
+            }
+            return;
         }
+        if was_open {
+            self.drive(Input::EndOpen, turn);
+        }
+        if self.desk.serving().is_some_and(|side| !self.serves(side)) {
+            self.ask_desk(desk::Input::Cancelled(Some(Reason::LaneClosed)), turn);
+        }
+        if self.mode == Mode::Maintenance {
+            self.drive(Input::Withdraw, turn);
+        }
+    }
+
+    const fn is_held_open(&self) -> bool {
+        match self.mode {
+            Mode::Free | Mode::Emergency => true,
+            Mode::Normal | Mode::Closed | Mode::EntryOnly | Mode::ExitOnly | Mode::Maintenance => {
+                self.fire
+            }
+        }
+    }
+
+    /// Does the lane decide on presentations of this side at all?
+    fn serves(&self, side: Direction) -> bool {
+        let by_mode = match self.mode {
+            Mode::Normal | Mode::Free | Mode::Emergency => true,
+            Mode::Closed | Mode::ExitOnly => side == Direction::Exit,
+            Mode::EntryOnly => side == Direction::Entry,
+            Mode::Maintenance => false,
+        };
+        by_mode && self.directions.contains(&side)
+    }
+
+    /// One at a time: nobody else is being served, and nobody stands against the way. Where a beam seems stuck,
+    /// whoever wants in waits for staff, but nobody is kept from leaving.
+    fn is_free_for(&self, side: Direction) -> bool {
+        let way_is_free = match self.aisle.occupant() {
+            None => true,
+            Some(_) if self.watch.is_obstructed() => side == Direction::Exit,
+            Some(way) => way == side,
+        };
+        self.machine.is_locked() && way_is_free
+    }
+
+    fn side(&self) -> Side {
+        let expected = self.machine.pass().map(|pass| pass.direction);
+        Side {
+            expected: expected.or(self.desk.serving()),
+            passable: !self.machine.is_locked(),
+        }
+    }
+
+    fn ask_desk(&mut self, input: desk::Input, turn: &mut Turn<'_>) {
+        match self.desk.step(input, turn) {
+            Said::Nothing => {}
+            Said::Working(side) => self.signs.end_answer(side),
+            Said::Refused(side, prompt, assist) => {
+                let now = turn.mono();
+                self.signs.answer(now, self.id, side, prompt, turn.out);
+                if assist {
+                    self.watch.call_staff(self.id, turn);
+                }
+            }
+            Said::Release(pass) => self.release(pass, turn),
+        }
+    }
+
+    fn release(&mut self, pass: Pass, turn: &mut Turn<'_>) {
+        let inside = self.aisle.occupant() == Some(pass.direction);
+        self.drive(Input::Granted(pass, inside), turn);
+        // Whoever stepped in too early has been granted the way now.
+        self.watch.quieten(self.id, turn);
+        self.signs.end_answer(pass.direction);
+    }
+
+    fn judge(&mut self, facts: Vec<Fact>, turn: &mut Turn<'_>) {
+        for fact in facts {
+            match fact {
+                // He walks on while his own code is being decided on: no intrusion yet, the barrier is locked.
+                Fact::Entered(way)
+                    if self.desk.serving() == Some(way) && self.machine.is_locked() => {}
+                Fact::Entered(way) => self.drive(Input::Entered(way), turn),
+                Fact::Crossed(way) => self.drive(Input::Crossed(way), turn),
+                Fact::Followed(way) => self.drive(Input::Followed(way), turn),
+                Fact::Left(way) => self.drive(Input::Left(way), turn),
+            }
+        }
+    }
+
+    fn drive(&mut self, input: Input, turn: &mut Turn<'_>) {
+        let mut effects = Vec::new();
+        self.machine.step(turn.mono(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Release(side) => turn.act(Action::ReleaseBarrier(self.id, side)),
+                Effect::ReleaseBoth => turn.act(Action::ReleaseBothWays(self.id)),
+                Effect::Lock => turn.act(Action::LockBarrier(self.id)),
+                Effect::Outcome(way, outcome, grant) => {
+                    if grant.is_some() || self.strides(turn.mono()) {
+                        turn.outcome(self.id, way, outcome, grant);
+                    }
+                }
+                Effect::Stray(way, outcome) => {
+                    if self.watch.stray(self.id, way, turn) || outcome != Outcome::Intrusion {
+                        turn.outcome(self.id, way, outcome, None);
+                    }
+                    // Whoever was just refused and stands too close reads the reason first.
+                    if outcome != Outcome::Intrusion {
+                        self.signs.end_answer(way);
+                    }
+                }
+            }
+        }
+    }
+
+    /// False for a "person" who comes sooner than people walk.
+    fn strides(&mut self, now: Mono) -> bool {
+        let too_soon = self
+            .strode
+            .is_some_and(|last| last <= now && now.since(last) < STRIDE);
+        if !too_soon {
+            self.strode = Some(now);
+        }
+        !too_soon
+    }
+
+    /// What a sign shows when there is no answer to show; `None`: it stays as it is.
+    fn doing(&self, side: Direction) -> Option<Prompt> {
+        if self.fire || self.mode == Mode::Emergency {
+            return Some(Prompt::EmergencyExit);
+        }
+        let granted = self
+            .machine
+            .pass()
+            .is_some_and(|pass| pass.direction == side);
+        if self.mode == Mode::Free || granted {
+            return Some(Prompt::Go);
+        }
+        if self.desk.serving() == Some(side) {
+            let asking = matches!(self.desk, Desk::Asking(_));
+            return asking.then_some(Prompt::Wait);
+        }
+        Some(if self.watch.unrest() == Some(side) {
+            Prompt::StepBack
+        } else if self.mode == Mode::Maintenance {
+            Prompt::OutOfService
+        } else if self.serves(side) {
+            Prompt::Idle
+        } else {
+            Prompt::LaneClosed
+        })
     }
 }
 
-/// How long a body may be between two beams without breaking either. Longer, and it has turned back.
-pub const GAP_MAX: Duration = Duration::from_millis(400);
+/// Raises or ends an alarm of a lane.
+fn alarm(lane: LaneId, alarm: Alarm, on: bool, turn: &mut Turn<'_>) {
+    turn.act(Action::Alarm(Some(lane), alarm, on));
+}

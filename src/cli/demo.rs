@@ -1,0 +1,70 @@
+//! `turnstiled demo`.
+
+use std::net::SocketAddr;
+
+use super::{Failure, UNAVAILABLE, runtime};
+use crate::lab::demo::cast::{PASSENGERS_MAX, PASSENGERS_MIN};
+use crate::lab::demo::{self, Settings};
+use crate::runtime::clock::backend_clock;
+use crate::telemetry::log;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Draws the people; the same seed brings the same people
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many people come
+    #[arg(long, default_value_t = 36, value_parser = passengers)]
+    passengers: usize,
+    /// Where the pages are served
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// The last line is the closing table as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// People keep coming until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+fn passengers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (PASSENGERS_MIN..=PASSENGERS_MAX).contains(&count) => Ok(count),
+        Ok(_) | Err(_) => Err(format!(
+            "a number from {PASSENGERS_MIN} to {PASSENGERS_MAX}"
+        )),
+    }
+}
+
+/// Runs the demo; 1 if any outcome is not the expected one.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    log::start("error");
+    let Args {
+        seed,
+        passengers,
+        listen,
+        json,
+        stay,
+    } = *args;
+    let settings = Settings {
+        seed,
+        passengers,
+        listen,
+        json,
+        stay,
+    };
+    let runtime = runtime()?;
+    let ran = runtime.block_on(demo::run(
+        &settings,
+        backend_clock(),
+        &mut std::io::stdout(),
+    ));
+    match ran {
+        Ok(expected) => Ok(u8::from(!expected)),
+        Err(error) => Err(Failure::new(UNAVAILABLE, &error)),
+    }
+}

@@ -1,0 +1,66 @@
+//! `turnstiled run` and `turnstiled check`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::{CONFIG, Failure, UNAVAILABLE, output, runtime, told_to_stop};
+use crate::config::{self, Config};
+use crate::drivers::MonoClock;
+use crate::runtime::start::read_files;
+use crate::runtime::{self, Stand, StartError};
+use crate::telemetry::log;
+
+/// Runs the gate until it is told to stop.
+///
+/// # Errors
+/// [`Failure`] with 78 if the config has to be changed.
+pub fn run(path: &Path) -> Result<u8, Failure> {
+    log::start("info");
+    let config = load(path)?;
+    runtime()?.block_on(async {
+        let running = runtime::start(&config, MonoClock::start(), Stand::default())
+            .await
+            .map_err(|e| failure(&e))?;
+        told_to_stop()
+            .await
+            .map_err(|error| Failure::new(UNAVAILABLE, &error))?;
+        tracing::info!("stopping: lines into their safe state, journal closed");
+        running.stop().await;
+        Ok(0)
+    })
+}
+
+/// Checks a config and the files it names.
+///
+/// # Errors
+/// [`Failure`] with 78 and the first thing that is wrong.
+pub fn check(path: &Path) -> Result<u8, Failure> {
+    let config = load(path)?;
+    read_files(&config).map_err(|error| failure(&error))?;
+    let lanes: Vec<_> = config.lanes.iter().map(|lane| lane.name.as_str()).collect();
+    let said = writeln!(
+        std::io::stdout(),
+        "{}: good; gate {}, lanes {}, {} lists",
+        path.display(),
+        config.gate,
+        lanes.join(", "),
+        config.lists.len()
+    );
+    said.map_err(|error| output(&error))?;
+    Ok(0)
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    config::load(path).map_err(|error| Failure::new(CONFIG, &error))
+}
+
+fn failure(error: &StartError) -> Failure {
+    Failure::new(
+        if error.is_config() {
+            CONFIG
+        } else {
+            UNAVAILABLE
+        },
+        error,
+    )
+}

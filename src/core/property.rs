@@ -1,0 +1,452 @@
+//! Thousands of random days at a gate, with an oracle that knows only the rules (STYLE §6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::scene::{all, credential, dynamic, flap, person, read, settings, standing, tripod};
+use super::{Gate, OnTrouble, Settings};
+use crate::domain::{
+    Action, Alarm, Assessed, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
+    JournalTrouble, Kind, LaneId, Levels, Medium, Mode, Mono, Now, Prompt, Reason, Restored, Rule,
+    Sensor, Standing, Utc, Verdict,
+};
+
+const SEEDS: u64 = 3_000;
+const EVENTS: u64 = 120;
+const LANES: u8 = 2;
+
+/// SplitMix64: a seed outlives every update of a crate.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+}
+
+/// What the oracle knows of a grant.
+#[derive(Debug)]
+struct Known {
+    lane: LaneId,
+    direction: Direction,
+    asked: bool,
+    durable: bool,
+    released: bool,
+    ended: u32,
+}
+
+struct World {
+    random: Random,
+    settings: Settings,
+    gate: Gate,
+    now_us: u64,
+    levels: Vec<Levels>,
+    modes: Vec<Mode>,
+    latched: bool,
+    input: bool,
+    /// Entries that the journal has not answered yet.
+    pending: Vec<GrantId>,
+    asked: Vec<u64>,
+    number: u64,
+    grants: BTreeMap<GrantId, Known>,
+    alarms: BTreeSet<(Option<LaneId>, Alarm)>,
+    trace: Vec<String>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let rules = [Rule::Open, Rule::Assist, Rule::Hold];
+        let mut lanes = vec![flap(), tripod()];
+        for lane in &mut lanes {
+            lane.debounce = Duration::from_millis(random.pick(&[0, 10, 50]));
+            lane.release = Duration::from_millis(random.pick(&[500, 5_000]));
+            lane.obstruction = Duration::from_millis(random.pick(&[2_000, 10_000]));
+        }
+        let trouble = [OnTrouble::Hold, OnTrouble::Open];
+        let settings = Settings {
+            exit: all(random.pick(&rules)),
+            on_stall: random.pick(&trouble),
+            on_full: random.pick(&trouble),
+            passback: random.pick(&[None, Some(Duration::from_secs(60))]),
+            ..settings(lanes)
+        };
+        let restored = Restored {
+            boot: 3,
+            fire_latched: random.one_in(10),
+            ..Restored::default()
+        };
+        let latched = restored.fire_latched;
+        let mut out = Vec::new();
+        let gate = Gate::new(settings.clone(), restored, Now::default(), &mut out);
+        let mut world = Self {
+            random,
+            settings,
+            gate,
+            now_us: 0,
+            levels: vec![Levels::default(); usize::from(LANES)],
+            modes: vec![Mode::Normal; usize::from(LANES)],
+            latched,
+            input: false,
+            pending: Vec::new(),
+            asked: Vec::new(),
+            number: 0,
+            grants: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            trace: Vec::new(),
+        };
+        world.observe(&out);
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            mono: Mono::from_micros(self.now_us),
+            utc: (self.now_us / 20_000_000)
+                .is_multiple_of(2)
+                .then(|| Utc::from_millis(1_900_000_000_000 + self.now_us / 1000)),
+            ..Now::default()
+        }
+    }
+
+    /// Lets time pass; most of the time the timers fire when they should.
+    fn pass(&mut self, by_us: u64) {
+        let until = self.now_us + by_us;
+        while let Some(due) = self
+            .gate
+            .deadline()
+            .map(Mono::as_micros)
+            .filter(|due| *due <= until)
+        {
+            if self.random.one_in(8) {
+                break;
+            }
+            self.now_us = self.now_us.max(due);
+            self.step(Event::TimedOut);
+            let next = self.gate.deadline().map(Mono::as_micros);
+            assert!(
+                next.is_none_or(|next| next > self.now_us),
+                "no progress: {:?}",
+                self.trace
+            );
+        }
+        self.now_us = until;
+    }
+
+    fn step(&mut self, event: Event) {
+        self.trace.push(format!("{} us: {event:?}", self.now_us));
+        match &event {
+            Event::Durable(grant) => {
+                if let Some(known) = self.grants.get_mut(grant) {
+                    known.durable = true;
+                }
+            }
+            Event::Sensed(lane, levels) => self.levels[usize::from(lane.0)] = *levels,
+            Event::Fire(input) => {
+                self.input = *input;
+                self.latched |= *input;
+            }
+            Event::FireReset => self.latched &= self.input,
+            Event::ModeSet(lane, mode) => self.modes[usize::from(lane.0)] = *mode,
+            Event::Presented(_)
+            | Event::Answered { .. }
+            | Event::NotDurable(..)
+            | Event::ReaderPrompt(..)
+            | Event::TimedOut => {}
+        }
+        let mut out = Vec::new();
+        self.gate.step(self.now(), event, &mut out);
+        self.trace.push(format!("   {out:?}"));
+        self.observe(&out);
+    }
+
+    fn is_held_open(&self, lane: LaneId) -> bool {
+        let mode = self.modes[usize::from(lane.0)];
+        self.latched || matches!(mode, Mode::Free | Mode::Emergency)
+    }
+
+    fn observe(&mut self, out: &[Action]) {
+        for action in out {
+            match action {
+                Action::ReleaseBarrier(lane, side) => self.see_release(*lane, *side),
+                Action::ReleaseBothWays(lane) => {
+                    assert!(self.is_held_open(*lane), "{:#?}", self.trace);
+                }
+                Action::LockBarrier(lane) => self.see_lock(*lane),
+                Action::Show(lane, ..) => assert!(lane.0 < LANES),
+                Action::AskOnline { number, .. } => self.asked.push(*number),
+                Action::Record(Entry { grant, record, .. }) => {
+                    self.pending.extend(*grant);
+                    if let Some(grant) = grant {
+                        self.known(*grant).asked = true;
+                    }
+                    if let Kind::Outcome {
+                        grant: Some(grant), ..
+                    } = &record.kind
+                    {
+                        let known = self.known(*grant);
+                        known.ended += 1;
+                        let ended = known.ended;
+                        assert_eq!(ended, 1, "{grant} ends twice: {:#?}", self.trace);
+                    }
+                }
+                Action::Decided(decided) => {
+                    assert!(decided.lane.0 < LANES);
+                    assert_eq!(decided.verdict == Verdict::Grant, decided.grant.is_some());
+                    if let Some(grant) = decided.grant {
+                        let known = self.known(grant);
+                        (known.lane, known.direction) = (decided.lane, decided.direction);
+                    }
+                }
+                Action::Ended(lane, ..) => assert!(lane.0 < LANES),
+                Action::Alarm(lane, alarm, on) => {
+                    assert!(lane.is_none_or(|lane| lane.0 < LANES));
+                    if *on {
+                        self.alarms.insert((*lane, *alarm));
+                    } else {
+                        assert!(self.alarms.remove(&(*lane, *alarm)), "{:#?}", self.trace);
+                    }
+                }
+            }
+        }
+    }
+
+    fn known(&mut self, grant: GrantId) -> &mut Known {
+        self.grants.entry(grant).or_insert(Known {
+            lane: LaneId(0),
+            direction: Direction::Entry,
+            asked: false,
+            durable: false,
+            released: false,
+            ended: 0,
+        })
+    }
+
+    fn see_release(&mut self, lane: LaneId, side: Direction) {
+        let may_open = [self.settings.on_stall, self.settings.on_full].contains(&OnTrouble::Open);
+        let live = self.grants.values_mut().rev().find(|known| {
+            (known.lane, known.direction, known.ended, known.released) == (lane, side, 0, false)
+                && (known.durable || may_open)
+        });
+        assert!(
+            live.is_some(),
+            "released without a grant: {:#?}",
+            self.trace
+        );
+        live.unwrap().released = true;
+    }
+
+    fn see_lock(&self, lane: LaneId) {
+        let levels = self.levels[usize::from(lane.0)];
+        assert!(
+            !self.is_held_open(lane),
+            "locked while open: {:#?}",
+            self.trace
+        );
+        if lane.0 == 0 {
+            let broken = levels.is_active(Sensor::EntryBeam) || levels.is_active(Sensor::ExitBeam);
+            assert!(!broken, "the flap closes on a body: {:#?}", self.trace);
+        }
+    }
+
+    fn presentation(&mut self) -> Event {
+        let random = &mut self.random;
+        let health = random.pick(&[
+            HealthOutcome::Green,
+            HealthOutcome::Green,
+            HealthOutcome::Green,
+            HealthOutcome::Unknown,
+            HealthOutcome::Red,
+        ]);
+        let who = u8::try_from(random.below(6)).unwrap();
+        let credential = if random.one_in(2) {
+            dynamic(who)
+        } else {
+            credential(who)
+        };
+        let finding = if random.one_in(10) {
+            Finding::Refused {
+                reason: Reason::Malformed,
+                issuer: None,
+            }
+        } else {
+            let subject = random.one_in(2).then(|| person(who / 2));
+            read(
+                credential,
+                Standing {
+                    subject,
+                    ..standing(health)
+                },
+            )
+        };
+        let age = if random.one_in(20) { 2_000_000 } else { 10_000 };
+        let read = Mono::from_micros(self.now_us.saturating_sub(age));
+        self.number += 1;
+        Event::Presented(Assessed {
+            number: self.number,
+            lane: LaneId(u8::try_from(random.below(u64::from(LANES) + 1)).unwrap()),
+            direction: random.pick(&[Direction::Entry, Direction::Exit]),
+            medium: Medium::QrCode,
+            seen: read,
+            read,
+            finding,
+        })
+    }
+
+    fn event(&mut self) -> Event {
+        let lane = LaneId(u8::try_from(self.random.below(u64::from(LANES))).unwrap());
+        match self.random.below(40) {
+            0..=11 => self.presentation(),
+            12..=25 => {
+                let sensors = if lane.0 == 0 {
+                    [Sensor::EntryBeam, Sensor::ExitBeam]
+                } else {
+                    [Sensor::EntryRotor, Sensor::ExitRotor]
+                };
+                let mut levels = self.levels[usize::from(lane.0)];
+                let flipped = self.random.pick(&sensors);
+                levels = levels.with(flipped, !levels.is_active(flipped));
+                if self.random.one_in(4) {
+                    levels = Levels::default();
+                }
+                Event::Sensed(lane, levels)
+            }
+            26..=33 => self.journal(),
+            34 | 35 => self.answer(),
+            36 => Event::Fire(self.random.one_in(2)),
+            37 => Event::FireReset,
+            38 => Event::ModeSet(
+                lane,
+                self.random.pick(&[
+                    Mode::Normal,
+                    Mode::Normal,
+                    Mode::Normal,
+                    Mode::Free,
+                    Mode::Closed,
+                    Mode::EntryOnly,
+                    Mode::Maintenance,
+                    Mode::Emergency,
+                ]),
+            ),
+            _ => Event::ReaderPrompt(lane, Direction::Entry, Prompt::HoldStill),
+        }
+    }
+
+    fn journal(&mut self) -> Event {
+        if self.pending.is_empty() || self.random.one_in(20) {
+            return Event::Durable(GrantId(self.random.below(9)));
+        }
+        let nth = usize::try_from(self.random.below(self.pending.len() as u64)).unwrap();
+        let grant = self.pending.swap_remove(nth);
+        match self.random.below(6) {
+            0 => Event::NotDurable(grant, JournalTrouble::Full),
+            1 => Event::NotDurable(grant, JournalTrouble::Failed),
+            _ => Event::Durable(grant),
+        }
+    }
+
+    fn answer(&mut self) -> Event {
+        let number = self.asked.pop().unwrap_or(self.number);
+        let answer = match self.random.below(3) {
+            0 => Ok(standing(HealthOutcome::Green)),
+            1 => Err(HealthOutcome::QueryFailed),
+            _ => Err(HealthOutcome::Green),
+        };
+        Event::Answered { number, answer }
+    }
+
+    /// Faults end, people go home: the gate must come back.
+    fn quiet_tail(&mut self) {
+        for lane in (0..LANES).map(LaneId) {
+            self.step(Event::Sensed(lane, Levels::default()));
+            self.step(Event::ModeSet(lane, Mode::Normal));
+        }
+        self.step(Event::Fire(false));
+        self.step(Event::FireReset);
+        for grant in std::mem::take(&mut self.pending) {
+            self.step(Event::Durable(grant));
+        }
+        for _ in 0..60 {
+            self.pass(1_000_000);
+            for grant in std::mem::take(&mut self.pending) {
+                self.step(Event::Durable(grant));
+            }
+        }
+        for lane in (0..LANES).map(LaneId) {
+            let view = self.gate.lane_view(lane);
+            assert_eq!(
+                (view.state, view.occupied),
+                ("locked", false),
+                "{:#?}",
+                self.trace
+            );
+        }
+        assert_eq!(self.gate.deadline(), None, "{:#?}", self.trace);
+        self.alarms.remove(&(None, Alarm::Unrecorded));
+        assert!(
+            self.alarms.is_empty(),
+            "{:?} stay on: {:#?}",
+            self.alarms,
+            self.trace
+        );
+        for (grant, known) in &self.grants {
+            let ends = u32::from(known.durable || known.released);
+            assert_eq!(known.ended, ends, "{grant} {known:?}: {:#?}", self.trace);
+            assert!(known.asked || self.settings.on_stall == OnTrouble::Open);
+        }
+    }
+}
+
+fn run(seed: u64) -> World {
+    let mut world = World::new(seed);
+    for _ in 0..EVENTS {
+        let pause = world
+            .random
+            .pick(&[0, 1_000, 9_000, 60_000, 400_000, 3_000_000]);
+        let by = world.random.below(pause + 1);
+        world.pass(by);
+        if world.random.one_in(60) {
+            world.now_us = world.now_us.saturating_sub(100_000);
+        }
+        let event = world.event();
+        world.step(event);
+    }
+    world.quiet_tail();
+    world
+}
+
+#[test]
+fn whatever_happens_the_rules_hold_and_the_gate_comes_back() {
+    let (mut granted, mut released) = (0, 0);
+    for seed in 0..SEEDS {
+        let world = run(seed);
+        granted += world.grants.len();
+        released += world.grants.values().filter(|known| known.released).count();
+    }
+    // The days were not empty.
+    assert!(
+        granted > 5_000 && released > 2_500,
+        "{granted} granted, {released} released"
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_day_twice() {
+    assert_eq!(run(17).trace, run(17).trace);
+}

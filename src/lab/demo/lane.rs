@@ -1,0 +1,207 @@
+//! One lane of the demo and the people who come to it, one after the other.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::cast::{Carries, Person, Walk};
+use super::film::Scene;
+use crate::config::types::Line;
+use crate::domain::{Decided, IdCard, Outcome, Personal, Reason, Verdict};
+use crate::drivers::gpio::memory::Wires;
+use crate::lab::sam_module::SamModule;
+use crate::lab::screen::Phone;
+use crate::runtime::observe::Observation;
+
+/// How long somebody waits for a decision before they give up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same code must have been out of sight for this long to count as shown again.
+const OUT_OF_SIGHT: Duration = Duration::from_millis(1_700);
+/// One step of a walk.
+const STEP: Duration = Duration::from_millis(110);
+
+/// The sensors of a lane, from the outside in.
+#[derive(Clone, Copy, Debug)]
+pub enum Aisle {
+    /// Two beams.
+    Beams(Line, Line),
+    /// A rotor.
+    Rotor(Line),
+}
+
+/// What came of one person.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// Who.
+    pub person: Person,
+    /// What was decided; none if nothing was.
+    pub decided: Option<Decided>,
+    /// Own share and end to end of a grant.
+    pub released: Option<(Duration, Duration)>,
+    /// What the sensors made of it.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Witness {
+    /// True if all of it is what had to come.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        let decided = self
+            .decided
+            .map(|decided| (decided.verdict, decided.reason));
+        decided == Some(self.person.expected) && self.outcomes == self.person.expected_outcomes()
+    }
+}
+
+/// A lane as its people meet it.
+pub struct DemoLane {
+    /// Its camera.
+    pub scene: Scene,
+    /// Its card reader.
+    pub module: SamModule,
+    /// Its sensors and relays.
+    pub wires: Wires,
+    /// Which of them.
+    pub aisle: Aisle,
+    /// What can be seen at it.
+    pub seen: Receiver<Observation>,
+    /// What the last person carried.
+    pub last: Option<Carries>,
+}
+
+impl DemoLane {
+    /// One person comes, is served or not, and goes.
+    pub async fn serve(&mut self, person: Person) -> Witness {
+        if self.last.as_ref() == Some(&person.carries) {
+            sleep(OUT_OF_SIGHT).await;
+        }
+        self.last = Some(person.carries.clone());
+        while self.seen.try_recv().is_ok() {}
+        self.present(&person.carries);
+        let decided = self.decision().await;
+        let mut witness = Witness {
+            person,
+            decided,
+            released: None,
+            outcomes: Vec::new(),
+        };
+        if decided.is_some_and(|decided| decided.verdict == Verdict::Grant) {
+            self.pass(&mut witness).await;
+        } else {
+            // Time to read the prompt and step aside.
+            sleep(Duration::from_millis(300)).await;
+        }
+        self.put_away();
+        sleep(Duration::from_millis(150)).await;
+        witness
+    }
+
+    fn present(&self, carries: &Carries) {
+        match carries {
+            Carries::Phone(text) => {
+                // Texts of the cast fit a code; one that did not would be seen as nobody decided on.
+                if let Ok(phone) = Phone::showing(text) {
+                    self.scene.show(phone);
+                }
+            }
+            Carries::Card { number, kind } => self.module.present(IdCard {
+                number: Personal::new(number.clone()),
+                kind: *kind,
+                valid_from: "20200101".into(),
+                valid_until: None,
+            }),
+        }
+    }
+
+    fn put_away(&self) {
+        self.scene.clear();
+        self.module.lift();
+    }
+
+    /// The decision on this person: "one at a time" is none.
+    async fn decision(&mut self) -> Option<Decided> {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(Some(observation)) = timeout_at(until, self.seen.recv()).await {
+            match observation {
+                Observation::Decided(decided)
+                    if !matches!(decided.reason, Reason::LaneBusy | Reason::TooLate) =>
+                {
+                    return Some(decided);
+                }
+                Observation::Decided(_)
+                | Observation::Released { .. }
+                | Observation::Ended(..)
+                | Observation::Shown(..) => {}
+            }
+        }
+        None
+    }
+
+    async fn pass(&mut self, witness: &mut Witness) {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(Some(observation)) = timeout_at(until, self.seen.recv()).await {
+            match observation {
+                Observation::Released {
+                    own_share,
+                    end_to_end,
+                    ..
+                } => {
+                    witness.released = Some((own_share, end_to_end));
+                    self.put_away();
+                    self.walk(witness.person.walk).await;
+                }
+                Observation::Ended(_, _, outcome, _) => witness.outcomes.push(outcome),
+                Observation::Decided(_) | Observation::Shown(..) => {}
+            }
+            let done = witness
+                .outcomes
+                .iter()
+                .any(|outcome| matches!(outcome, Outcome::Passed | Outcome::NoEntryAfterGrant));
+            if done && witness.released.is_some() {
+                witness.outcomes.sort();
+                return;
+            }
+        }
+    }
+
+    async fn walk(&self, walk: Walk) {
+        match (walk, self.aisle) {
+            (Walk::Stays, _) => {}
+            (Walk::Through | Walk::WithFollower, Aisle::Rotor(line)) => {
+                self.wires.set_active(line, true);
+                sleep(STEP * 3).await;
+                self.wires.set_active(line, false);
+            }
+            (Walk::Through, Aisle::Beams(outer, inner)) => {
+                self.steps(
+                    outer,
+                    inner,
+                    &[(true, false), (true, true), (false, true), (false, false)],
+                )
+                .await;
+            }
+            (Walk::WithFollower, Aisle::Beams(outer, inner)) => {
+                let close_behind = [
+                    (true, false),
+                    (true, true),
+                    (false, true),
+                    (true, true),
+                    (true, false),
+                    (true, true),
+                    (false, true),
+                    (false, false),
+                ];
+                self.steps(outer, inner, &close_behind).await;
+            }
+        }
+    }
+
+    async fn steps(&self, outer: Line, inner: Line, levels: &[(bool, bool)]) {
+        for (at_outer, at_inner) in levels {
+            self.wires.set_active(outer, *at_outer);
+            self.wires.set_active(inner, *at_inner);
+            sleep(STEP).await;
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Sets the stage: the real backend with the people's rows, a gate with its real config, stores and drivers, and what
+//! stands in for hardware. Everything lives in one folder that goes when the stage goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::DemoError;
+use super::cast::{Carries, Known, Person};
+use super::film::Scene;
+use super::lane::{Aisle, DemoLane};
+use crate::backend::lists::{Extent, import};
+use crate::backend::passages::of_gate;
+use crate::backend::{Backend, Clock};
+use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
+use crate::config::types::{Line, Pin};
+use crate::config::{self, Config};
+use crate::domain::{GateId, IssuerId, LaneId, ListId, RowKey};
+use crate::drivers::MonoClock;
+use crate::drivers::gpio::Layout;
+use crate::drivers::gpio::memory::Wires;
+use crate::lab::sam_module::{AfterRead, SamModule};
+use crate::runtime::observe::Observation;
+use crate::runtime::{self, Running, Stand};
+use crate::store::codes::Change;
+use crate::sync::dsse;
+
+const TRUST: &str = include_str!("trust.toml");
+const CONFIG: &str = include_str!("gate.toml");
+/// How long the backend may take to receive what was buffered.
+const DELIVERY_MAX: Duration = Duration::from_secs(15);
+/// How long the gate may take until it is ready.
+const READY_MAX: Duration = Duration::from_secs(15);
+
+/// Everything that runs in a demo.
+pub struct Stage {
+    folder: TempDir,
+    clock: Clock,
+    backend: Option<Backend>,
+    backend_addr: SocketAddr,
+    /// The gate.
+    pub gate: Running,
+    /// Its name at the backend.
+    pub name: GateId,
+}
+
+impl Stage {
+    /// Builds it for these people; gives the two lanes, entry first.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn set(
+        people: &[Person],
+        seed: u64,
+        listen: SocketAddr,
+        clock: Clock,
+    ) -> Result<(Self, [DemoLane; 2]), DemoError> {
+        let folder = tempfile::Builder::new()
+            .prefix("turnstiled-demo-")
+            .tempdir()?;
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let data = folder.path().join("backend");
+        let backend = Backend::start(any_port, &data, Arc::clone(&clock)).await?;
+        let backend_addr = backend.addr();
+        enrol(&backend, people, &clock, Extent::Replace)?;
+        let config = write_config(folder.path(), &backend, listen)?;
+
+        let mono = MonoClock::start();
+        let layout = Layout::new(&config);
+        let wires = Wires::new(&layout, mono);
+        let scenes = [Scene::new(seed), Scene::new(seed.wrapping_add(1))];
+        let modules = [
+            SamModule::start(folder.path().join("entry-card"), AfterRead::Quiet)?,
+            SamModule::start(folder.path().join("exit-card"), AfterRead::Found)?,
+        ];
+        let (observer, observations) = mpsc::channel(1_024);
+        let [entry_scene, exit_scene] = &scenes;
+        let sources = vec![
+            ("entry-camera".to_owned(), entry_scene.opener()),
+            ("exit-camera".to_owned(), exit_scene.opener()),
+        ];
+        let stand = Stand {
+            board: Some(Box::new(wires.opener())),
+            sources,
+            observer: Some(observer),
+        };
+        let gate = runtime::start(&config, mono, stand).await?;
+        let [entry_seen, exit_seen] = by_lane(observations);
+        let [entry_scene, exit_scene] = scenes;
+        let [entry_module, exit_module] = modules;
+        let lane = |scene, module, aisle, seen| DemoLane {
+            scene,
+            module,
+            wires: wires.clone(),
+            aisle,
+            seen,
+            last: None,
+        };
+        let lanes = [
+            lane(
+                entry_scene,
+                entry_module,
+                Aisle::Beams(line(5), line(6)),
+                entry_seen,
+            ),
+            lane(exit_scene, exit_module, Aisle::Rotor(line(13)), exit_seen),
+        ];
+        let name = config.gate.clone();
+        let stage = Self {
+            folder,
+            clock,
+            backend: Some(backend),
+            backend_addr,
+            gate,
+            name,
+        };
+        stage.wait_until_ready().await?;
+        Ok((stage, lanes))
+    }
+
+    /// The backend goes away.
+    pub async fn lose_backend(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            backend.shut_down().await;
+        }
+    }
+
+    /// It comes back, at the same address with the same store.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn bring_back_backend(&mut self) -> Result<(), DemoError> {
+        if self.backend.is_none() {
+            let data = self.folder.path().join("backend");
+            self.backend =
+                Some(Backend::start(self.backend_addr, &data, Arc::clone(&self.clock)).await?);
+        }
+        Ok(())
+    }
+
+    /// Gives the backend new people, and waits until the gate has their rows.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn enrol(&self, people: &[Person]) -> Result<(), DemoError> {
+        let Some(backend) = &self.backend else {
+            return Ok(());
+        };
+        let version = enrol(backend, people, &self.clock, Extent::Patch)?;
+        let until = Instant::now() + READY_MAX;
+        loop {
+            let applied = self
+                .gate
+                .status
+                .borrow()
+                .lists
+                .iter()
+                .any(|list| list.version >= Some((1, version)));
+            if applied {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(DemoError::NotReady("new rows have not arrived".into()));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the gate has nothing left to deliver; gives how many records the backend has, how many of them
+    /// twice, and how many it lacks.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn delivered(&self) -> Result<(u64, u64, u64), DemoError> {
+        let until = Instant::now() + DELIVERY_MAX;
+        while self.gate.journal.status().backlog > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(50)).await;
+        }
+        let Some(backend) = &self.backend else {
+            return Ok((0, 0, self.gate.journal.status().backlog));
+        };
+        let written = self.gate.journal.status().next_seq.saturating_sub(1);
+        let kept = of_gate(&backend.state().store, &self.name, None, usize::MAX)?;
+        let numbers: BTreeSet<u64> = kept
+            .iter()
+            .map(|passage| passage.seq)
+            .filter(|seq| *seq <= written)
+            .collect();
+        let (all, distinct) = (kept.len() as u64, numbers.len() as u64);
+        Ok((all, all - distinct, written.saturating_sub(distinct)))
+    }
+
+    /// The folder of the stage, to measure its disk.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends everything; nothing is left behind.
+    ///
+    /// # Errors
+    /// [`DemoError`] if the folder cannot be removed.
+    pub async fn strike(mut self) -> Result<(), DemoError> {
+        self.gate.stop().await;
+        if let Some(backend) = self.backend.take() {
+            backend.shut_down().await;
+        }
+        Ok(self.folder.close()?)
+    }
+
+    async fn wait_until_ready(&self) -> Result<(), DemoError> {
+        let until = Instant::now() + READY_MAX;
+        loop {
+            let missing = {
+                let status = self.gate.status.borrow();
+                if status.devices.is_empty() {
+                    vec!["the loop has not turned".into()]
+                } else {
+                    status.unready()
+                }
+            };
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(DemoError::NotReady(missing.join(", ")));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn line(pin: u8) -> Line {
+    Line {
+        pin: Pin::from(pin),
+        active: config::types::Active::High,
+    }
+}
+
+/// Sends each lane what is seen at it.
+fn by_lane(mut observations: mpsc::Receiver<Observation>) -> [mpsc::Receiver<Observation>; 2] {
+    let (entry_in, entry) = mpsc::channel(1_024);
+    let (exit_in, exit) = mpsc::channel(1_024);
+    tokio::spawn(async move {
+        while let Some(observation) = observations.recv().await {
+            let lane = if observation.lane() == LaneId(0) {
+                &entry_in
+            } else {
+                &exit_in
+            };
+            if lane.send(observation).await.is_err() {
+                return;
+            }
+        }
+    });
+    [entry, exit]
+}
+
+/// Gives the backend the rows of those it knows: `health` is followed by the gate, `visitors` is not. Gives the new
+/// version of `health`.
+fn enrol(
+    backend: &Backend,
+    people: &[Person],
+    clock: &Clock,
+    extent: Extent,
+) -> Result<u64, DemoError> {
+    let mut version = 0;
+    for name in ["health", "visitors"] {
+        let list = list_id(name)?;
+        let state = backend.state();
+        let pepper = state.keys.pepper(&list)?;
+        let mut rows: BTreeMap<RowKey, Change> = BTreeMap::new();
+        for person in people {
+            let row = match (person.known, name) {
+                (Known::Synced(row), "health") | (Known::OnlineOnly(row), "visitors") => row,
+                (Known::Synced(_) | Known::OnlineOnly(_) | Known::No, _) => continue,
+            };
+            let (kind, issuer, identifier) = match &person.carries {
+                Carries::Phone(text) if text.starts_with("RC:") => (OPAQUE, "ride", text),
+                Carries::Phone(text) => (OPAQUE, "health", text),
+                Carries::Card { number, .. } => (ID_CARD, "id-card", number),
+            };
+            let issuer =
+                IssuerId::new(issuer).map_err(|error| DemoError::Stage(error.to_string()))?;
+            let key = row_key(&pepper, kind, &issuer, identifier)
+                .map_err(|error| DemoError::Stage(error.to_string()))?;
+            rows.insert(key, Change::Put(key, row.encode()));
+        }
+        let imported = import(&state.store, &state.keys, clock(), &list, rows, extent)?;
+        if name == "health" {
+            version = imported.version;
+        }
+    }
+    backend.state().changed.send_modify(|count| *count += 1);
+    Ok(version)
+}
+
+fn list_id(name: &str) -> Result<ListId, DemoError> {
+    ListId::new(name).map_err(|error| DemoError::Stage(error.to_string()))
+}
+
+/// Writes the files of the gate and reads them back as `run` would.
+fn write_config(folder: &Path, backend: &Backend, listen: SocketAddr) -> Result<Config, DemoError> {
+    let keys = &backend.state().keys;
+    let text = CONFIG
+        .replace("{url}", &format!("http://{}", backend.addr()))
+        .replace("{key}", &dsse::write_key(&keys.public()))
+        .replace(
+            "{pepper}",
+            &keys.pepper_path(&list_id("health")?).display().to_string(),
+        )
+        .replace("{listen}", &listen.to_string());
+    let path = folder.join("gate.toml");
+    std::fs::write(&path, text)?;
+    std::fs::write(folder.join("trust.toml"), TRUST)?;
+    std::fs::create_dir(folder.join("lines"))?;
+    Ok(config::load(&path)?)
+}
