@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{Failure, UNAVAILABLE, runtime};
+use crate::backend::system_clock;
 use crate::lab::demo::cast::{PASSENGERS_MAX, PASSENGERS_MIN};
 use crate::lab::demo::{self, Settings};
-use crate::runtime::clock::backend_clock;
 use crate::telemetry::log;
 
 /// Arguments.
@@ -58,11 +58,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         stay,
     };
     let runtime = runtime()?;
-    let ran = runtime.block_on(demo::run(
-        &settings,
-        backend_clock(),
-        &mut std::io::stdout(),
-    ));
+    let ran = runtime.block_on(demo::run(&settings, system_clock(), &mut std::io::stdout()));
     match ran {
         Ok(expected) => Ok(u8::from(!expected)),
         Err(error) => Err(Failure::new(UNAVAILABLE, &error)),

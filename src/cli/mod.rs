@@ -5,7 +5,9 @@
 //! | 0 | done |
 //! | 1 | it ran, and something in it was not as it should be |
 //! | 2 | the arguments are wrong |
+//! | 64 | an address that is not allowed (`EX_USAGE`) |
 //! | 65 | a data file is wrong (`EX_DATAERR`) |
+//! | 66 | an input file cannot be read (`EX_NOINPUT`) |
 //! | 69 | something that is needed is not available (`EX_UNAVAILABLE`) |
 //! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
@@ -16,10 +18,12 @@ pub mod demo;
 pub mod gate;
 pub mod read_image;
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::telemetry::log;
 
 /// Gate controller daemon.
 #[derive(Debug, Parser)]
@@ -43,7 +47,7 @@ enum Command {
         file: PathBuf,
     },
     /// Run the reference backend
-    Backend(backend::Args),
+    Backend(backend::BackendArgs),
     /// Codes: import into a backend, read from pictures
     #[command(subcommand)]
     Codes(Codes),
@@ -55,7 +59,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Codes {
     /// Import a CSV of people into a list of a backend
-    Import(codes_import::Args),
+    Import(codes_import::ImportArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
 }
@@ -76,7 +80,7 @@ impl Failure {
         let mut sentence = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            let _ = write!(sentence, ": {cause}");
+            let _ = std::fmt::Write::write_fmt(&mut sentence, format_args!(": {cause}"));
             source = cause.source();
         }
         Self { code, sentence }
@@ -85,8 +89,6 @@ impl Failure {
 
 /// Something that is needed is not available.
 pub const UNAVAILABLE: u8 = 69;
-/// A data file is wrong.
-pub const DATA_ERROR: u8 = 65;
 /// The config is wrong.
 pub const CONFIG: u8 = 78;
 
@@ -98,8 +100,19 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run { config } => gate::run(&config),
         Command::Check { file } => gate::check(&file),
-        Command::Backend(args) => backend::run(&args),
-        Command::Codes(Codes::Import(args)) => codes_import::run(&args),
+        Command::Backend(args) => {
+            log::start("info");
+            let ran = runtime()?.block_on(backend::run(&args));
+            ran.map(|()| 0)
+                .map_err(|error| Failure::new(error.exit_code(), &error))
+        }
+        Command::Codes(Codes::Import(args)) => {
+            log::start("warn");
+            let imported = runtime()?.block_on(codes_import::run(&args));
+            let summary = imported.map_err(|error| Failure::new(error.exit_code(), &error))?;
+            writeln!(std::io::stdout(), "{summary}").map_err(|error| output(&error))?;
+            Ok(0)
+        }
         Command::Codes(Codes::ReadImage(args)) => {
             let all = read_image::run(&args, &mut std::io::stdout().lock())
                 .map_err(|error| output(&error))?;

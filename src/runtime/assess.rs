@@ -97,9 +97,9 @@ impl Assessor {
     /// What to ask the backend, in the words of its contract; nothing where the issuer does not allow it.
     fn question(&self, shown: &Shown) -> Option<Question> {
         let asked = self.reader.question(shown).ok().flatten()?;
-        let kind = asked.profile.row_kind();
+        let profile = asked.profile.row_kind().to_owned();
         Some(Question {
-            kind,
+            profile,
             issuer: asked.issuer,
             identifier: asked.identifier,
         })

@@ -151,7 +151,7 @@ impl Board {
                 tracing::info!(%list, era = state.era, version = state.version, rows = state.rows, "list applied");
                 Some(state.created)
             }
-            SyncEvent::ListCurrent { created, .. } => Some(created),
+            SyncEvent::ListCurrent { state, .. } => Some(state.created),
             SyncEvent::ListFailed { list, .. } => {
                 self.metrics
                     .list_failures
@@ -168,7 +168,7 @@ impl Board {
                 self.metrics.delivered.inc_by(records);
                 None
             }
-            SyncEvent::EpochConflict => {
+            SyncEvent::EpochConflict { .. } => {
                 self.metrics.epoch_conflicts.inc();
                 None
             }

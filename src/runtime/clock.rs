@@ -77,12 +77,6 @@ impl WallClock {
     }
 }
 
-/// The date for a backend, which runs where the system's clock is kept.
-#[must_use]
-pub fn backend_clock() -> crate::backend::Clock {
-    std::sync::Arc::new(system_date)
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one source of the date"

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::gateway::Answer;
-use crate::domain::HealthOutcome;
-use crate::sync::online::{Question, Resolver};
+use crate::sync::online::Question;
+use crate::sync::{Client, Online as Resolver};
 
 /// Questions under way at once: one a lane, and one more for a lane whose person has changed.
 const ASKING_MAX: usize = 8;
@@ -15,7 +15,7 @@ const ASKING_MAX: usize = 8;
 /// Sends questions off and brings answers to the loop.
 #[derive(Clone)]
 pub struct Online {
-    resolver: Resolver,
+    resolver: Resolver<Client>,
     answers: mpsc::Sender<Answer>,
     asking: Arc<Semaphore>,
 }
@@ -23,7 +23,7 @@ pub struct Online {
 impl Online {
     /// Asks through `resolver`; answers go to `answers`.
     #[must_use]
-    pub fn new(resolver: Resolver, answers: mpsc::Sender<Answer>) -> Self {
+    pub fn new(resolver: Resolver<Client>, answers: mpsc::Sender<Answer>) -> Self {
         Self {
             resolver,
             answers,
@@ -40,8 +40,7 @@ impl Online {
         };
         let this = self.clone();
         tokio::spawn(async move {
-            let asked = tokio::time::timeout(within, this.resolver.resolve(&question)).await;
-            let answer = asked.unwrap_or(Err(HealthOutcome::TimedOut));
+            let answer = this.resolver.resolve(&question, within).await;
             // A closed channel means that the gate is going down.
             let _ = this.answers.send((number, answer)).await;
             drop(permit);

@@ -1,6 +1,7 @@
 //! From a config to a running gate: stores opened, drivers started, the loop turning.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -29,11 +30,7 @@ use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
-use crate::sync::client::Client;
-use crate::sync::lists::Follower;
-use crate::sync::online::Resolver;
-use crate::sync::passages::Uplink;
-use crate::sync::{Link, SyncEvent, dsse};
+use crate::sync::{self, Client, Followed, Parts, PinnedKeys, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -89,8 +86,8 @@ impl StartError {
 /// What the files that a config names hold.
 pub struct Files {
     reader: Reader,
-    keys: Vec<ed25519_dalek::VerifyingKey>,
-    client: Option<Client>,
+    followed: Vec<Followed>,
+    link: Option<(Client, PinnedKeys)>,
 }
 
 /// Reads and checks every file the config names, as `check` and `run` both do.
@@ -104,36 +101,45 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
     };
     let text =
         |path: &Path| std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()));
-    let trust = &config.trust_file;
-    let trust = TrustList::parse(&text(trust)?).map_err(|error| file(trust, error.to_string()))?;
+    let path = &config.trust_file;
+    let trust = TrustList::parse(&text(path)?).map_err(|error| file(path, error.to_string()))?;
     let mut peppers = Vec::new();
+    let mut followed = Vec::new();
     for list in &config.lists {
         let path = &list.pepper_file;
-        let pepper = zeroize::Zeroizing::new(text(path)?);
-        peppers.push((
-            list.name.clone(),
-            Pepper::parse(&pepper).map_err(|error| file(path, error.to_string()))?,
-        ));
-    }
-    let mut keys = Vec::new();
-    let mut client = None;
-    if let Some(backend) = &config.backend {
-        for (at, key) in backend.list_keys.iter().enumerate() {
-            let key = dsse::parse_key(key).map_err(|error| {
-                StartError::Config(format!("key `backend.list_keys[{at}]`: {error}"))
-            })?;
-            keys.push(key);
+        let mode = std::fs::metadata(path)
+            .map_err(|error| file(path, error.to_string()))?
+            .permissions()
+            .mode();
+        if mode & 0o007 != 0 {
+            let why =
+                "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx".into();
+            return Err(file(path, why));
         }
-        let made = Client::new(&backend.url);
-        client =
-            Some(made.map_err(|error| StartError::Config(format!("key `backend.url`: {error}")))?);
+        let secret = zeroize::Zeroizing::new(text(path)?);
+        let pepper = Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))?;
+        followed.push(Followed {
+            list: list.name.clone(),
+            pepper_id: Some(pepper.id()),
+        });
+        peppers.push((list.name.clone(), pepper));
     }
     let reader =
         Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
+    let mut link = None;
+    if let Some(backend) = &config.backend {
+        let of_key = |key: &str, error: &dyn std::error::Error| {
+            StartError::Config(format!("key `backend.{key}`: {error}"))
+        };
+        let keys =
+            PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
+        let client = Client::new(&backend.url).map_err(|error| of_key("url", &error))?;
+        link = Some((client, keys));
+    }
     Ok(Files {
         reader,
-        keys,
-        client,
+        followed,
+        link,
     })
 }
 
@@ -203,7 +209,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (assessed_in, assessments) = mpsc::channel(READER_EVENTS);
     let (lines_in, lines_out) = mpsc::channel(EVENTS);
     let (written_in, written) = mpsc::channel(EVENTS);
-    let (sync_in, sync) = mpsc::channel(EVENTS);
+    let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
 
     let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
@@ -213,23 +219,26 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     start_readers(config, mono, &stand.sources, &readers_in)?;
     let uplink = Arc::new(Notify::new());
     let mut online = None;
-    if let (Some(backend), Some(client)) = (&config.backend, files.client) {
+    if let (Some(backend), Some((client, keys))) = (&config.backend, files.link) {
+        let parts = Arc::new(Parts {
+            gate: config.gate.clone(),
+            transport: Arc::new(client),
+            codes: Arc::clone(&cache),
+            journal: journal.clone(),
+            keys,
+            poll: backend.poll_ms.duration(),
+            report: Arc::new(Report::new(sync_in)),
+            wake: Arc::clone(&uplink),
+            now: Arc::new(move || mono.now()),
+        });
         if backend.resolve {
-            let resolver = Resolver::new(
-                client.clone(),
-                config.gate.clone(),
-                backend.resolve_ms.duration(),
-            );
+            // No list named: the backend may know more than the lists this gate follows.
+            let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
+            let resolver = sync::Online::new(config.gate.clone(), &[], transport, report);
             online = Some(Online::new(resolver, answers_in));
         }
-        let sync = SyncParts {
-            client,
-            keys: files.keys,
-            cache: &cache,
-            journal: &journal,
-            uplink: &uplink,
-        };
-        start_sync(config, backend, sync, sync_in, &tasks_stopping);
+        let mut tasks = sync::start(&parts, &files.followed, &tasks_stopping);
+        tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     }
 
     let (status_in, status) = watch::channel(Arc::default());
@@ -266,7 +275,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let mut actions = Vec::new();
     let gate = Gate::new(
         settings::core_settings(config),
-        restored, clock.now(),
+        restored,
+        clock.now(),
         &mut actions,
     );
     let gateway = Gateway::new(clock, gate, Performer::new(outlets, board), actions);
@@ -275,7 +285,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         assessments,
         lines: lines_out,
         written,
-        sync,
+        sync: synced,
         answers,
     };
     let task = tokio::spawn(gateway.run(inlets, stopping));
@@ -396,50 +406,4 @@ fn start_readers(
         }
     }
     Ok(())
-}
-
-struct SyncParts<'a> {
-    client: Client,
-    keys: Vec<ed25519_dalek::VerifyingKey>,
-    cache: &'a Arc<dyn Codes>,
-    journal: &'a Journal,
-    uplink: &'a Arc<Notify>,
-}
-
-fn start_sync(
-    config: &Config,
-    backend: &tree::Backend,
-    parts: SyncParts<'_>,
-    events: mpsc::Sender<SyncEvent>,
-    stop: &watch::Receiver<bool>,
-) {
-    let link = Arc::new(Link::new(events));
-    for list in &config.lists {
-        let follower = Follower {
-            list: list.name.clone(),
-            keys: parts.keys.clone(),
-            client: parts.client.clone(),
-            codes: Arc::clone(parts.cache),
-            journal: parts.journal.clone(),
-            link: Arc::clone(&link),
-            poll: backend.poll_ms.duration(),
-        };
-        tokio::spawn(until(stop.clone(), follower.run()));
-    }
-    let uplink = Uplink {
-        gate: config.gate.clone(),
-        client: parts.client,
-        journal: parts.journal.clone(),
-        wake: Arc::clone(parts.uplink),
-        link,
-    };
-    tokio::spawn(until(stop.clone(), uplink.run()));
-}
-
-/// Drops `work` once `stop` turns true.
-async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = work => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
 }

@@ -1,217 +1,200 @@
-//! Rows on the wire. A chunk is one zstd frame, at most 1 MiB inflated: rows of 40 bytes in strictly ascending order of
-//! their keys.
+//! Chunks: up to 1 MiB of sorted rows under zstd, named by the SHA-256 of their bytes as sent.
 //!
-//! | Offset | Length | Field |
-//! |---|---|---|
-//! | 0 | 16 | row key |
-//! | 16 | 20 | value ([`Row`](crate::domain::Row)); zero for a row that is removed |
-//! | 36 | 1 | mark: 0 put, 1 remove (in deltas only) |
-//! | 37 | 3 | reserved, zero |
-//!
-//! A chunk is named by the SHA-256 of its compressed bytes, so it never changes and any cache may keep it.
+//! A row has 40 bytes: key 16, value 20, mark 1 (0 put, 1 remove), reserved 3 (zero). A removed row has a value of
+//! zeros. Keys ascend strictly.
 
 use sha2::{Digest as _, Sha256};
 
-use super::hex::Hex;
+use super::manifest::ChunkId;
 use crate::domain::RowKey;
 use crate::domain::standing::ROW_VALUE_LEN;
 use crate::store::codes::Change;
 
-/// Bytes of a row on the wire.
-pub const WIRE_ROW_LEN: usize = 40;
-/// Rows of a full chunk: 1 MiB inflated.
-pub const CHUNK_ROWS_MAX: usize = (1 << 20) / WIRE_ROW_LEN;
-/// Bytes of a chunk, inflated.
-pub const CHUNK_BYTES_MAX: usize = CHUNK_ROWS_MAX * WIRE_ROW_LEN;
-/// Bytes of a chunk as served: rows that do not compress, and zstd's frame around them.
-pub const CHUNK_WIRE_MAX: usize = CHUNK_BYTES_MAX + (1 << 14);
+/// Bytes of a row.
+pub const ROW_LEN: usize = 40;
+/// Most bytes a chunk may inflate to.
+pub const INFLATED_MAX: usize = 1 << 20;
+/// Most rows of a chunk.
+pub const ROWS_MAX: usize = INFLATED_MAX / ROW_LEN;
+/// Most bytes of a chunk as sent: rows that do not compress, and a frame around them.
+pub const PACKED_MAX: usize = INFLATED_MAX + (64 << 10);
 
-const LEVEL: i32 = 3;
-
-/// Name of a chunk.
-pub type ChunkId = Hex<32>;
+/// Row keys do not compress; more effort gains nothing.
+const LEVEL: i32 = 1;
 
 /// Why a chunk is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChunkError {
-    /// The bytes are not those the manifest names.
-    #[error("the bytes are not those of their name")]
-    Name,
-    /// No zstd, or larger than a chunk may be.
-    #[error("it does not inflate to at most {CHUNK_BYTES_MAX} bytes")]
+    /// Not the bytes its name promises.
+    #[error("the chunk is not what its name says")]
+    OtherBytes,
+    /// Not zstd, or more than [`INFLATED_MAX`] inside.
+    #[error("the chunk does not inflate to at most {INFLATED_MAX} bytes")]
     Inflate,
-    /// Not a whole number of rows.
-    #[error("it does not hold whole rows")]
-    Length,
-    /// A mark or reserved bytes that this version does not know.
-    #[error("it holds a mark that this version does not know")]
-    Mark,
-    /// Keys must ascend strictly.
-    #[error("its rows do not ascend")]
-    Order,
-}
-
-/// The name of these bytes.
-#[must_use]
-pub fn name(compressed: &[u8]) -> ChunkId {
-    Hex(Sha256::digest(compressed).into())
-}
-
-/// Packs at most [`CHUNK_ROWS_MAX`] changes, which the caller has sorted.
-///
-/// # Errors
-/// What zstd says if it has no memory.
-pub fn pack(changes: &[Change]) -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(changes.len() * WIRE_ROW_LEN);
-    for change in changes {
-        plain.extend_from_slice(&wire_row(change));
-    }
-    zstd::bulk::compress(&plain, LEVEL)
+    /// Half a row at its end.
+    #[error("the chunk holds {0} bytes, not a whole number of rows")]
+    Length(usize),
+    /// Keys do not ascend.
+    #[error("row {0} of the chunk is out of order")]
+    Order(usize),
+    /// A mark that is neither put nor remove, a reserved byte that is not zero, or a removed row with a value.
+    #[error("row {0} of the chunk has a mark that this version does not know")]
+    Mark(usize),
+    /// The compressor refused.
+    #[error("the chunk cannot be packed")]
+    Pack,
 }
 
 /// The 40 bytes of a change.
 #[must_use]
-pub fn wire_row(change: &Change) -> [u8; WIRE_ROW_LEN] {
-    let (value, mark) = match change {
-        Change::Put(_, value) => (*value, 0),
-        Change::Remove(_) => ([0; ROW_VALUE_LEN], 1),
+pub fn encode_row(change: &Change) -> [u8; ROW_LEN] {
+    let (key, value, mark) = match change {
+        Change::Put(key, value) => (key, *value, 0),
+        Change::Remove(key) => (key, [0; ROW_VALUE_LEN], 1),
     };
-    let mut row = [0; WIRE_ROW_LEN];
-    let parts = change.key().0.into_iter().chain(value).chain([mark]);
-    row.iter_mut()
-        .zip(parts)
-        .for_each(|(byte, part)| *byte = part);
+    let mut row = [0; ROW_LEN];
+    let bytes = key.0.into_iter().chain(value).chain([mark]);
+    row.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     row
 }
 
-/// Unpacks a chunk that must have this name.
-///
-/// # Errors
-/// [`ChunkError`]; nothing of a chunk is used unless all of it holds.
-pub fn unpack(id: &ChunkId, compressed: &[u8]) -> Result<Vec<Change>, ChunkError> {
-    if name(compressed) != *id {
-        return Err(ChunkError::Name);
-    }
-    let plain =
-        zstd::bulk::decompress(compressed, CHUNK_BYTES_MAX).map_err(|_| ChunkError::Inflate)?;
-    let changes = rows(&plain)?;
-    let ascending = changes
-        .iter()
-        .zip(changes.iter().skip(1))
-        .all(|(one, next)| one.key() < next.key());
-    if ascending {
-        Ok(changes)
-    } else {
-        Err(ChunkError::Order)
+/// The change in 40 bytes; `None` if mark or reserved bytes are not known.
+#[must_use]
+pub fn decode_row(row: &[u8; ROW_LEN]) -> Option<Change> {
+    let (key, rest) = row.split_first_chunk::<16>()?;
+    let (value, rest) = rest.split_first_chunk::<ROW_VALUE_LEN>()?;
+    match rest {
+        [0, 0, 0, 0] => Some(Change::Put(RowKey(*key), *value)),
+        [1, 0, 0, 0] if *value == [0; ROW_VALUE_LEN] => Some(Change::Remove(RowKey(*key))),
+        _ => None,
     }
 }
 
-/// Reads rows of 40 bytes, in whatever order they come.
+/// Packs at most [`ROWS_MAX`] changes, in ascending order of their keys.
 ///
 /// # Errors
-/// [`ChunkError::Length`] or [`ChunkError::Mark`].
-pub fn rows(plain: &[u8]) -> Result<Vec<Change>, ChunkError> {
-    let (rows, []) = plain.as_chunks::<WIRE_ROW_LEN>() else {
-        return Err(ChunkError::Length);
-    };
-    rows.iter().map(change).collect()
+/// [`ChunkError::Length`] if there are more, [`ChunkError::Pack`] if the compressor refuses.
+pub fn pack(changes: &[Change]) -> Result<(ChunkId, Vec<u8>), ChunkError> {
+    if changes.len() > ROWS_MAX {
+        return Err(ChunkError::Length(changes.len().saturating_mul(ROW_LEN)));
+    }
+    let rows: Vec<[u8; ROW_LEN]> = changes.iter().map(encode_row).collect();
+    let packed = zstd::bulk::compress(rows.as_flattened(), LEVEL).map_err(|_| ChunkError::Pack)?;
+    Ok((name(&packed), packed))
 }
 
-fn change(row: &[u8; WIRE_ROW_LEN]) -> Result<Change, ChunkError> {
-    let (key, rest) = row.split_first_chunk::<16>().ok_or(ChunkError::Length)?;
-    let (value, tail) = rest
-        .split_first_chunk::<ROW_VALUE_LEN>()
-        .ok_or(ChunkError::Length)?;
-    match tail {
-        [0, 0, 0, 0] => Ok(Change::Put(RowKey(*key), *value)),
-        [1, 0, 0, 0] => Ok(Change::Remove(RowKey(*key))),
-        _ => Err(ChunkError::Mark),
+/// The changes in a chunk, if it is the one called `id`.
+///
+/// # Errors
+/// [`ChunkError`].
+pub fn unpack(id: &ChunkId, packed: &[u8]) -> Result<Vec<Change>, ChunkError> {
+    if packed.len() > PACKED_MAX || name(packed) != *id {
+        return Err(ChunkError::OtherBytes);
     }
+    // Writes into a buffer of this size and fails where it ends, whatever the frame announces.
+    let inflated = zstd::bulk::decompress(packed, INFLATED_MAX).map_err(|_| ChunkError::Inflate)?;
+    let (rows, rest) = inflated.as_chunks::<ROW_LEN>();
+    if !rest.is_empty() {
+        return Err(ChunkError::Length(inflated.len()));
+    }
+    let mut changes: Vec<Change> = Vec::with_capacity(rows.len());
+    for (n, row) in rows.iter().enumerate() {
+        let change = decode_row(row).ok_or(ChunkError::Mark(n))?;
+        if changes
+            .last()
+            .is_some_and(|last| last.key() >= change.key())
+        {
+            return Err(ChunkError::Order(n));
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+fn name(packed: &[u8]) -> ChunkId {
+    ChunkId(Sha256::digest(packed).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn some(n: u8) -> Vec<Change> {
-        (0..n)
-            .map(|at| {
-                if at % 3 == 0 {
-                    Change::Remove(RowKey([at; 16]))
-                } else {
-                    Change::Put(RowKey([at; 16]), [at; 20])
-                }
+    fn put(n: u8) -> Change {
+        Change::Put(RowKey([n; 16]), [n; ROW_VALUE_LEN])
+    }
+
+    fn packed_raw(bytes: &[u8]) -> (ChunkId, Vec<u8>) {
+        let packed = zstd::bulk::compress(bytes, LEVEL).unwrap();
+        (name(&packed), packed)
+    }
+
+    #[test]
+    fn changes_survive_their_chunk() {
+        let changes = vec![put(1), Change::Remove(RowKey([2; 16])), put(3)];
+        let (id, packed) = pack(&changes).unwrap();
+        assert_eq!(unpack(&id, &packed), Ok(changes));
+    }
+
+    #[test]
+    fn the_largest_chunk_of_rows_that_do_not_compress_fits() {
+        let changes: Vec<_> = (0..ROWS_MAX)
+            .map(|n| {
+                let hash: [u8; 32] = Sha256::digest(n.to_be_bytes()).into();
+                let mut key = [0; 16];
+                key[..8].copy_from_slice(&n.to_be_bytes());
+                key[8..].copy_from_slice(&hash[..8]);
+                let mut value = [0; ROW_VALUE_LEN];
+                value.copy_from_slice(&hash[..ROW_VALUE_LEN]);
+                Change::Put(RowKey(key), value)
             })
-            .collect()
+            .collect();
+        let (id, packed) = pack(&changes).unwrap();
+        assert!(packed.len() <= PACKED_MAX);
+        assert_eq!(unpack(&id, &packed).unwrap().len(), ROWS_MAX);
+        assert!(pack(&[changes, vec![put(255)]].concat()).is_err());
     }
 
     #[test]
-    fn a_chunk_survives_the_wire() {
-        let packed = pack(&some(200)).unwrap();
-        assert_eq!(unpack(&name(&packed), &packed).unwrap(), some(200));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let packed = pack(&some(3)).unwrap();
+    fn every_flipped_bit_is_caught() {
+        let (id, packed) = pack(&[put(1), put(2)]).unwrap();
         for bit in 0..packed.len() * 8 {
-            let mut flipped = packed.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
+            let mut bytes = packed.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                unpack(&name(&packed), &flipped),
-                Err(ChunkError::Name),
+                unpack(&id, &bytes),
+                Err(ChunkError::OtherBytes),
                 "bit {bit}"
             );
         }
     }
 
     #[test]
-    fn a_chunk_that_inflates_for_ever_is_given_up() {
-        let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
-        assert!(bomb.len() < CHUNK_WIRE_MAX);
-        assert_eq!(unpack(&name(&bomb), &bomb), Err(ChunkError::Inflate));
+    fn a_chunk_that_inflates_for_ever_is_cut_off() {
+        let (id, packed) = packed_raw(&vec![0; 256 << 20]);
+        assert!(packed.len() < 64 << 10);
+        assert_eq!(unpack(&id, &packed), Err(ChunkError::Inflate));
+        let (id, packed) = packed_raw(&vec![0; INFLATED_MAX + 1]);
+        assert_eq!(unpack(&id, &packed), Err(ChunkError::Inflate));
     }
 
     #[test]
-    fn rows_that_are_cut_unsorted_or_marked_strangely_are_refused() {
-        let refused = |plain: &[u8]| {
-            let packed = zstd::bulk::compress(plain, 1).unwrap();
-            unpack(&name(&packed), &packed).unwrap_err()
+    fn disorder_halves_and_unknown_marks_are_refused() {
+        let raw = |changes: &[Change]| changes.iter().flat_map(encode_row).collect::<Vec<_>>();
+        let refused = |bytes: &[u8]| {
+            let (id, packed) = packed_raw(bytes);
+            unpack(&id, &packed).unwrap_err()
         };
-        assert_eq!(refused(&[0; 39]), ChunkError::Length);
-        assert_eq!(refused(&[0; 80]), ChunkError::Order);
-        let mut marked = [0; 40];
-        marked[36] = 2;
-        assert_eq!(refused(&marked), ChunkError::Mark);
-        marked[36] = 0;
-        marked[39] = 1;
-        assert_eq!(refused(&marked), ChunkError::Mark);
-    }
-
-    #[test]
-    fn a_full_chunk_of_noise_fits_the_wire() {
-        let mut state = 1u64;
-        let mut noise = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 33).to_be_bytes()
-        };
-        let rows: Vec<_> = (0..CHUNK_ROWS_MAX as u64)
-            .map(|at| {
-                let mut key = [0; 16];
-                key[..8].copy_from_slice(&at.to_be_bytes());
-                key[8..].copy_from_slice(&noise());
-                let mut value = [0; 20];
-                value[..8].copy_from_slice(&noise());
-                Change::Put(RowKey(key), value)
-            })
-            .collect();
-        let packed = pack(&rows).unwrap();
-        assert!(packed.len() <= CHUNK_WIRE_MAX);
-        assert_eq!(
-            unpack(&name(&packed), &packed).unwrap().len(),
-            CHUNK_ROWS_MAX
-        );
+        assert_eq!(refused(&raw(&[put(2), put(1)])), ChunkError::Order(1));
+        assert_eq!(refused(&raw(&[put(1), put(1)])), ChunkError::Order(1));
+        assert_eq!(refused(&raw(&[put(1)])[..39]), ChunkError::Length(39));
+        for at in 36..40 {
+            let mut row = raw(&[put(1)]);
+            row[at] = 2;
+            assert_eq!(refused(&row), ChunkError::Mark(0), "byte {at}");
+        }
+        let mut removed = raw(&[Change::Remove(RowKey([1; 16]))]);
+        removed[20] = 1;
+        assert_eq!(refused(&removed), ChunkError::Mark(0));
     }
 }

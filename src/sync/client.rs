@@ -1,168 +1,268 @@
-//! HTTP to the backend, bounded in time and bytes.
+//! The calls a gate makes, over plain HTTP on loopback. Every answer is bounded in time and in bytes.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, Url};
-use serde::Serialize;
+use reqwest::header::{ETAG, IF_NONE_MATCH};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
-/// How long a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// How long a call may take that is not held by the backend on purpose.
-pub const CALL_TIME: Duration = Duration::from_secs(20);
+use super::chunk::PACKED_MAX;
+use super::dsse::ENVELOPE_BYTES_MAX;
+use super::manifest::ChunkId;
+use crate::domain::ListId;
 
-/// Why a call did not end in an answer that can be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The address in the config is none, or not one that plain HTTP is allowed for.
-    #[error("{0}")]
-    Address(String),
-    /// No connection, or it broke.
-    #[error("the backend cannot be reached: {0}")]
-    Away(String),
-    /// It answered with a status that is no success.
-    #[error("the backend answered {0}")]
-    Status(StatusCode),
-    /// More bytes than such an answer can have.
-    #[error("the backend sent more than {0} bytes")]
-    TooLong(usize),
-    /// Not what such an answer looks like.
-    #[error("the backend's answer cannot be read: {0}")]
-    Nonsense(String),
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Beyond the time the backend was asked to hold its answer.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
+const PASSAGES_TIMEOUT: Duration = Duration::from_secs(15);
+/// Largest short answer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// What a manifest is asked for with. Nothing of it changes the answer; it only delays or spares it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The version at hand: the answer may wait while it is the newest.
+    pub have: Option<u64>,
+    /// For at most so long. Without a version at hand: while the backend does not have the list.
+    pub wait: Duration,
+    /// Mark of the manifest at hand: the answer may be "the same".
+    pub etag: Option<String>,
 }
 
-/// A backend.
+/// A manifest, or word that it has not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// It is the one whose mark was sent.
+    Same,
+    /// The envelope and its mark.
+    New {
+        /// The mark, if the backend gave one.
+        etag: Option<String>,
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Nobody is there, or the connection broke.
+    #[error("the backend cannot be reached: {0}")]
+    Away(String),
+    /// No answer in time.
+    #[error("the backend did not answer in time")]
+    Late,
+    /// 404.
+    #[error("the backend does not know it")]
+    NotFound,
+    /// 409.
+    #[error("the backend has something else under this number")]
+    Conflict,
+    /// Any other status but success.
+    #[error("the backend answered with status {0}")]
+    Status(u16),
+    /// More bytes than such an answer can have.
+    #[error("the answer is too long")]
+    TooLong,
+}
+
+impl LinkError {
+    /// True if it is about the way there, and not about what was asked.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Away(_) | Self::Late | Self::Status(500 | 502..=504)
+        )
+    }
+}
+
+/// The calls, so that tests and the simulator can stand in for the network.
+pub trait Transport: Send + Sync + 'static {
+    /// The newest manifest of a list.
+    fn manifest(
+        &self,
+        list: &ListId,
+        ask: &Ask,
+    ) -> impl Future<Output = Result<Fetched, LinkError>> + Send;
+
+    /// A chunk, as sent.
+    fn chunk(&self, id: &ChunkId) -> impl Future<Output = Result<Vec<u8>, LinkError>> + Send;
+
+    /// Delivers records: JSON of a [`super::wire::Delivery`] in, of a [`super::wire::Acknowledged`] out.
+    fn passages(
+        &self,
+        delivery: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, LinkError>> + Send;
+
+    /// Asks about one credential: JSON of a [`super::wire::Question`] in, of a [`super::wire::Answer`] out.
+    fn resolve(
+        &self,
+        question: Vec<u8>,
+        within: Duration,
+    ) -> impl Future<Output = Result<Vec<u8>, LinkError>> + Send;
+}
+
+/// Why a backend's address cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Not `http://` with an address and no path.
+    #[error("{0:?} is not the address of a backend, such as http://127.0.0.1:9480")]
+    Address(String),
+    /// Plain HTTP leaves the machine.
+    #[error("{0:?} is not a loopback address: plain HTTP stays on this machine")]
+    NotLoopback(String),
+    /// The HTTP library refused.
+    #[error("no HTTP client")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The backend over HTTP. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    base: Url,
     http: reqwest::Client,
+    base: Url,
 }
 
 impl Client {
-    /// A client for the backend at `url`.
+    /// A client for `http://127.0.0.1:9480` and the like. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`ClientError::Address`] unless it is `http://` on a loopback address: anything else needs mTLS.
-    pub fn new(url: &str) -> Result<Self, ClientError> {
-        let base = Url::parse(url)
-            .map_err(|error| ClientError::Address(format!("`{url}` is no URL: {error}")))?;
-        let host = base
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
-        let loopback = host == "localhost"
-            || host
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-        if base.scheme() != "http" || !loopback {
-            return Err(ClientError::Address(format!(
-                "`{url}` is not allowed: plain HTTP is for loopback addresses, as in http://127.0.0.1:9480"
-            )));
+    /// [`ClientError`] if the address is none, or not on this machine.
+    pub fn new(address: &str) -> Result<Self, ClientError> {
+        let base = Url::parse(address).map_err(|_| ClientError::Address(address.into()))?;
+        let bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
+        if base.scheme() != "http" || !bare {
+            return Err(ClientError::Address(address.into()));
+        }
+        if !is_loopback(&base) {
+            return Err(ClientError::NotLoopback(address.into()));
         }
         let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIME)
-            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| ClientError::Address(error.to_string()))?;
-        Ok(Self { base, http })
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(4)
+            .build()?;
+        Ok(Self { http, base })
     }
 
-    /// Gets at most `bytes_max` bytes.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn get(
+    /// A request to `path`, which starts with a slash and needs no escaping, with what follows the `?`, if anything.
+    pub fn request(&self, method: Method, path: &str, query: Option<&str>) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.set_query(query);
+        self.http.request(method, url)
+    }
+
+    async fn post(
         &self,
         path: &str,
-        bytes_max: usize,
+        body: Vec<u8>,
         within: Duration,
-    ) -> Result<Vec<u8>, ClientError> {
-        let response = self
-            .http
-            .get(self.url(path)?)
+    ) -> Result<Vec<u8>, LinkError> {
+        let request = self
+            .request(Method::POST, path, None)
+            .header("content-type", "application/json")
             .timeout(within)
-            .send()
-            .await
-            .map_err(away)?;
-        body(response, bytes_max).await
-    }
-
-    /// Posts JSON; gives the status, and the body if it is a success.
-    ///
-    /// # Errors
-    /// [`ClientError::Status`] for anything but a success.
-    pub async fn post<T: Serialize + Sync>(
-        &self,
-        path: &str,
-        json: &T,
-        bytes_max: usize,
-        within: Duration,
-    ) -> Result<Vec<u8>, ClientError> {
-        let response = self
-            .http
-            .post(self.url(path)?)
-            .timeout(within)
-            .json(json)
-            .send()
-            .await
-            .map_err(away)?;
-        body(response, bytes_max).await
-    }
-
-    /// Posts bytes.
-    ///
-    /// # Errors
-    /// [`ClientError::Status`] for anything but a success.
-    pub async fn post_bytes(
-        &self,
-        path: &str,
-        bytes: Vec<u8>,
-        bytes_max: usize,
-        within: Duration,
-    ) -> Result<Vec<u8>, ClientError> {
-        let response = self
-            .http
-            .post(self.url(path)?)
-            .timeout(within)
-            .body(bytes)
-            .send()
-            .await
-            .map_err(away)?;
-        body(response, bytes_max).await
-    }
-
-    fn url(&self, path: &str) -> Result<Url, ClientError> {
-        self.base
-            .join(path)
-            .map_err(|error| ClientError::Address(error.to_string()))
+            .body(body);
+        read(succeeded(send(request).await?)?, ANSWER_BYTES_MAX).await
     }
 }
 
-async fn body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
-    if !response.status().is_success() {
-        return Err(ClientError::Status(response.status()));
-    }
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Sends a request; any status is an answer.
+///
+/// # Errors
+/// [`LinkError::Away`] or [`LinkError::Late`].
+pub async fn send(request: RequestBuilder) -> Result<Response, LinkError> {
+    request.send().await.map_err(|error| link_error(&error))
+}
+
+/// Reads an answer of at most `bytes_max` bytes.
+///
+/// # Errors
+/// [`LinkError::TooLong`], or the connection broke.
+pub async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, LinkError> {
     let mut bytes = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(away)? {
-        if bytes.len() + part.len() > bytes_max {
-            return Err(ClientError::TooLong(bytes_max));
+    while let Some(part) = response.chunk().await.map_err(|e| link_error(&e))? {
+        if bytes.len().saturating_add(part.len()) > bytes_max {
+            return Err(LinkError::TooLong);
         }
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
 }
 
-fn away(error: reqwest::Error) -> ClientError {
-    // The URL of a call names a list at most; without it the sentence is the same for every call.
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
+fn succeeded(response: Response) -> Result<Response, LinkError> {
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        StatusCode::NOT_FOUND => Err(LinkError::NotFound),
+        StatusCode::CONFLICT => Err(LinkError::Conflict),
+        other => Err(LinkError::Status(other.as_u16())),
     }
-    ClientError::Away(text)
+}
+
+fn link_error(error: &reqwest::Error) -> LinkError {
+    if error.is_timeout() {
+        return LinkError::Late;
+    }
+    // The outer messages repeat the address; the innermost says what is wrong.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    LinkError::Away(cause.to_string())
+}
+
+impl Transport for Client {
+    async fn manifest(&self, list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
+        let mut query = format!("wait={}", ask.wait.as_secs());
+        if let Some(have) = ask.have {
+            query = format!("have={have}&{query}");
+        }
+        let path = format!("/v1/lists/{list}/manifest");
+        let mut request = self.request(Method::GET, &path, Some(&query));
+        if let Some(etag) = &ask.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = send(request.timeout(ask.wait + MANIFEST_TIMEOUT)).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
+            return Ok(Fetched::Same);
+        }
+        let response = succeeded(response)?;
+        let etag = response
+            .headers()
+            .get(ETAG)
+            .and_then(|etag| etag.to_str().ok())
+            .map(ToOwned::to_owned);
+        let envelope = read(response, ENVELOPE_BYTES_MAX).await?;
+        Ok(Fetched::New { etag, envelope })
+    }
+
+    async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {
+        let request = self
+            .request(Method::GET, &format!("/v1/chunks/{id}"), None)
+            .timeout(CHUNK_TIMEOUT);
+        read(succeeded(send(request).await?)?, PACKED_MAX).await
+    }
+
+    async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
+        self.post("/v1/passages", delivery, PASSAGES_TIMEOUT).await
+    }
+
+    async fn resolve(&self, question: Vec<u8>, within: Duration) -> Result<Vec<u8>, LinkError> {
+        self.post("/v1/resolve", question, within).await
+    }
 }
 
 #[cfg(test)]
@@ -170,25 +270,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_is_for_loopback_only() {
+    fn plain_http_stays_on_this_machine() {
         for good in [
             "http://127.0.0.1:9480",
-            "http://localhost:1",
-            "http://[::1]:9480/",
+            "http://localhost:9480/",
+            "http://[::1]:9480",
         ] {
             assert!(Client::new(good).is_ok(), "{good}");
         }
+        for far in ["http://10.0.0.1:9480", "http://centre.example"] {
+            let error = Client::new(far).unwrap_err();
+            assert!(matches!(error, ClientError::NotLoopback(_)), "{far}");
+        }
         for bad in [
-            "http://10.0.0.1",
-            "https://127.0.0.1",
+            "127.0.0.1:9480",
             "ftp://127.0.0.1",
-            "http://localhost.evil.example",
-            "nonsense",
+            "http://127.0.0.1/x",
+            "",
         ] {
-            assert!(
-                matches!(Client::new(bad), Err(ClientError::Address(_))),
-                "{bad}"
-            );
+            let error = Client::new(bad).unwrap_err();
+            assert!(matches!(error, ClientError::Address(_)), "{bad}");
         }
     }
 }

@@ -1,197 +1,292 @@
-//! Signed envelopes: DSSE (Dead Simple Signing Envelope, secure-systems-lab, protocol.md), Ed25519.
+//! Signed documents: DSSE envelopes with Ed25519.
 //!
-//! What is signed is `PAE = "DSSEv1" SP len(type) SP type SP len(payload) SP payload`, lengths in decimal. The payload type
-//! says what role the document has; a key of another role signs other types, so neither can stand for the other.
+//! Source: Dead Simple Signing Envelope, protocol and envelope, v1.0.2. What is signed is
+//! `"DSSEv1" SP LEN(type) SP type SP LEN(body) SP body`, lengths in decimal, so a document of one type never passes
+//! for one of another. Only standard base64 is read.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-/// Payload type of a manifest.
-pub const MANIFEST_TYPE: &str = "application/vnd.turnstiled.manifest+json";
-/// Signatures looked at in one envelope.
+use super::hex;
+
+/// Largest envelope that is looked at.
+pub const ENVELOPE_BYTES_MAX: usize = 4 << 20;
+/// Most signatures that are looked at; an envelope with more is refused.
 const SIGNATURES_MAX: usize = 4;
+/// Most keys a role may have: the current and the next.
+pub const KEYS_MAX: usize = 2;
 
-/// The envelope as it is served.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Envelope {
+#[derive(Debug, Serialize, Deserialize)]
+struct Envelope {
+    #[serde(rename = "payloadType")]
     payload_type: String,
-    /// Base64.
     payload: String,
     signatures: Vec<Signed>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Signed {
     #[serde(default)]
     keyid: String,
-    /// Base64 of 64 bytes.
     sig: String,
 }
 
 /// Why an envelope is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DsseError {
-    /// No JSON of an envelope.
-    #[error("this is not a signed envelope")]
-    Form,
-    /// The document has another role.
-    #[error("the signed document is of another type")]
-    PayloadType,
-    /// None of the keys we trust has signed it.
-    #[error("no signature by a key of ours")]
-    Signature,
+    /// Larger than [`ENVELOPE_BYTES_MAX`].
+    #[error("a signed document of {0} bytes is too large")]
+    TooLarge(usize),
+    /// Not an envelope.
+    #[error("this is not a signed document")]
+    Malformed,
+    /// Another kind of document.
+    #[error("the document is of another type than {expected}")]
+    WrongType {
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// No signature by a pinned key.
+    #[error("no pinned key has signed the document")]
+    NotSigned,
 }
 
-/// A key that is no Ed25519 public key in base64.
+/// Why a configured key is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key is the base64 of a 32-byte Ed25519 public key")]
-pub struct KeyError;
+pub enum KeyError {
+    /// None, or more than [`KEYS_MAX`].
+    #[error("one or two keys are expected, the current and the next; there are {0}")]
+    Count(usize),
+    /// Not base64 of 32 bytes that are a point of good order.
+    #[error("key {0} is not the base64 of an Ed25519 public key")]
+    Malformed(usize),
+}
 
-/// Reads a public key as the config writes it.
-///
-/// # Errors
-/// [`KeyError`], also for the weak keys that any signature would pass.
-pub fn parse_key(text: &str) -> Result<VerifyingKey, KeyError> {
-    let bytes = BASE64.decode(text).map_err(|_| KeyError)?;
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError)?;
-    let key = VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError)?;
-    if key.is_weak() {
-        Err(KeyError)
-    } else {
-        Ok(key)
+/// The pinned public keys of one role.
+#[derive(Clone, Debug)]
+pub struct PinnedKeys(Vec<VerifyingKey>);
+
+impl PinnedKeys {
+    /// Reads the keys of the config: base64 of 32 bytes each.
+    ///
+    /// # Errors
+    /// [`KeyError`] naming which one, counted from 1.
+    pub fn parse<S: AsRef<str>>(keys: &[S]) -> Result<Self, KeyError> {
+        if keys.is_empty() || keys.len() > KEYS_MAX {
+            return Err(KeyError::Count(keys.len()));
+        }
+        let key = |(n, text): (usize, &S)| {
+            parse_key(text.as_ref()).ok_or(KeyError::Malformed(n.saturating_add(1)))
+        };
+        keys.iter()
+            .enumerate()
+            .map(key)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
-/// Writes a public key as the config reads it.
-#[must_use]
-pub fn write_key(key: &VerifyingKey) -> String {
-    BASE64.encode(key.as_bytes())
+fn parse_key(text: &str) -> Option<VerifyingKey> {
+    let bytes: [u8; 32] = STANDARD.decode(text.trim_ascii()).ok()?.try_into().ok()?;
+    VerifyingKey::from_bytes(&bytes)
+        .ok()
+        .filter(|key| !key.is_weak())
 }
 
-/// Signs `payload` as a document of type `payload_type`; gives the JSON of the envelope.
+/// A public key as configs hold it.
 #[must_use]
-pub fn sign(key: &SigningKey, payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let signature = key.sign(&pae(payload_type, payload));
-    let envelope = Envelope {
-        payload_type: payload_type.into(),
-        payload: BASE64.encode(payload),
-        signatures: vec![Signed {
-            keyid: BASE64.encode(key.verifying_key().as_bytes()),
-            sig: BASE64.encode(signature.to_bytes()),
-        }],
-    };
-    // A struct of strings always has a JSON.
-    serde_json::to_vec(&envelope).unwrap_or_default()
+pub fn public_key_text(key: &VerifyingKey) -> String {
+    STANDARD.encode(key.as_bytes())
 }
 
-/// Opens an envelope: gives the payload if one of `keys` has signed it as a document of type `payload_type`.
+/// Wraps and signs a document.
+#[must_use]
+pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> String {
+    let id: [u8; 32] = Sha256::digest(key.verifying_key().as_bytes()).into();
+    let signature = key.sign(&pre_authentication(payload_type, payload));
+    // The fields are plain text: written by hand, nothing can fail.
+    format!(
+        r#"{{"payloadType":"{payload_type}","payload":"{}","signatures":[{{"keyid":"{}","sig":"{}"}}]}}"#,
+        STANDARD.encode(payload),
+        hex::encode(id.get(..8).unwrap_or(&id)),
+        STANDARD.encode(signature.to_bytes()),
+    )
+}
+
+/// The document inside, if a pinned key has signed it as one of this type.
 ///
 /// # Errors
-/// [`DsseError`]; the payload is not looked at before its signature holds.
-pub fn open(
+/// [`DsseError`]; nothing of the document has been interpreted then.
+pub fn verify(
     envelope: &[u8],
-    payload_type: &str,
-    keys: &[VerifyingKey],
+    payload_type: &'static str,
+    keys: &PinnedKeys,
 ) -> Result<Vec<u8>, DsseError> {
-    let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| DsseError::Form)?;
-    if envelope.payload_type != payload_type {
-        return Err(DsseError::PayloadType);
+    if envelope.len() > ENVELOPE_BYTES_MAX {
+        return Err(DsseError::TooLarge(envelope.len()));
     }
-    let payload = BASE64
-        .decode(&envelope.payload)
-        .map_err(|_| DsseError::Form)?;
-    let signed = pae(payload_type, &payload);
-    let genuine = envelope
-        .signatures
-        .iter()
-        .take(SIGNATURES_MAX)
-        .any(|signature| {
-            let bytes: Option<[u8; 64]> = BASE64
-                .decode(&signature.sig)
-                .ok()
-                .and_then(|bytes| bytes.try_into().ok());
-            bytes.is_some_and(|bytes| {
-                let signature = Signature::from_bytes(&bytes);
-                keys.iter()
-                    .any(|key| key.verify_strict(&signed, &signature).is_ok())
-            })
+    let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| DsseError::Malformed)?;
+    if envelope.payload_type != payload_type {
+        return Err(DsseError::WrongType {
+            expected: payload_type,
         });
-    if genuine {
+    }
+    if envelope.signatures.len() > SIGNATURES_MAX {
+        return Err(DsseError::Malformed);
+    }
+    let payload = STANDARD
+        .decode(&envelope.payload)
+        .map_err(|_| DsseError::Malformed)?;
+    let message = pre_authentication(payload_type, &payload);
+    let believed = envelope.signatures.iter().any(|signed| {
+        // The key id is a hint by somebody unknown: every pinned key is tried.
+        signature(&signed.sig).is_some_and(|signature| {
+            keys.0
+                .iter()
+                .any(|key| key.verify_strict(&message, &signature).is_ok())
+        })
+    });
+    if believed {
         Ok(payload)
     } else {
-        Err(DsseError::Signature)
+        Err(DsseError::NotSigned)
     }
 }
 
-fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!(
+fn signature(text: &str) -> Option<Signature> {
+    Signature::from_slice(&STANDARD.decode(text).ok()?).ok()
+}
+
+fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut message = format!(
         "DSSEv1 {} {payload_type} {} ",
         payload_type.len(),
         payload.len()
     )
     .into_bytes();
-    out.extend_from_slice(payload);
-    out
+    message.extend_from_slice(payload);
+    message
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(n: u8) -> SigningKey {
-        SigningKey::from_bytes(&[n; 32])
+    const TYPE: &str = "http://example.com/HelloWorld";
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
     }
 
+    fn pinned(keys: &[&SigningKey]) -> PinnedKeys {
+        let texts: Vec<_> = keys
+            .iter()
+            .map(|k| public_key_text(&k.verifying_key()))
+            .collect();
+        PinnedKeys::parse(&texts).unwrap()
+    }
+
+    /// The test vector of the DSSE protocol page.
     #[test]
-    fn the_encoding_is_the_one_of_the_specification() {
-        // protocol.md, "Test Vectors".
+    fn what_is_signed_is_the_encoding_of_the_protocol() {
         assert_eq!(
-            pae("http://example.com/HelloWorld", b"hello world"),
+            pre_authentication(TYPE, b"hello world"),
             b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
         );
     }
 
     #[test]
-    fn only_our_keys_open_it_and_only_as_what_it_is() {
-        let envelope = sign(&key(1), MANIFEST_TYPE, b"{}");
-        let (ours, theirs) = (key(1).verifying_key(), key(2).verifying_key());
+    fn the_current_and_the_next_key_are_believed_and_no_other() {
+        let (current, next, stranger) = (key(1), key(2), key(3));
+        let keys = pinned(&[&current, &next]);
+        for signer in [&current, &next] {
+            let envelope = sign(TYPE, b"hello", signer);
+            assert_eq!(
+                verify(envelope.as_bytes(), TYPE, &keys),
+                Ok(b"hello".to_vec())
+            );
+        }
+        let forged = sign(TYPE, b"hello", &stranger);
         assert_eq!(
-            open(&envelope, MANIFEST_TYPE, &[theirs, ours]).unwrap(),
-            b"{}"
-        );
-        assert_eq!(
-            open(&envelope, MANIFEST_TYPE, &[theirs]),
-            Err(DsseError::Signature)
-        );
-        assert_eq!(
-            open(&envelope, "application/other", &[ours]),
-            Err(DsseError::PayloadType)
+            verify(forged.as_bytes(), TYPE, &keys),
+            Err(DsseError::NotSigned)
         );
     }
 
     #[test]
-    fn every_changed_byte_is_noticed() {
-        let envelope = sign(&key(1), MANIFEST_TYPE, b"{\"version\":1}");
-        let keyid = String::from_utf8_lossy(&envelope).find("keyid").unwrap();
-        let sig = String::from_utf8_lossy(&envelope).find("\"sig\"").unwrap();
-        for at in (0..envelope.len()).filter(|at| !(keyid..sig).contains(at)) {
-            let mut changed = envelope.clone();
-            changed[at] ^= 1;
-            let opened = open(&changed, MANIFEST_TYPE, &[key(1).verifying_key()]);
-            assert!(opened.is_err(), "byte {at} of the envelope changed");
+    fn another_type_or_another_payload_is_refused() {
+        let envelope = sign(TYPE, b"hello", &key(1));
+        let keys = pinned(&[&key(1)]);
+        let other = verify(envelope.as_bytes(), "application/other", &keys);
+        assert_eq!(
+            other,
+            Err(DsseError::WrongType {
+                expected: "application/other"
+            })
+        );
+        // The type is part of what is signed: changing the label does not help.
+        let relabelled = envelope.replace(TYPE, "application/other");
+        let other = verify(relabelled.as_bytes(), "application/other", &keys);
+        assert_eq!(other, Err(DsseError::NotSigned));
+        let swapped = envelope.replace(&STANDARD.encode(b"hello"), &STANDARD.encode(b"hallo"));
+        assert_eq!(
+            verify(swapped.as_bytes(), TYPE, &keys),
+            Err(DsseError::NotSigned)
+        );
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_of_the_signature_is_refused() {
+        let envelope = sign(TYPE, b"hello", &key(1));
+        let keys = pinned(&[&key(1)]);
+        for end in 0..envelope.len() {
+            assert!(
+                verify(&envelope.as_bytes()[..end], TYPE, &keys).is_err(),
+                "cut at {end}"
+            );
+        }
+        let start = envelope.find("\"sig\":\"").unwrap() + 7;
+        for at in start..start + 86 {
+            let mut bytes = envelope.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            assert!(verify(&bytes, TYPE, &keys).is_err(), "byte {at}");
         }
     }
 
     #[test]
-    fn a_key_is_read_as_it_is_written() {
-        let ours = key(1).verifying_key();
-        assert_eq!(parse_key(&write_key(&ours)), Ok(ours));
-        for bad in ["", "AAAA", &BASE64.encode([0; 32]), "not base64!"] {
-            assert_eq!(parse_key(bad), Err(KeyError), "{bad}");
-        }
+    fn floods_are_refused_unread() {
+        let keys = pinned(&[&key(1)]);
+        let large = vec![b' '; ENVELOPE_BYTES_MAX + 1];
+        assert_eq!(
+            verify(&large, TYPE, &keys),
+            Err(DsseError::TooLarge(large.len()))
+        );
+        let many = r#"{"sig":"AA=="},"#.repeat(5);
+        let many = format!(
+            r#"{{"payloadType":"{TYPE}","payload":"","signatures":[{}]}}"#,
+            many.trim_end_matches(',')
+        );
+        assert_eq!(
+            verify(many.as_bytes(), TYPE, &keys),
+            Err(DsseError::Malformed)
+        );
+    }
+
+    #[test]
+    fn a_bad_key_is_named() {
+        let good = public_key_text(&key(1).verifying_key());
+        assert_eq!(
+            PinnedKeys::parse::<&str>(&[]).unwrap_err(),
+            KeyError::Count(0)
+        );
+        let error = PinnedKeys::parse(&[good.as_str(), "AAAA"]).unwrap_err();
+        assert_eq!(error, KeyError::Malformed(2));
+        // All zeros is a point of low order: anybody could sign for it.
+        let weak = STANDARD.encode([0; 32]);
+        assert!(PinnedKeys::parse(&[weak]).is_err());
     }
 }

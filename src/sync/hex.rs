@@ -1,48 +1,39 @@
-//! Lower-case hex of fixed-size byte strings, for serde and for paths.
+//! Bytes as lower-case hex digits, as hashes and digests are written.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// `N` bytes, written as `2 N` lower-case hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hex<const N: usize>(pub [u8; N]);
-
-impl<const N: usize> Hex<N> {
-    /// Reads exactly `2 N` hex digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 2 * N
-            || !text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
-            return None;
-        }
-        let mut bytes = [0; N];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
+/// `bytes` as hex digits.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('?');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)])
+        .collect()
 }
 
-impl<const N: usize> std::fmt::Display for Hex<N> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// `N` bytes out of exactly `2 * N` hex digits; `None` for anything else.
+#[must_use]
+pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != N * 2 {
+        return None;
     }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let &[high, low] = pair else { return None };
+        let (high, low) = (value(high)?, value(low)?);
+        *byte = high << 4 | low;
+    }
+    Some(bytes)
 }
 
-impl<const N: usize> Serialize for Hex<N> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!("{} lower-case hex digits expected", 2 * N))
-        })
+const fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -51,12 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_survives_and_nothing_else_is_taken() {
-        let bytes = Hex([0, 0xAB, 0xFF]);
-        assert_eq!(bytes.to_string(), "00abff");
-        assert_eq!(Hex::parse("00abff"), Some(bytes));
-        for bad in ["00ABFF", "00abf", "00abfff", "+0abff", "００ab"] {
-            assert_eq!(Hex::<3>::parse(bad), None, "{bad}");
+    fn bytes_survive_and_nothing_else_is_taken() {
+        assert_eq!(encode(&[0x00, 0x9f, 0xff]), "009fff");
+        assert_eq!(decode::<3>("009fFF"), Some([0x00, 0x9f, 0xff]));
+        for bad in ["", "00", "+09f00", "009ff", "009fff0", "00 9fff", "é0é0"] {
+            assert_eq!(decode::<3>(bad), None, "{bad:?}");
         }
     }
 }

@@ -1,268 +1,351 @@
-//! Keeps one list up to date: the newest signed manifest, then the shortest way to it. Whatever goes wrong, the list
-//! that is in force stays in force.
+//! Follows one list: asks for its manifest, judges it, and brings the cache to what it says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ed25519_dalek::VerifyingKey;
+use tokio::time;
 
-use super::chunk::{self, CHUNK_WIRE_MAX, ChunkError, ChunkId};
-use super::client::{CALL_TIME, Client, ClientError};
-use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError};
-use super::{Link, SyncEvent};
+use super::backoff::{Backoff, seed};
+use super::chunk::{ChunkError, unpack};
+use super::client::{Ask, Fetched, LinkError, Transport};
+use super::judge::{Refused, Step, judge};
+use super::manifest::{ChunkId, Manifest, ManifestError};
+use super::report::{SyncEvent, chain};
+use super::{Followed, Parts, Stop, blocking, stopped};
 use crate::domain::ListId;
-use crate::store::codes::{Change, Codes, CodesError, ListState};
-use crate::store::journal::{Journal, JournalError};
+use crate::store::codes::{CHANGES_MAX, Change, CodesError, ListState, Load};
+use crate::store::journal::JournalError;
 
-/// Wait after a failure; doubled up to [`WAIT_MAX`].
-const WAIT_MIN: Duration = Duration::from_millis(500);
-/// Longest wait after failures.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-/// How long the backend may hold an answer while nothing is new.
-const HELD_MAX: Duration = Duration::from_secs(30);
+/// How long the backend may hold an answer.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often one chunk is asked for before the whole load is given up.
+const CHUNK_TRIES: u32 = 6;
 
-/// One list that is followed.
-pub struct Follower {
-    /// Which.
-    pub list: ListId,
-    /// Keys that sign manifests: the current and the next.
-    pub keys: Vec<VerifyingKey>,
-    /// The backend.
-    pub client: Client,
-    /// Where rows go.
-    pub codes: Arc<dyn Codes>,
-    /// Where the highest accepted version survives the loss of the cache.
-    pub journal: Journal,
-    /// Who is told.
-    pub link: Arc<Link>,
-    /// Shortest time between two questions.
-    pub poll: Duration,
+/// The name of a list's floor in the journal.
+#[must_use]
+pub fn floor_name(list: &ListId) -> String {
+    format!("list:{list}")
 }
 
-/// Why a list could not be brought up to date.
+/// Why a round came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The backend.
+enum Trouble {
     #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The manifest.
-    #[error("manifest refused: {0}")]
+    Link(#[from] LinkError),
+    #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A chunk.
-    #[error("chunk {id} refused: {source}")]
-    Chunk {
-        /// Which.
-        id: ChunkId,
-        /// Why.
-        source: ChunkError,
-    },
-    /// The cache.
-    #[error("the codes cache does not take it: {0}")]
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("a chunk was refused")]
+    Chunk(#[from] ChunkError),
+    #[error("a snapshot removes rows")]
+    SnapshotRemoves,
+    #[error("more rows came than the manifest announces")]
+    TooManyRows,
+    #[error("the list cannot be stored")]
     Codes(#[from] CodesError),
-    /// The floor could not be read or raised.
-    #[error("the version floor cannot be kept: {0}")]
-    Floor(#[from] JournalError),
-    /// A task of ours broke.
-    #[error("applying the list broke off")]
-    Broke,
+    #[error("the accepted version cannot be remembered")]
+    Journal(#[from] JournalError),
+    #[error("the work was cut short")]
+    CutShort,
 }
 
-impl ListError {
-    /// True if the backend gave no answer at all.
-    const fn is_away(&self) -> bool {
-        matches!(self, Self::Client(ClientError::Away(_)))
+impl Trouble {
+    /// True if only a person, or another manifest, can help.
+    const fn is_content(&self) -> bool {
+        !matches!(self, Self::Link(error) if error.is_away())
+    }
+
+    /// True if the delta does not lead to what the manifest says, so that a snapshot is worth its bytes.
+    const fn wants_snapshot(&self) -> bool {
+        match self {
+            Self::Codes(error) => error.wants_load(),
+            Self::Chunk(_) | Self::TooManyRows => true,
+            Self::Link(_)
+            | Self::Manifest(_)
+            | Self::Refused(_)
+            | Self::SnapshotRemoves
+            | Self::Journal(_)
+            | Self::CutShort => false,
+        }
     }
 }
 
-/// What a round came to.
-enum Round {
-    Applied(ListState),
-    Current(ListState),
+/// Follows one list until told to stop.
+pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop: Stop) {
+    let seed = seed(parts.gate.as_str()) ^ seed(list.list.as_str());
+    let mut follower = Follower {
+        parts,
+        list,
+        etag: None,
+        delta_failed: false,
+        trouble: None,
+        link: Backoff::of_link(seed),
+        content: Backoff::of_content(seed),
+    };
+    loop {
+        let pause = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            pause = Box::pin(follower.turn()) => pause,
+        };
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = time::sleep(pause) => {}
+        }
+    }
 }
 
-impl Follower {
-    /// Follows the list for ever. The caller drops the future to end it.
-    pub async fn run(self) {
-        let mut wait = WAIT_MIN;
-        let mut failing = false;
-        loop {
-            let pause = match self.round().await {
-                Ok(round) => {
-                    self.link.set(true).await;
-                    if failing {
-                        tracing::info!(list = %self.list, "the list follows the backend again");
-                    }
-                    (failing, wait) = (false, WAIT_MIN);
-                    self.tell(round).await;
-                    self.poll
-                }
-                Err(error) => {
-                    self.link.set(!error.is_away()).await;
-                    if !failing {
-                        tracing::warn!(list = %self.list, %error, "the list cannot be brought up to date; it stays as it is");
-                    }
-                    failing = true;
-                    if !error.is_away() {
-                        self.link
-                            .tell(SyncEvent::ListFailed {
-                                list: self.list.clone(),
-                            })
-                            .await;
-                    }
-                    let pause = wait;
-                    wait = (wait * 2).min(WAIT_MAX);
-                    // A backend that comes back should not wait for a minute; bad documents may.
-                    if error.is_away() {
-                        pause.min(Duration::from_secs(2))
-                    } else {
-                        pause
-                    }
-                }
-            };
-            tokio::time::sleep(pause).await;
-        }
-    }
+struct Follower<T> {
+    parts: Arc<Parts<T>>,
+    list: Followed,
+    /// Mark of the manifest that is in force.
+    etag: Option<String>,
+    /// The last delta did not lead where it should: no more of them until a snapshot has come through.
+    delta_failed: bool,
+    /// What was told last.
+    trouble: Option<String>,
+    link: Backoff,
+    content: Backoff,
+}
 
-    async fn tell(&self, round: Round) {
-        let list = self.list.clone();
-        match round {
-            Round::Applied(state) => self.link.tell(SyncEvent::ListApplied { list, state }).await,
-            Round::Current(state) => {
-                self.link
-                    .tell(SyncEvent::ListCurrent {
-                        list,
-                        created: state.created,
-                    })
-                    .await;
+impl<T: Transport> Follower<T> {
+    /// One round, what is told of it, and how long to wait for the next.
+    async fn turn(&mut self) -> Duration {
+        match self.round().await {
+            Ok(()) => {
+                self.link.reset();
+                self.content.reset();
+                self.parts.poll
+            }
+            Err(trouble) => {
+                self.etag = None;
+                if !trouble.is_content() {
+                    self.parts.report.backend_away(&trouble).await;
+                    return self.link.wait();
+                }
+                self.failed(&trouble).await;
+                if matches!(trouble, Trouble::Link(LinkError::NotFound)) {
+                    // Not there yet, or a chunk that has just been replaced: no person is needed.
+                    return self.link.wait();
+                }
+                self.content.wait()
             }
         }
     }
 
-    async fn round(&self) -> Result<Round, ListError> {
-        let floor = self.floor().await?;
-        let have = if self.codes.needs_load(&self.list) {
-            None
-        } else {
-            self.codes.state(&self.list)
-        };
-        let path = match have {
-            // The backend holds the answer while this version is the newest.
-            Some(have) => format!(
-                "v1/lists/{}/manifest?have={}.{}&wait={}",
-                self.list,
-                have.era,
-                have.version,
-                HELD_MAX.as_secs()
-            ),
-            None => format!("v1/lists/{}/manifest", self.list),
-        };
-        let envelope = self
-            .client
-            .get(&path, MANIFEST_BYTES_MAX, CALL_TIME + HELD_MAX)
-            .await?;
-        let manifest = Manifest::open(&envelope, &self.list, &self.keys, floor)?;
-        let next = manifest.state();
-        let round = match have {
-            Some(have) if (have.era, have.version) == (next.era, next.version) => {
-                if have.created < next.created {
-                    self.apply(Vec::new(), next).await?;
-                }
-                Round::Current(next)
-            }
-            Some(have) => {
-                self.advance(&manifest, &have).await?;
-                Round::Applied(next)
-            }
-            None => {
-                self.load(&manifest).await?;
-                Round::Applied(next)
-            }
-        };
-        self.raise_floor(next).await?;
-        Ok(round)
+    async fn failed(&mut self, trouble: &Trouble) {
+        let why = chain(trouble);
+        if self.trouble.as_ref() == Some(&why) {
+            return;
+        }
+        let list = self.list.list.clone();
+        tracing::warn!(%list, error = %why, "a list is refused; the last good one stays in force");
+        self.trouble = Some(why.clone());
+        self.parts
+            .report
+            .send(SyncEvent::ListFailed { list, why })
+            .await;
     }
 
-    /// By a delta where there is one; a delta that does not lead where the manifest says costs one full snapshot.
-    async fn advance(&self, manifest: &Manifest, have: &ListState) -> Result<(), ListError> {
-        let Some(delta) = manifest.delta_from(have) else {
-            return self.load(manifest).await;
+    async fn round(&mut self) -> Result<(), Trouble> {
+        let at_hand = self.at_hand().await?;
+        let ask = match &at_hand.live {
+            Some(live) if !at_hand.needs_load => Ask {
+                have: Some(live.version),
+                wait: WAIT,
+                etag: self.etag.clone(),
+            },
+            // There is nothing to hold the answer for, unless the backend does not have the list yet.
+            Some(_) | None => Ask {
+                wait: WAIT,
+                ..Ask::default()
+            },
         };
-        let mut changes = Vec::new();
-        for id in &delta.chunks {
-            changes.extend(self.chunk(id).await?);
-        }
-        match self.apply(changes, manifest.state()).await {
-            Err(ListError::Codes(error)) if error.wants_load() => {
-                tracing::warn!(list = %self.list, %error, "the delta does not fit; taking a full snapshot");
-                self.load(manifest).await
-            }
-            other => other,
-        }
+        let fetched = self.parts.transport.manifest(&self.list.list, &ask).await?;
+        self.parts.report.backend_answered().await;
+        let Fetched::New { etag, envelope } = fetched else {
+            return Ok(());
+        };
+        let manifest = Manifest::open(&envelope, &self.list.list, &self.parts.keys)?;
+        self.accept(&manifest, &at_hand).await?;
+        self.etag = etag;
+        Ok(())
     }
 
-    /// The whole list, beside the one in force, swapped in at the end.
-    async fn load(&self, manifest: &Manifest) -> Result<(), ListError> {
-        let (codes, list, rows) = (Arc::clone(&self.codes), self.list.clone(), manifest.rows);
-        let mut load = blocking(move || codes.begin(&list, rows)).await??;
-        for id in &manifest.snapshot {
-            let changes = self.chunk(id).await?;
-            load = blocking(move || {
-                for change in changes {
-                    match change {
-                        Change::Put(key, value) => load.push(key, &value)?,
-                        // A snapshot has nothing to remove: whoever packed it did not pack a snapshot.
-                        Change::Remove(_) => return Err(CodesError::NotAscending),
-                    }
-                }
-                Ok(load)
+    async fn at_hand(&self) -> Result<AtHand, Trouble> {
+        let (codes, journal) = (Arc::clone(&self.parts.codes), self.parts.journal.clone());
+        let list = self.list.list.clone();
+        let look = move || {
+            Ok(AtHand {
+                live: codes.state(&list),
+                needs_load: codes.needs_load(&list),
+                floor: journal.floor(&floor_name(&list))?,
             })
-            .await??;
+        };
+        blocking(look).await.ok_or(Trouble::CutShort)?
+    }
+
+    /// Brings the cache to what `manifest` says.
+    async fn accept(&mut self, manifest: &Manifest, at_hand: &AtHand) -> Result<(), Trouble> {
+        let next = manifest.state();
+        if let Some(ours) = self.list.pepper_id.filter(|ours| *ours != next.pepper_id) {
+            let theirs = next.pepper_id;
+            return Err(Refused::OtherPepper { theirs, ours }.into());
         }
+        let step = judge(&next, at_hand.live.as_ref(), at_hand.floor)?;
+        let began = (self.parts.now)();
+        let applied = match step {
+            Step::Load => true,
+            Step::Nothing | Step::Resigned => at_hand.needs_load,
+        };
+        if applied {
+            self.load(manifest, at_hand).await?;
+        } else if step == Step::Resigned {
+            self.apply(Vec::new(), next).await?;
+        }
+        let list = self.list.list.clone();
+        if applied {
+            let took = (self.parts.now)().since(began);
+            tracing::info!(
+                %list, era = next.era, version = next.version, rows = next.rows,
+                took_ms = took.as_millis(), "a newer list is in force"
+            );
+            let state = next;
+            self.parts
+                .report
+                .send(SyncEvent::ListApplied { list, state, took })
+                .await;
+        } else if step == Step::Resigned || self.trouble.is_some() {
+            let state = next;
+            self.parts
+                .report
+                .send(SyncEvent::ListCurrent { list, state })
+                .await;
+        }
+        self.trouble = None;
+        self.remember(next, at_hand.floor).await?;
+        if applied { self.tidy().await } else { Ok(()) }
+    }
+
+    async fn remember(&self, next: ListState, floor: Option<(u32, u64)>) -> Result<(), Trouble> {
+        if floor >= Some((next.era, next.version)) {
+            return Ok(());
+        }
+        let (journal, name) = (self.parts.journal.clone(), floor_name(&self.list.list));
+        blocking(move || journal.raise_floor(&name, next.era, next.version))
+            .await
+            .ok_or(Trouble::CutShort)??;
+        Ok(())
+    }
+
+    async fn tidy(&self) -> Result<(), Trouble> {
+        let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
+        blocking(move || codes.tidy(&list))
+            .await
+            .ok_or(Trouble::CutShort)??;
+        Ok(())
+    }
+
+    /// By delta if there is one from what is in force, else, or if it does not lead where it should, by snapshot.
+    async fn load(&mut self, manifest: &Manifest, at_hand: &AtHand) -> Result<(), Trouble> {
+        let live = at_hand
+            .live
+            .filter(|live| live.era == manifest.era && !at_hand.needs_load && !self.delta_failed);
+        if let Some(delta) = live.and_then(|live| manifest.delta_from(live.version)) {
+            match self.load_delta(&delta.chunks, manifest.state()).await {
+                Err(trouble) if trouble.wants_snapshot() => {
+                    tracing::warn!(
+                        list = %self.list.list, error = %chain(&trouble),
+                        "a delta does not lead where it should; a full copy is taken"
+                    );
+                    self.delta_failed = true;
+                }
+                done => return done,
+            }
+        }
+        self.load_snapshot(manifest).await?;
+        self.delta_failed = false;
+        Ok(())
+    }
+
+    async fn load_delta(&self, chunks: &[ChunkId], next: ListState) -> Result<(), Trouble> {
+        let mut changes: Vec<Change> = Vec::new();
+        for id in chunks {
+            let packed = self.fetch(id).await?;
+            let id = *id;
+            let more = blocking(move || unpack(&id, &packed))
+                .await
+                .ok_or(Trouble::CutShort)??;
+            if changes.len().saturating_add(more.len()) > CHANGES_MAX {
+                return Err(Trouble::TooManyRows);
+            }
+            changes.extend(more);
+        }
+        self.apply(changes, next).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>, next: ListState) -> Result<(), Trouble> {
+        let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
+        blocking(move || codes.apply(&list, &changes, &next))
+            .await
+            .ok_or(Trouble::CutShort)??;
+        Ok(())
+    }
+
+    /// A chunk at a time, so that memory does not grow with the list.
+    async fn load_snapshot(&self, manifest: &Manifest) -> Result<(), Trouble> {
         let state = manifest.state();
-        blocking(move || load.commit(&state)).await??;
+        let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
+        let mut load = blocking(move || codes.begin(&list, state.rows))
+            .await
+            .ok_or(Trouble::CutShort)??;
+        let mut room = state.rows;
+        for id in &manifest.snapshot {
+            let packed = self.fetch(id).await?;
+            let id = *id;
+            (load, room) = blocking(move || push(load, room, &id, &packed))
+                .await
+                .ok_or(Trouble::CutShort)??;
+        }
+        blocking(move || load.commit(&state))
+            .await
+            .ok_or(Trouble::CutShort)??;
         Ok(())
     }
 
-    async fn chunk(&self, id: &ChunkId) -> Result<Vec<Change>, ListError> {
-        let bytes = self
-            .client
-            .get(&format!("v1/chunks/{id}"), CHUNK_WIRE_MAX, CALL_TIME)
-            .await?;
-        let id = *id;
-        blocking(move || chunk::unpack(&id, &bytes))
-            .await?
-            .map_err(|source| ListError::Chunk { id, source })
-    }
-
-    async fn apply(&self, changes: Vec<Change>, next: ListState) -> Result<(), ListError> {
-        let (codes, list) = (Arc::clone(&self.codes), self.list.clone());
-        Ok(blocking(move || codes.apply(&list, &changes, &next)).await??)
-    }
-
-    async fn floor(&self) -> Result<Option<(u32, u64)>, ListError> {
-        let (journal, name) = (self.journal.clone(), self.floor_name());
-        Ok(blocking(move || journal.floor(&name)).await??)
-    }
-
-    async fn raise_floor(&self, state: ListState) -> Result<(), ListError> {
-        let (journal, name) = (self.journal.clone(), self.floor_name());
-        blocking(move || {
-            journal.raise_floor(&name, state.era, state.version)?;
-            journal.raise_clock_floor(state.created)
-        })
-        .await??;
-        Ok(())
-    }
-
-    fn floor_name(&self) -> String {
-        format!("list/{}", self.list)
+    /// One chunk; a broken link is waited for, so that a long load does not start over.
+    async fn fetch(&self, id: &ChunkId) -> Result<Vec<u8>, Trouble> {
+        let mut link = self.link;
+        for _ in 1..CHUNK_TRIES {
+            match self.parts.transport.chunk(id).await {
+                Err(error) if error.is_away() => time::sleep(link.wait()).await,
+                answer => return Ok(answer?),
+            }
+        }
+        Ok(self.parts.transport.chunk(id).await?)
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ListError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| ListError::Broke)
+/// What the gate has when a round begins.
+struct AtHand {
+    live: Option<ListState>,
+    needs_load: bool,
+    floor: Option<(u32, u64)>,
+}
+
+fn push(
+    mut load: Box<dyn Load>,
+    mut room: u64,
+    id: &ChunkId,
+    packed: &[u8],
+) -> Result<(Box<dyn Load>, u64), Trouble> {
+    for change in unpack(id, packed)? {
+        let Change::Put(key, value) = change else {
+            return Err(Trouble::SnapshotRemoves);
+        };
+        room = room.checked_sub(1).ok_or(Trouble::TooManyRows)?;
+        load.push(key, &value)?;
+    }
+    Ok((load, room))
 }

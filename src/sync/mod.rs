@@ -1,100 +1,91 @@
-//! Lists down, passages up, online answers: the gate's side of the backend contract (DESIGN §7), and the wire formats
-//! that both sides share.
+//! Lists down, passages up, online answers.
 //!
-//! | Module | What it speaks |
-//! |---|---|
-//! | [`dsse`] | signed envelopes |
-//! | [`manifest`] | what a list is made of |
-//! | [`chunk`] | rows on the wire |
-//! | [`lists`] | keeps a list up to date |
-//! | [`passages`] | sends records until they are acknowledged |
-//! | [`online`] | asks about one credential |
+//! Each list has a task that follows it, and the journal has one that delivers it. They reconnect for ever, never
+//! decide, and end when told. Whatever goes wrong, what the gate has stays in force.
 
+mod backoff;
 pub mod chunk;
 pub mod client;
 pub mod dsse;
 pub mod hex;
+pub mod judge;
 pub mod lists;
 pub mod manifest;
 pub mod online;
 pub mod passages;
+pub mod report;
+#[cfg(test)]
+mod tests;
+pub mod wire;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
-use crate::domain::{ListId, Utc};
-use crate::store::codes::ListState;
+use crate::domain::{GateId, ListId, Mono};
+use crate::store::codes::Codes;
+use crate::store::journal::Journal;
 
-/// What sync tells the loop.
-#[derive(Clone, Debug)]
-pub enum SyncEvent {
-    /// A list is in force in a new version.
-    ListApplied {
-        /// Which.
-        list: ListId,
-        /// As it is now.
-        state: ListState,
-    },
-    /// A list is still current; the backend has signed it again.
-    ListCurrent {
-        /// Which.
-        list: ListId,
-        /// When it was signed.
-        created: Utc,
-    },
-    /// A list could not be brought up to date; what was in force stays in force.
-    ListFailed {
-        /// Which.
-        list: ListId,
-    },
-    /// The backend answers, or does not any more.
-    BackendUp(bool),
-    /// Records were acknowledged.
-    Delivered {
-        /// How many.
-        records: u64,
-    },
-    /// The backend holds other records under our epoch: a cloned or restored card. A new epoch has begun.
-    EpochConflict,
+pub use client::{Client, ClientError, LinkError, Transport};
+pub use dsse::{KeyError, PinnedKeys};
+pub use online::Online;
+pub use report::{Report, SyncEvent};
+
+/// Tells a task to end: it becomes true, or its sender goes away.
+pub type Stop = watch::Receiver<bool>;
+
+/// A list to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Its name.
+    pub list: ListId,
+    /// Id of the pepper that this gate makes row keys with: a list made with another one is refused, because the
+    /// gate would know nobody. `None`: taken as it comes.
+    pub pepper_id: Option<u32>,
 }
 
-/// One opinion on whether the backend answers, shared by everything that talks to it. Told once a change.
-#[derive(Debug)]
-pub struct Link {
-    events: mpsc::Sender<SyncEvent>,
-    state: AtomicU8,
+/// What all tasks of one gate share.
+pub struct Parts<T> {
+    /// Who we are.
+    pub gate: GateId,
+    /// The way to the backend.
+    pub transport: Arc<T>,
+    /// Where lists go.
+    pub codes: Arc<dyn Codes>,
+    /// Where passages come from, and where the highest accepted version of a list is kept.
+    pub journal: Journal,
+    /// Who may sign manifests.
+    pub keys: PinnedKeys,
+    /// How often to look for a newer manifest, at most.
+    pub poll: Duration,
+    /// Where events go.
+    pub report: Arc<Report>,
+    /// Told when the journal has something new; a timer looks as well.
+    pub wake: Arc<Notify>,
+    /// Reads the monotonic clock.
+    pub now: Arc<dyn Fn() -> Mono + Send + Sync>,
 }
 
-const NEVER_HEARD: u8 = 0;
-const UP: u8 = 1;
-const DOWN: u8 = 2;
-
-impl Link {
-    /// A link nobody has tried yet.
-    #[must_use]
-    pub const fn new(events: mpsc::Sender<SyncEvent>) -> Self {
-        Self {
-            events,
-            state: AtomicU8::new(NEVER_HEARD),
-        }
+/// Starts a task for each list and one for the journal. They end when `stop` says so, or when the set is dropped.
+#[must_use]
+pub fn start<T: Transport>(parts: &Arc<Parts<T>>, lists: &[Followed], stop: &Stop) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for list in lists {
+        tasks.spawn(lists::follow(Arc::clone(parts), list.clone(), stop.clone()));
     }
+    tasks.spawn(passages::deliver(Arc::clone(parts), stop.clone()));
+    tasks
+}
 
-    /// Tells what the last attempt says.
-    pub async fn set(&self, up: bool) {
-        let state = if up { UP } else { DOWN };
-        if self.state.swap(state, Ordering::Relaxed) != state {
-            if up {
-                tracing::info!("the backend answers");
-            } else {
-                tracing::warn!("the backend is away; decisions go on from what is here");
-            }
-            self.tell(SyncEvent::BackendUp(up)).await;
-        }
-    }
+/// Waits until it is time to end.
+async fn stopped(stop: &mut Stop) {
+    // An error means that the sender is gone: the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
 
-    /// Hands an event to the loop. A closed channel means that the gate is going down.
-    pub async fn tell(&self, event: SyncEvent) {
-        let _ = self.events.send(event).await;
-    }
+/// Runs what blocks beside the async tasks. `None`: it ended by a panic or at shutdown.
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+    tokio::task::spawn_blocking(work).await.ok()
 }

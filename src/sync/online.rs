@@ -1,117 +1,137 @@
 //! Asks the backend about one credential that no list knows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use tokio::time;
 
-use super::client::{Client, ClientError};
-use crate::domain::{GateId, HealthOutcome, IssuerId, Personal, Standing, Subject, Utc};
+use super::Report;
+use super::client::{LinkError, Transport};
+use super::hex;
+use super::wire::Answer;
+use crate::domain::{GateId, HealthOutcome, IssuerId, ListId, Personal, Standing, Subject, Utc};
 
-/// Longest answer, bytes.
-const ANSWER_BYTES_MAX: usize = 4_096;
-
-/// A question. It holds personal data, and goes nowhere but to the backend.
+/// Who is asked about.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Namespace of the identifier, `opaque` or `id_card`.
-    pub kind: &'static str,
-    /// Who made the credential.
+    /// Kind of identifier: `opaque` or `id_card`.
+    pub profile: String,
+    /// Who made the code.
     pub issuer: IssuerId,
-    /// Its identifier in canonical form.
+    /// The text of the code, or the number of the card.
     pub identifier: Personal<String>,
 }
 
-/// Body of `POST /v1/resolve`.
+/// Asks, with a deadline. Clones are the same.
+pub struct Online<T> {
+    gate: GateId,
+    lists: Arc<[ListId]>,
+    transport: Arc<T>,
+    report: Arc<Report>,
+}
+
+impl<T> Clone for Online<T> {
+    fn clone(&self) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            lists: Arc::clone(&self.lists),
+            transport: Arc::clone(&self.transport),
+            report: Arc::clone(&self.report),
+        }
+    }
+}
+
+/// [`super::wire::Question`], borrowed: the identifier is copied no oftener than it must be.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Asked<'a> {
     gate: &'a GateId,
-    kind: &'static str,
+    profile: &'a str,
     issuer: &'a IssuerId,
     identifier: &'a str,
+    lists: &'a [ListId],
 }
 
-/// Answer of `POST /v1/resolve` to somebody who is known; 404 means that nobody knows them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Resolved {
-    /// Colour, or one of the outcomes that are none.
-    pub health: HealthOutcome,
-    /// Who it is, 16 hex digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<super::hex::Hex<8>>,
-    /// First second of validity, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<u64>,
-    /// Last second of validity, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<u64>,
-    /// Entitlements as bits.
-    #[serde(default)]
-    pub entitlements: u16,
-}
-
-/// Asks one backend.
-#[derive(Clone, Debug)]
-pub struct Resolver {
-    client: Client,
-    gate: GateId,
-    within: Duration,
-}
-
-impl Resolver {
-    /// Asks as `gate`; a call takes at most `within`.
+impl<T: Transport> Online<T> {
+    /// Asks in the name of `gate`, about what these lists say.
     #[must_use]
-    pub const fn new(client: Client, gate: GateId, within: Duration) -> Self {
+    pub fn new(gate: GateId, lists: &[ListId], transport: Arc<T>, report: Arc<Report>) -> Self {
         Self {
-            client,
             gate,
-            within,
+            lists: lists.into(),
+            transport,
+            report,
         }
     }
 
-    /// Asks.
+    /// What the backend says, if it says it within the deadline.
     ///
     /// # Errors
-    /// The outcome that is no colour: unknown, query failed, or timed out, which includes a backend that is away.
-    pub async fn resolve(&self, question: &Question) -> Result<Standing, HealthOutcome> {
-        let Question {
-            kind,
-            issuer,
-            identifier,
-        } = question;
-        let body = Body {
+    /// [`HealthOutcome::Unknown`] if it does not know the credential, [`HealthOutcome::QueryFailed`] if it could not
+    /// find out or talks nonsense, [`HealthOutcome::TimedOut`] if nobody answered in time.
+    pub async fn resolve(
+        &self,
+        question: &Question,
+        within: Duration,
+    ) -> Result<Standing, HealthOutcome> {
+        let body = serde_json::to_vec(&Asked {
             gate: &self.gate,
-            kind,
-            issuer,
-            identifier: identifier.expose(),
+            profile: &question.profile,
+            issuer: &question.issuer,
+            identifier: question.identifier.expose(),
+            lists: &self.lists,
+        })
+        .map_err(|_| HealthOutcome::QueryFailed)?;
+        let asked = time::timeout(within, self.transport.resolve(body, within)).await;
+        let answer = match asked.unwrap_or(Err(LinkError::Late)) {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.outcome(error).await),
         };
-        let answer = self
-            .client
-            .post("v1/resolve", &body, ANSWER_BYTES_MAX, self.within)
-            .await;
-        let bytes = answer.map_err(|error| match error {
-            ClientError::Status(StatusCode::NOT_FOUND) => HealthOutcome::Unknown,
-            ClientError::Away(_) => HealthOutcome::TimedOut,
-            ClientError::Status(_)
-            | ClientError::TooLong(_)
-            | ClientError::Nonsense(_)
-            | ClientError::Address(_) => HealthOutcome::QueryFailed,
-        })?;
-        let resolved: Resolved =
-            serde_json::from_slice(&bytes).map_err(|_| HealthOutcome::QueryFailed)?;
-        Ok(standing(&resolved))
+        self.report.backend_answered().await;
+        let answer: Answer =
+            serde_json::from_slice(&answer).map_err(|_| HealthOutcome::QueryFailed)?;
+        standing(answer)
+    }
+
+    async fn outcome(&self, error: LinkError) -> HealthOutcome {
+        match error {
+            LinkError::NotFound => HealthOutcome::Unknown,
+            // One late answer says nothing about the link: the deadline is short.
+            LinkError::Late => HealthOutcome::TimedOut,
+            LinkError::Away(_) => {
+                self.report.backend_away(&error).await;
+                HealthOutcome::TimedOut
+            }
+            LinkError::Conflict | LinkError::Status(_) | LinkError::TooLong => {
+                HealthOutcome::QueryFailed
+            }
+        }
     }
 }
 
-fn standing(resolved: &Resolved) -> Standing {
-    Standing {
-        health: resolved.health,
-        subject: resolved.subject.map(|subject| Subject(subject.0)),
-        valid_from: resolved.valid_from.map(Utc::from_secs),
-        valid_until: resolved
-            .valid_until
-            .map(|until| Utc::from_millis(until.saturating_mul(1000).saturating_add(999))),
-        entitlements: resolved.entitlements,
-        ..Standing::unknown()
+fn standing(answer: Answer) -> Result<Standing, HealthOutcome> {
+    match answer.health {
+        HealthOutcome::Green
+        | HealthOutcome::Yellow
+        | HealthOutcome::Red
+        | HealthOutcome::NotApplied => {}
+        HealthOutcome::Unknown | HealthOutcome::QueryFailed | HealthOutcome::TimedOut => {
+            return Err(answer.health);
+        }
     }
+    let subject = match answer.subject {
+        Some(text) => Some(Subject(
+            hex::decode(&text).ok_or(HealthOutcome::QueryFailed)?,
+        )),
+        None => None,
+    };
+    Ok(Standing {
+        health: answer.health,
+        subject: subject.filter(|subject| *subject != Subject::NONE),
+        valid_from: answer.valid_from.map(Utc::from_secs),
+        valid_until: answer.valid_until.map(Utc::from_secs),
+        entitlements: answer.entitlements,
+        lists: answer.lists,
+        stale: false,
+    })
 }

@@ -1,191 +1,182 @@
-//! Sends records until the backend has acknowledged them. The journal is the queue: nothing is taken out of it before.
+//! Delivers the journal: in order, again and again until it is acknowledged, deleted only then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::time;
 
-use super::client::{CALL_TIME, Client, ClientError};
-use super::hex::Hex;
-use super::{Link, SyncEvent};
-use crate::domain::GateId;
-use crate::store::journal::{Journal, JournalError};
+use super::backoff::{Backoff, seed};
+use super::client::{LinkError, Transport};
+use super::hex;
+use super::report::{SyncEvent, chain};
+use super::wire::{Acknowledged, Delivered, Delivery, EVENT_BYTES_MAX, EVENTS_MAX};
+use super::{Parts, Stop, blocking, stopped};
+use crate::store::journal::{JournalError, StoredRecord};
 
-/// Records of one call.
-pub const BATCH_RECORDS_MAX: usize = 500;
-/// Bytes of records of one call.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Look again even if nobody says that there is something: a wake-up may have been missed.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-const WAIT_MIN: Duration = Duration::from_millis(250);
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often to look without being woken.
+const IDLE: Duration = Duration::from_secs(5);
 
-/// Body of `POST /v1/passages`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Batch {
-    /// Who sends.
-    pub gate: GateId,
-    /// Life of its journal.
-    pub epoch: Hex<16>,
-    /// Number of the first event.
-    pub first_seq: u64,
-    /// Records in their order, without a gap.
-    pub events: Vec<Event>,
-}
-
-/// One record on the wire.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Event {
-    /// Its number in the epoch.
-    pub seq: u64,
-    /// SHA-256(hash of the record before, record): 32 zero bytes stand before the first.
-    pub hash: Hex<32>,
-    /// The record as the journal has it, JSON in a string: the hash is over these bytes.
-    pub record: String,
-}
-
-/// Answer of `POST /v1/passages`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Acknowledged {
-    /// Everything up to here is kept.
-    pub acked_seq: u64,
-}
-
-/// The sending half of one gate.
-pub struct Uplink {
-    /// Who sends.
-    pub gate: GateId,
-    /// The backend.
-    pub client: Client,
-    /// What to send.
-    pub journal: Journal,
-    /// Rung when there is something to send.
-    pub wake: Arc<Notify>,
-    /// Who is told.
-    pub link: Arc<Link>,
-}
-
-/// Why a batch is not acknowledged.
+/// Why a delivery came to nothing. Nothing is deleted then.
 #[derive(Debug, thiserror::Error)]
-enum UplinkError {
+enum Trouble {
     #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("the answer is no acknowledgement")]
+    Nonsense,
+    #[error("the backend acknowledges {acked}, but {first} to {last} were sent")]
+    NotSent { acked: u64, first: u64, last: u64 },
+    #[error("the journal cannot be delivered")]
     Journal(#[from] JournalError),
-    #[error("the backend acknowledged record {acked}, {last} is the last one sent")]
-    PastSent { acked: u64, last: u64 },
-    #[error("a task of the uplink broke off")]
-    Broke,
+    #[error("the work was cut short")]
+    CutShort,
 }
 
-impl Uplink {
-    /// Sends for ever. The caller drops the future to end it.
-    pub async fn run(self) {
-        let mut wait = WAIT_MIN;
-        let mut failing = false;
-        loop {
-            match self.send_one_batch().await {
-                Ok(0) => {
-                    (failing, wait) = (false, WAIT_MIN);
-                    let _ = tokio::time::timeout(LOOK_AGAIN, self.wake.notified()).await;
+/// What a round came to.
+enum Round {
+    /// Everything is delivered.
+    Empty,
+    /// Something was delivered: go on at once.
+    Delivered,
+    /// The backend kept nothing, or another epoch has begun: go on in a while.
+    Held,
+}
+
+/// Delivers passages until told to stop.
+pub async fn deliver<T: Transport>(parts: Arc<Parts<T>>, mut stop: Stop) {
+    let seed = seed(parts.gate.as_str());
+    let mut uplink = Uplink {
+        parts,
+        trouble: None,
+    };
+    let mut link = Backoff::of_link(seed);
+    let mut content = Backoff::of_content(seed);
+    loop {
+        let round = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            round = Box::pin(uplink.turn()) => round,
+        };
+        let pause = match round {
+            Ok(Round::Delivered) => {
+                (link, content) = (Backoff::of_link(seed), Backoff::of_content(seed));
+                continue;
+            }
+            Ok(Round::Empty) => {
+                tokio::select! {
+                    () = stopped(&mut stop) => return,
+                    () = uplink.parts.wake.notified() => {}
+                    () = time::sleep(IDLE) => {}
                 }
-                Ok(records) => {
-                    (failing, wait) = (false, WAIT_MIN);
-                    self.link.set(true).await;
-                    self.link.tell(SyncEvent::Delivered { records }).await;
-                }
-                Err(UplinkError::Client(ClientError::Status(StatusCode::CONFLICT))) => {
-                    self.conflict().await
-                }
-                Err(error) => {
-                    let away = matches!(error, UplinkError::Client(ClientError::Away(_)));
-                    if away {
-                        self.link.set(false).await;
-                    } else if !failing {
-                        tracing::warn!(%error, "passages are not taken; they stay in the journal");
-                    }
-                    failing = true;
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(WAIT_MAX);
+                continue;
+            }
+            Ok(Round::Held) => link.wait(),
+            Err(Trouble::Link(error)) if error.is_away() => link.wait(),
+            Err(_) => content.wait(),
+        };
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = time::sleep(pause) => {}
+        }
+    }
+}
+
+struct Uplink<T> {
+    parts: Arc<Parts<T>>,
+    /// What was logged last.
+    trouble: Option<String>,
+}
+
+impl<T: Transport> Uplink<T> {
+    async fn turn(&mut self) -> Result<Round, Trouble> {
+        let round = self.round().await;
+        match &round {
+            Ok(Round::Delivered) => self.trouble = None,
+            Ok(Round::Empty | Round::Held) => {}
+            Err(Trouble::Link(error)) if error.is_away() => {
+                self.parts.report.backend_away(error).await;
+            }
+            Err(trouble) => {
+                let why = chain(trouble);
+                if self.trouble.as_ref() != Some(&why) {
+                    tracing::warn!(error = %why, "passages are not delivered; they stay in the journal");
+                    self.trouble = Some(why);
                 }
             }
         }
+        round
     }
 
-    /// Gives how many records were acknowledged; 0 if there is nothing to send.
-    async fn send_one_batch(&self) -> Result<u64, UplinkError> {
-        let journal = self.journal.clone();
-        let (status, records) = blocking(move || {
+    async fn round(&self) -> Result<Round, Trouble> {
+        let journal = self.parts.journal.clone();
+        let (epoch, records) = blocking(move || {
             let status = journal.status();
-            let records = journal.read(status.acked_seq, BATCH_RECORDS_MAX, BATCH_BYTES_MAX)?;
-            Ok::<_, JournalError>((status, records))
+            let records = journal.read(status.acked_seq, EVENTS_MAX, EVENT_BYTES_MAX)?;
+            Ok::<_, JournalError>((status.epoch, records))
         })
-        .await??;
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
-            return Ok(0);
+        .await
+        .ok_or(Trouble::CutShort)??;
+        let (Some(first), Some(last)) = (
+            records.first().map(|record| record.seq),
+            records.last().map(|record| record.seq),
+        ) else {
+            return Ok(Round::Empty);
         };
-        let (first_seq, last_seq) = (first.seq, last.seq);
-        let batch = Batch {
-            gate: self.gate.clone(),
-            epoch: Hex(status.epoch.0),
-            first_seq,
-            events: records
-                .into_iter()
-                .map(|record| Event {
-                    seq: record.seq,
-                    hash: Hex(record.hash),
-                    record: record.record,
-                })
-                .collect(),
+        let delivery = Delivery {
+            gate: self.parts.gate.clone(),
+            epoch: epoch.to_string(),
+            first_seq: first,
+            events: records.into_iter().map(event).collect(),
         };
-        let answer = self
-            .client
-            .post("v1/passages", &batch, 4_096, CALL_TIME)
-            .await?;
-        let Acknowledged { acked_seq } = serde_json::from_slice(&answer)
-            .map_err(|error| ClientError::Nonsense(error.to_string()))?;
-        if acked_seq > last_seq {
-            return Err(UplinkError::PastSent {
-                acked: acked_seq,
-                last: last_seq,
-            });
+        let body = serde_json::to_vec(&delivery).map_err(|_| Trouble::Nonsense)?;
+        let answer = match self.parts.transport.passages(body).await {
+            Err(LinkError::Conflict) => return self.begin_epoch().await,
+            answer => answer?,
+        };
+        self.parts.report.backend_answered().await;
+        let Acknowledged { acked_seq: acked } =
+            serde_json::from_slice(&answer).map_err(|_| Trouble::Nonsense)?;
+        if acked > last || acked.saturating_add(1) < first {
+            return Err(Trouble::NotSent { acked, first, last });
         }
-        if acked_seq < first_seq {
-            return Err(
-                ClientError::Nonsense("it acknowledged nothing of what was sent".into()).into(),
-            );
+        let records = acked.saturating_add(1).saturating_sub(first);
+        if records == 0 {
+            return Ok(Round::Held);
         }
-        let journal = self.journal.clone();
-        blocking(move || journal.acknowledge(acked_seq)).await??;
-        Ok(acked_seq - first_seq + 1)
+        let journal = self.parts.journal.clone();
+        blocking(move || journal.acknowledge(acked))
+            .await
+            .ok_or(Trouble::CutShort)??;
+        let seq = acked;
+        self.parts
+            .report
+            .send(SyncEvent::Delivered { seq, records })
+            .await;
+        Ok(Round::Delivered)
     }
 
-    /// Somebody else has written under our epoch: the card was cloned, or restored from an old copy. What is not
-    /// acknowledged is sent again under a new one.
-    async fn conflict(&self) {
-        let journal = self.journal.clone();
-        match blocking(move || journal.new_epoch()).await {
-            Ok(Ok(epoch)) => {
-                tracing::error!(%epoch, "the backend holds other records under our epoch; a new one begins");
-                self.link.tell(SyncEvent::EpochConflict).await;
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a new epoch cannot be written");
-                tokio::time::sleep(WAIT_MAX).await;
-            }
-            Err(_) => tokio::time::sleep(WAIT_MAX).await,
-        }
+    /// Somebody else's records lie under our epoch: ours go on under one that is ours alone.
+    async fn begin_epoch(&self) -> Result<Round, Trouble> {
+        self.parts.report.backend_answered().await;
+        let journal = self.parts.journal.clone();
+        let epoch = blocking(move || journal.new_epoch())
+            .await
+            .ok_or(Trouble::CutShort)??;
+        tracing::warn!(
+            gate = %self.parts.gate, %epoch,
+            "the backend has other records under our epoch; what is not acknowledged goes out under a new one"
+        );
+        self.parts
+            .report
+            .send(SyncEvent::EpochConflict { epoch })
+            .await;
+        Ok(Round::Held)
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, UplinkError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| UplinkError::Broke)
+fn event(stored: StoredRecord) -> Delivered {
+    Delivered {
+        seq: stored.seq,
+        hash: hex::encode(&stored.hash),
+        record: stored.record,
+    }
 }

@@ -50,9 +50,6 @@ pub enum DemoError {
     /// The backend.
     #[error(transparent)]
     Backend(#[from] crate::backend::BackendError),
-    /// Its store.
-    #[error(transparent)]
-    Store(#[from] crate::backend::store::StoreError),
     /// The gate's config: a mistake of ours.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -253,7 +250,7 @@ fn line(number: usize, witness: &Witness) -> String {
     });
     let outcomes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_str()).collect();
     let mark = if witness.is_expected() { ' ' } else { '!' };
-    let (story, direction) = (person.story, person.direction);
+    let (story, direction) = (person.story, person.direction.as_str());
     format!(
         "{mark}{number:>3}  {direction:<5}  {medium}  {story:<36}  {decision:<28}  {times:<28}  {}",
         outcomes.join(", ")

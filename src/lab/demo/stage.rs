@@ -1,7 +1,6 @@
 //! Sets the stage: the real backend with the people's rows, a gate with its real config, stores and drivers, and what
 //! stands in for hardware. Everything lives in one folder that goes when the stage goes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +14,11 @@ use super::DemoError;
 use super::cast::{Carries, Known, Person};
 use super::film::Scene;
 use super::lane::{Aisle, DemoLane};
-use crate::backend::lists::{Extent, import};
-use crate::backend::passages::of_gate;
-use crate::backend::{Backend, Clock};
+use crate::backend::{Backend, Clock, Mode};
 use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use crate::config::types::{Line, Pin};
 use crate::config::{self, Config};
-use crate::domain::{GateId, IssuerId, LaneId, ListId, RowKey};
+use crate::domain::{GateId, IssuerId, LaneId, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::gpio::Layout;
 use crate::drivers::gpio::memory::Wires;
@@ -29,7 +26,6 @@ use crate::lab::sam_module::{AfterRead, SamModule};
 use crate::runtime::observe::Observation;
 use crate::runtime::{self, Running, Stand};
 use crate::store::codes::Change;
-use crate::sync::dsse;
 
 const TRUST: &str = include_str!("trust.toml");
 const CONFIG: &str = include_str!("gate.toml");
@@ -66,9 +62,9 @@ impl Stage {
             .tempdir()?;
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = folder.path().join("backend");
-        let backend = Backend::start(any_port, &data, Arc::clone(&clock)).await?;
+        let backend = Backend::start_with(any_port, &data, Arc::clone(&clock)).await?;
         let backend_addr = backend.addr();
-        enrol(&backend, people, &clock, Extent::Replace)?;
+        enrol(&backend, people, Mode::Replace).await?;
         let config = write_config(folder.path(), &backend, listen)?;
 
         let mono = MonoClock::start();
@@ -127,7 +123,7 @@ impl Stage {
     /// The backend goes away.
     pub async fn lose_backend(&mut self) {
         if let Some(backend) = self.backend.take() {
-            backend.shut_down().await;
+            backend.shutdown().await;
         }
     }
 
@@ -139,7 +135,7 @@ impl Stage {
         if self.backend.is_none() {
             let data = self.folder.path().join("backend");
             self.backend =
-                Some(Backend::start(self.backend_addr, &data, Arc::clone(&self.clock)).await?);
+                Some(Backend::start_with(self.backend_addr, &data, Arc::clone(&self.clock)).await?);
         }
         Ok(())
     }
@@ -152,7 +148,7 @@ impl Stage {
         let Some(backend) = &self.backend else {
             return Ok(());
         };
-        let version = enrol(backend, people, &self.clock, Extent::Patch)?;
+        let version = enrol(backend, people, Mode::Patch).await?;
         let until = Instant::now() + READY_MAX;
         loop {
             let applied = self
@@ -186,14 +182,13 @@ impl Stage {
             return Ok((0, 0, self.gate.journal.status().backlog));
         };
         let written = self.gate.journal.status().next_seq.saturating_sub(1);
-        let kept = of_gate(&backend.state().store, &self.name, None, usize::MAX)?;
-        let numbers: BTreeSet<u64> = kept
-            .iter()
-            .map(|passage| passage.seq)
-            .filter(|seq| *seq <= written)
-            .collect();
-        let (all, distinct) = (kept.len() as u64, numbers.len() as u64);
-        Ok((all, all - distinct, written.saturating_sub(distinct)))
+        let counts = backend.counts(&self.name)?;
+        let stored: u64 = counts.iter().map(|(_, counts)| counts.stored).sum();
+        Ok((
+            stored,
+            stored.saturating_sub(written),
+            written.saturating_sub(stored),
+        ))
     }
 
     /// The folder of the stage, to measure its disk.
@@ -209,7 +204,7 @@ impl Stage {
     pub async fn strike(mut self) -> Result<(), DemoError> {
         self.gate.stop().await;
         if let Some(backend) = self.backend.take() {
-            backend.shut_down().await;
+            backend.shutdown().await;
         }
         Ok(self.folder.close()?)
     }
@@ -264,18 +259,12 @@ fn by_lane(mut observations: mpsc::Receiver<Observation>) -> [mpsc::Receiver<Obs
 
 /// Gives the backend the rows of those it knows: `health` is followed by the gate, `visitors` is not. Gives the new
 /// version of `health`.
-fn enrol(
-    backend: &Backend,
-    people: &[Person],
-    clock: &Clock,
-    extent: Extent,
-) -> Result<u64, DemoError> {
+async fn enrol(backend: &Backend, people: &[Person], mode: Mode) -> Result<u64, DemoError> {
     let mut version = 0;
     for name in ["health", "visitors"] {
         let list = list_id(name)?;
-        let state = backend.state();
-        let pepper = state.keys.pepper(&list)?;
-        let mut rows: BTreeMap<RowKey, Change> = BTreeMap::new();
+        let pepper = backend.pepper(&list)?;
+        let mut changes = Vec::new();
         for person in people {
             let row = match (person.known, name) {
                 (Known::Synced(row), "health") | (Known::OnlineOnly(row), "visitors") => row,
@@ -286,18 +275,17 @@ fn enrol(
                 Carries::Phone(text) => (OPAQUE, "health", text),
                 Carries::Card { number, .. } => (ID_CARD, "id-card", number),
             };
-            let issuer =
-                IssuerId::new(issuer).map_err(|error| DemoError::Stage(error.to_string()))?;
+            let stage = |error: String| DemoError::Stage(error);
+            let issuer = IssuerId::new(issuer).map_err(|error| stage(error.to_string()))?;
             let key = row_key(&pepper, kind, &issuer, identifier)
-                .map_err(|error| DemoError::Stage(error.to_string()))?;
-            rows.insert(key, Change::Put(key, row.encode()));
+                .map_err(|error| stage(error.to_string()))?;
+            changes.push(Change::Put(key, row.encode()));
         }
-        let imported = import(&state.store, &state.keys, clock(), &list, rows, extent)?;
+        let imported = backend.import(&list, mode, changes).await?;
         if name == "health" {
             version = imported.version;
         }
     }
-    backend.state().changed.send_modify(|count| *count += 1);
     Ok(version)
 }
 
@@ -307,13 +295,15 @@ fn list_id(name: &str) -> Result<ListId, DemoError> {
 
 /// Writes the files of the gate and reads them back as `run` would.
 fn write_config(folder: &Path, backend: &Backend, listen: SocketAddr) -> Result<Config, DemoError> {
-    let keys = &backend.state().keys;
     let text = CONFIG
-        .replace("{url}", &format!("http://{}", backend.addr()))
-        .replace("{key}", &dsse::write_key(&keys.public()))
+        .replace("{url}", &backend.url())
+        .replace("{key}", &backend.list_public_key())
         .replace(
             "{pepper}",
-            &keys.pepper_path(&list_id("health")?).display().to_string(),
+            &backend
+                .pepper_file(&list_id("health")?)
+                .display()
+                .to_string(),
         )
         .replace("{listen}", &listen.to_string());
     let path = folder.join("gate.toml");

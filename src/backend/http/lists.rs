@@ -1,0 +1,231 @@
+//! Lists: manifests, chunks, imports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tokio::time;
+
+use super::super::error::Refusal;
+use super::super::inner::{Inner, Published};
+use super::super::{Imported, Mode, ROWS_MAX, StoreError, blocking};
+use super::labelled;
+use crate::domain::ListId;
+use crate::store::codes::Change;
+use crate::sync::chunk::{ROW_LEN, decode_row};
+use crate::sync::manifest::ChunkId;
+
+/// Longest time an answer is held.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Between two parts of an import.
+const IMPORT_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+fn list_id(name: &str) -> Result<ListId, Refusal> {
+    ListId::new(name).map_err(|error| Refusal::bad(&format!("this is no name of a list: {error}")))
+}
+
+#[derive(Serialize)]
+pub(super) struct Summary {
+    list: ListId,
+    era: u32,
+    version: u64,
+    rows: u64,
+    pepper_id: u32,
+}
+
+/// `GET /v1/lists`
+pub(super) async fn all(State(inner): State<Arc<Inner>>) -> Json<Vec<Summary>> {
+    let summary = |(list, one): (ListId, Arc<Published>)| Summary {
+        list,
+        era: one.era,
+        version: one.version,
+        rows: one.rows,
+        pepper_id: one.pepper_id,
+    };
+    Json(inner.all_published().into_iter().map(summary).collect())
+}
+
+/// Where the pepper of a list lies. The file's mode says who may read it; the pepper itself is never sent.
+#[derive(Serialize)]
+pub(super) struct Prepared {
+    list: ListId,
+    pepper_file: String,
+    pepper_id: u32,
+}
+
+/// `PUT /v1/lists/{list}`
+pub(super) async fn prepare(
+    State(inner): State<Arc<Inner>>,
+    Path(list): Path<String>,
+) -> Result<Json<Prepared>, Refusal> {
+    let list = list_id(&list)?;
+    blocking(move || {
+        let pepper_id = inner.prepare(&list)?.id();
+        let pepper_file = inner.pepper_file(&list).display().to_string();
+        Ok(Json(Prepared {
+            list,
+            pepper_file,
+            pepper_id,
+        }))
+    })
+    .await?
+}
+
+#[derive(Deserialize)]
+pub(super) struct Held {
+    have: Option<u64>,
+    #[serde(default)]
+    wait: u64,
+}
+
+/// `GET /v1/lists/{list}/manifest`
+pub(super) async fn manifest(
+    State(inner): State<Arc<Inner>>,
+    Path(list): Path<String>,
+    Query(held): Query<Held>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let list = list_id(&list)?;
+    let mark = headers.get(IF_NONE_MATCH);
+    let same =
+        |found: &Published| mark.is_some_and(|mark| mark.as_bytes() == found.etag.as_bytes());
+    let at_hand =
+        |found: &Published| held.have == Some(found.version) && (mark.is_none() || same(found));
+    let found = newest(&inner, &list, held.wait, at_hand)
+        .await
+        .ok_or_else(|| Refusal::not_found("there is no such list"))?;
+    let etag = (ETAG, found.etag.clone());
+    if same(&found) {
+        return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
+    }
+    let kind = (CONTENT_TYPE, "application/vnd.dsse+json".to_owned());
+    let cache = (CACHE_CONTROL, "no-cache".to_owned());
+    Ok(([etag, kind, cache], found.envelope.clone()).into_response())
+}
+
+/// The newest manifest; held while the caller has it, or while the list is not there yet.
+async fn newest(
+    inner: &Inner,
+    list: &ListId,
+    wait_s: u64,
+    at_hand: impl Fn(&Published) -> bool,
+) -> Option<Arc<Published>> {
+    let (mut news, mut stop) = (inner.news.subscribe(), inner.stop.clone());
+    let waited = time::sleep(Duration::from_secs(wait_s).min(WAIT_MAX));
+    tokio::pin!(waited);
+    loop {
+        let found = inner.published(list);
+        let hold = found.as_ref().is_none_or(|found| at_hand(found));
+        if !hold {
+            return found;
+        }
+        tokio::select! {
+            changed = news.changed() => if changed.is_err() { return found },
+            _ = stop.wait_for(|stop| *stop) => return found,
+            () = &mut waited => return found,
+        }
+    }
+}
+
+/// `GET /v1/chunks/{sha256}`
+pub(super) async fn chunk(
+    State(inner): State<Arc<Inner>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let id =
+        ChunkId::parse(&id).ok_or_else(|| Refusal::bad("a chunk is named by 64 hex digits"))?;
+    let etag = (ETAG, format!("\"{id}\""));
+    let cache = (
+        CACHE_CONTROL,
+        "public, max-age=31536000, immutable".to_owned(),
+    );
+    if headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|mark| mark.as_bytes() == etag.1.as_bytes())
+    {
+        return Ok((StatusCode::NOT_MODIFIED, [etag, cache]).into_response());
+    }
+    let packed = blocking(move || inner.lists.chunk(&id))
+        .await??
+        .ok_or_else(|| Refusal::not_found("there is no such chunk, or not any more"))?;
+    let kind = (CONTENT_TYPE, "application/zstd".to_owned());
+    Ok(([etag, cache, kind], packed).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImportQuery {
+    mode: Mode,
+    #[serde(default)]
+    new_era: bool,
+    pepper_id: u32,
+}
+
+/// `POST /v1/lists/{list}/import`: 40-byte rows in any order; nothing is taken over if one is bad.
+pub(super) async fn import(
+    State(inner): State<Arc<Inner>>,
+    Path(list): Path<String>,
+    Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Imported>, Refusal> {
+    let list = list_id(&list)?;
+    labelled(&headers, "application/octet-stream")?;
+    let _alone = inner.importing.try_acquire().map_err(|_| {
+        Refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "another import is under way".into(),
+        )
+    })?;
+    let changes = rows(body).await?;
+    let worker = Arc::clone(&inner);
+    let work = move || {
+        worker.import(
+            &list,
+            query.mode,
+            query.new_era,
+            Some(query.pepper_id),
+            changes,
+        )
+    };
+    Ok(Json(blocking(work).await??))
+}
+
+/// Reads rows as they come; never more than a list can have.
+async fn rows(mut body: Body) -> Result<Vec<Change>, Refusal> {
+    let mut changes = Vec::new();
+    let mut waiting: Vec<u8> = Vec::new();
+    loop {
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
+        let frame = match time::timeout(IMPORT_SILENCE_MAX, next).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            Ok(Some(Err(_))) | Err(_) => return Err(Refusal::bad("the body broke off")),
+        };
+        let Ok(part) = frame.into_data() else {
+            continue;
+        };
+        waiting.extend_from_slice(&part);
+        let (whole, rest) = waiting.as_chunks::<ROW_LEN>();
+        if changes.len().saturating_add(whole.len()) > ROWS_MAX {
+            return Err(StoreError::TooLarge { max: ROWS_MAX }.into());
+        }
+        for row in whole {
+            let number = changes.len().saturating_add(1);
+            let bad = || Refusal::bad(&format!("row {number} has a mark that is not known"));
+            changes.push(decode_row(row).ok_or_else(bad)?);
+        }
+        waiting = rest.to_vec();
+    }
+    if waiting.is_empty() {
+        Ok(changes)
+    } else {
+        Err(Refusal::bad("the body ends in half a row"))
+    }
+}

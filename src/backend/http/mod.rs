@@ -1,0 +1,87 @@
+//! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
+
+mod lists;
+mod passages;
+mod resolve;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{MethodRouter, get, post, put};
+use serde::de::DeserializeOwned;
+
+use super::error::Refusal;
+use super::inner::Inner;
+
+/// Largest body of any call but an import.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// The description of all calls.
+pub(super) const OPENAPI: &str = include_str!("../openapi.json");
+
+type Routes = Vec<(
+    &'static str,
+    &'static [&'static str],
+    MethodRouter<Arc<Inner>>,
+)>;
+
+/// Every call: path, methods, handler.
+pub(super) fn routes() -> Routes {
+    vec![
+        ("/healthz", &["get"], get(async || "ok\n")),
+        ("/openapi.json", &["get"], get(openapi)),
+        ("/v1/lists", &["get"], get(lists::all)),
+        ("/v1/lists/{list}", &["put"], put(lists::prepare)),
+        ("/v1/lists/{list}/manifest", &["get"], get(lists::manifest)),
+        ("/v1/lists/{list}/import", &["post"], post(lists::import)),
+        ("/v1/chunks/{sha256}", &["get"], get(lists::chunk)),
+        (
+            "/v1/passages",
+            &["get", "post"],
+            get(passages::read).post(passages::store),
+        ),
+        ("/v1/resolve", &["post"], post(resolve::resolve)),
+    ]
+}
+
+pub(super) fn router(inner: Arc<Inner>) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, _, handler)| {
+            router.route(path, handler)
+        })
+        .fallback(async || Refusal::not_found("there is no such call; see /openapi.json"))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(inner)
+}
+
+async fn openapi() -> ([(axum::http::HeaderName, &'static str); 1], &'static str) {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+/// Reads a JSON body. The refusal does not repeat it: it may name a person.
+fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Refusal> {
+    labelled(headers, "application/json")?;
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Refusal::bad(&format!(
+            "the body is not what this call takes, line {line}, column {column}"
+        ))
+    })
+}
+
+fn labelled(headers: &HeaderMap, kind: &str) -> Result<(), Refusal> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    if given.is_some_and(|given| given.split(';').next().unwrap_or_default().trim() == kind) {
+        return Ok(());
+    }
+    Err(Refusal(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("the body must have the content type {kind}"),
+    ))
+}

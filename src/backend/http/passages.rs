@@ -1,0 +1,128 @@
+//! Passages: taken from gates, read back by operators.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::super::blocking;
+use super::super::error::Refusal;
+use super::super::inner::Inner;
+use super::super::store::passages::{Arrived, link};
+use super::json;
+use crate::domain::GateId;
+use crate::store::journal::RECORD_BYTES_MAX;
+use crate::sync::hex;
+use crate::sync::wire::{Acknowledged, Delivered, Delivery, EVENTS_MAX};
+
+/// Most passages in one answer.
+const READ_MAX: usize = 1_000;
+
+/// `POST /v1/passages`
+pub(super) async fn store(
+    State(inner): State<Arc<Inner>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Acknowledged>, Refusal> {
+    let delivery: Delivery = json(&headers, &body)?;
+    let epoch: [u8; 16] =
+        hex::decode(&delivery.epoch).ok_or_else(|| Refusal::bad("an epoch has 32 hex digits"))?;
+    let records = records(delivery.first_seq, delivery.events)?;
+    let Some(acked_seq) = records.last().map(|last| last.seq) else {
+        return Err(Refusal::bad("there is no record in it"));
+    };
+    let gate = delivery.gate;
+    let named = gate.clone();
+    let stored = blocking(move || inner.passages.store(&gate, &epoch, &records)).await?;
+    if let Err(error @ super::super::StoreError::Conflict { .. }) = &stored {
+        tracing::warn!(
+            gate = %named, epoch = %hex::encode(&epoch), %error,
+            "a gate sends other records than before: a copied journal, or two gates with one name"
+        );
+    }
+    stored?;
+    Ok(Json(Acknowledged { acked_seq }))
+}
+
+/// Records in order, without a gap, each with the link that it makes.
+fn records(first_seq: u64, events: Vec<Delivered>) -> Result<Vec<Arrived>, Refusal> {
+    if first_seq == 0 || events.len() > EVENTS_MAX {
+        return Err(Refusal::bad(
+            "records count from 1, and at most 500 come at a time",
+        ));
+    }
+    let mut records: Vec<Arrived> = Vec::with_capacity(events.len());
+    for (expected, event) in (first_seq..).zip(events) {
+        let bad = |what: &str| Refusal::bad(&format!("record {expected}: {what}"));
+        if event.seq != expected {
+            return Err(bad("it has another number"));
+        }
+        let hash = hex::decode(&event.hash).ok_or_else(|| bad("a hash has 64 hex digits"))?;
+        let plain = event.record.len() <= RECORD_BYTES_MAX
+            && !event.record.bytes().any(|byte| byte < b' ')
+            && event.record.starts_with('{');
+        if !plain || serde_json::from_str::<IgnoredAny>(&event.record).is_err() {
+            return Err(bad("it is not a JSON object in one line"));
+        }
+        if records
+            .last()
+            .is_some_and(|last| link(&last.hash, &event.record) != hash)
+        {
+            return Err(bad("its hash does not go on from the record before"));
+        }
+        records.push(Arrived {
+            seq: expected,
+            hash,
+            record: event.record,
+        });
+    }
+    Ok(records)
+}
+
+#[derive(Deserialize)]
+pub(super) struct ReadQuery {
+    gate: Option<GateId>,
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+/// `GET /v1/passages`: one JSON object a line, in the order of arrival. The header says where to go on.
+pub(super) async fn read(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<ReadQuery>,
+) -> Result<([(HeaderName, String); 2], String), Refusal> {
+    let limit = query.limit.unwrap_or(READ_MAX).min(READ_MAX);
+    let (found, looked) = blocking(move || {
+        inner
+            .passages
+            .after(query.gate.as_ref(), query.after, limit)
+    })
+    .await??;
+    let mut lines = String::new();
+    for one in found {
+        // Names, digits and checked JSON: nothing needs escaping. Writing to a string cannot fail.
+        let _ = writeln!(
+            lines,
+            r#"{{"number":{},"gate":"{}","epoch":"{}","seq":{},"hash":"{}","record":{}}}"#,
+            one.number,
+            one.gate,
+            hex::encode(&one.epoch),
+            one.record.seq,
+            hex::encode(&one.record.hash),
+            one.record.record,
+        );
+    }
+    let kind = (CONTENT_TYPE, "application/x-ndjson".to_owned());
+    let next = (
+        HeaderName::from_static("turnstile-after"),
+        looked.to_string(),
+    );
+    Ok(([kind, next], lines))
+}

@@ -1,0 +1,38 @@
+//! One credential asked online. The question names a person: it is answered and forgotten.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+
+use super::super::blocking;
+use super::super::error::Refusal;
+use super::super::inner::Inner;
+use super::json;
+use crate::domain::Personal;
+use crate::sync::wire::{Answer, Question};
+
+/// Longest identifier: the most a QR code can hold.
+const IDENTIFIER_BYTES_MAX: usize = 8 << 10;
+/// Most lists of a question.
+const LISTS_MAX: usize = 64;
+
+/// `POST /v1/resolve`
+pub(super) async fn resolve(
+    State(inner): State<Arc<Inner>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Answer>, Refusal> {
+    let question: Question = json(&headers, &body)?;
+    let identifier = Personal::new(question.identifier);
+    if identifier.expose().len() > IDENTIFIER_BYTES_MAX || question.lists.len() > LISTS_MAX {
+        return Err(Refusal::bad("the question is too long"));
+    }
+    let (lists, profile, issuer) = (question.lists, question.profile, question.issuer);
+    blocking(move || inner.resolve(&lists, &profile, &issuer, identifier.expose()))
+        .await??
+        .map(Json)
+        .ok_or_else(|| Refusal::not_found("no list knows this credential"))
+}

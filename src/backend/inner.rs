@@ -1,0 +1,268 @@
+//! What the calls share: the stores, the peppers, and the manifests as they are sent.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, watch};
+
+use super::store::lists::{Import, Lists, Meta};
+use super::store::passages::Passages;
+use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
+use crate::codes::row_key::{Pepper, row_key};
+use crate::domain::{Colour, GateId, HealthOutcome, IssuerId, ListId, ListVersion, Row, Subject};
+use crate::store::codes::Change;
+use crate::sync::hex;
+use crate::sync::wire::Answer;
+
+/// A manifest as it is sent.
+pub(super) struct Published {
+    pub(super) era: u32,
+    pub(super) version: u64,
+    pub(super) rows: u64,
+    pub(super) pepper_id: u32,
+    pub(super) etag: String,
+    pub(super) envelope: String,
+}
+
+impl Published {
+    fn new(meta: Meta) -> Self {
+        let hash: [u8; 32] = Sha256::digest(&meta.envelope).into();
+        Self {
+            era: meta.era,
+            version: meta.version,
+            rows: meta.rows,
+            pepper_id: meta.pepper_id,
+            etag: format!("\"{}\"", hex::encode(hash.get(..16).unwrap_or(&hash))),
+            envelope: meta.envelope,
+        }
+    }
+}
+
+pub(super) struct Inner {
+    dir: PathBuf,
+    /// Where it listens; `None`: nobody does, and the fragment is left as it is.
+    addr: Option<SocketAddr>,
+    clock: Clock,
+    pub(super) public_key: String,
+    pub(super) lists: Lists,
+    pub(super) passages: Passages,
+    published: RwLock<BTreeMap<ListId, Arc<Published>>>,
+    peppers: RwLock<BTreeMap<ListId, Pepper>>,
+    /// Changes whenever a manifest does.
+    pub(super) news: watch::Sender<u64>,
+    pub(super) stop: watch::Receiver<bool>,
+    /// An import holds a whole list in memory: one at a time.
+    pub(super) importing: Semaphore,
+}
+
+impl Inner {
+    /// Opens what lies in `dir`, signs again what has become old, and writes the fragment.
+    pub(super) fn open(
+        dir: &Path,
+        addr: Option<SocketAddr>,
+        clock: Clock,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self, BackendError> {
+        fs::create_dir_all(dir).map_err(|source| secrets::io_error(dir, source))?;
+        let dir = fs::canonicalize(dir).map_err(|source| secrets::io_error(dir, source))?;
+        let key = secrets::signing_key(&dir)?;
+        let public_key = public_key_text(&key);
+        let inner = Self {
+            lists: Lists::open(&dir, key)?,
+            passages: Passages::open(&dir)?,
+            dir,
+            addr,
+            clock,
+            public_key,
+            published: RwLock::default(),
+            peppers: RwLock::default(),
+            news: watch::Sender::new(0),
+            stop,
+            importing: Semaphore::new(1),
+        };
+        inner.lists.resign((inner.clock)())?;
+        for (list, meta) in inner.lists.all()? {
+            inner.pepper(&list)?;
+            inner.publish(list, meta);
+        }
+        inner.write_fragment()?;
+        Ok(inner)
+    }
+
+    pub(super) fn published(&self, list: &ListId) -> Option<Arc<Published>> {
+        let published = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.get(list).cloned()
+    }
+
+    pub(super) fn all_published(&self) -> Vec<(ListId, Arc<Published>)> {
+        let published = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        published
+            .iter()
+            .map(|(list, one)| (list.clone(), Arc::clone(one)))
+            .collect()
+    }
+
+    fn publish(&self, list: ListId, meta: Meta) {
+        self.published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(list, Arc::new(Published::new(meta)));
+        self.news.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// The pepper of a list; the list gets one if it has none.
+    pub(super) fn pepper(&self, list: &ListId) -> Result<Pepper, BackendError> {
+        let mut peppers = self.peppers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pepper) = peppers.get(list) {
+            return Ok(pepper.clone());
+        }
+        let pepper = secrets::pepper(&self.dir, list)?;
+        peppers.insert(list.clone(), pepper.clone());
+        Ok(pepper)
+    }
+
+    pub(super) fn pepper_file(&self, list: &ListId) -> PathBuf {
+        secrets::pepper_file(&self.dir, list)
+    }
+
+    /// Makes sure that a list has a pepper and that gates are told where it lies.
+    pub(super) fn prepare(&self, list: &ListId) -> Result<Pepper, BackendError> {
+        let pepper = self.pepper(list)?;
+        self.write_fragment()?;
+        Ok(pepper)
+    }
+
+    fn write_fragment(&self) -> Result<(), BackendError> {
+        let Some(addr) = self.addr else {
+            return Ok(());
+        };
+        let peppers = self.peppers.read().unwrap_or_else(PoisonError::into_inner);
+        let lists: Vec<ListId> = peppers.keys().cloned().collect();
+        drop(peppers);
+        fragment::write(&self.dir, addr, &self.public_key, &lists)
+    }
+
+    /// Takes rows over and tells whoever waits. `pepper_id` names the pepper that the rows are made with.
+    pub(super) fn import(
+        &self,
+        list: &ListId,
+        mode: Mode,
+        new_era: bool,
+        pepper_id: Option<u32>,
+        changes: Vec<Change>,
+    ) -> Result<Imported, BackendError> {
+        let ours = self.prepare(list)?.id();
+        if let Some(theirs) = pepper_id.filter(|theirs| *theirs != ours) {
+            return Err(super::StoreError::OtherPepper { theirs, ours }.into());
+        }
+        let import = Import {
+            list: list.clone(),
+            mode,
+            new_era,
+            pepper_id: ours,
+            changes,
+        };
+        let (imported, meta) = self.lists.import(import, (self.clock)())?;
+        if let Some(meta) = meta {
+            tracing::info!(
+                %list, era = imported.era, version = imported.version, rows = imported.rows,
+                "a new version is signed"
+            );
+            self.publish(list.clone(), meta);
+        }
+        Ok(imported)
+    }
+
+    /// Signs again what has become old.
+    pub(super) fn resign(&self) -> Result<(), BackendError> {
+        for (list, meta) in self.lists.resign((self.clock)())? {
+            self.publish(list, meta);
+        }
+        Ok(())
+    }
+
+    pub(super) fn counts(&self, gate: &GateId) -> Result<Vec<(String, Counts)>, BackendError> {
+        let counts = self.passages.counts(gate)?;
+        Ok(counts
+            .into_iter()
+            .map(|(epoch, counts)| (hex::encode(&epoch), counts))
+            .collect())
+    }
+
+    /// What these lists say of a credential, all lists if none is named; `None` if none knows it.
+    pub(super) fn resolve(
+        &self,
+        lists: &[ListId],
+        kind: &str,
+        issuer: &IssuerId,
+        identifier: &str,
+    ) -> Result<Option<Answer>, BackendError> {
+        let mut answer = None;
+        for (list, published) in self.all_published() {
+            if !lists.is_empty() && !lists.contains(&list) {
+                continue;
+            }
+            let Ok(key) = row_key(&self.pepper(&list)?, kind, issuer, identifier) else {
+                return Ok(None);
+            };
+            if let Some(row) = self.lists.row(&list, &key)? {
+                let spoke = ListVersion {
+                    list,
+                    era: published.era,
+                    version: published.version,
+                };
+                join(answer.get_or_insert_with(nothing_known), &row, spoke);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+const fn nothing_known() -> Answer {
+    Answer {
+        health: HealthOutcome::NotApplied,
+        subject: None,
+        valid_from: None,
+        valid_until: None,
+        entitlements: 0,
+        lists: Vec::new(),
+    }
+}
+
+/// The worst colour wins, validity is what all agree on, entitlements are joined.
+fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
+    let severity = |health: HealthOutcome| match health {
+        HealthOutcome::Green => 1,
+        HealthOutcome::Yellow => 2,
+        HealthOutcome::Red => 3,
+        HealthOutcome::Unknown
+        | HealthOutcome::NotApplied
+        | HealthOutcome::QueryFailed
+        | HealthOutcome::TimedOut => 0,
+    };
+    let health = row.colour.map_or(HealthOutcome::NotApplied, Colour::into);
+    if severity(health) > severity(answer.health) {
+        answer.health = health;
+    }
+    let bound = |seconds: u32| Some(u64::from(seconds)).filter(|seconds| *seconds != 0);
+    answer.valid_from = answer.valid_from.max(bound(row.valid_from_s));
+    answer.valid_until = match (answer.valid_until, bound(row.valid_until_s)) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    answer.entitlements |= row.entitlements;
+    if answer.subject.is_none() && row.subject != Subject::NONE {
+        answer.subject = Some(hex::encode(&row.subject.0));
+    }
+    answer.lists.push(spoke);
+}

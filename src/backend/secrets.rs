@@ -1,0 +1,106 @@
+//! The secrets of a backend: its signing key and the pepper of each list, in files that only its user can read.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use zeroize::Zeroize as _;
+
+use super::BackendError;
+use crate::codes::row_key::Pepper;
+use crate::domain::ListId;
+use crate::sync::hex;
+
+/// Reads the signing key, or makes one at the first start.
+pub(super) fn signing_key(dir: &Path) -> Result<SigningKey, BackendError> {
+    let path = dir.join("keys").join("lists.key");
+    let mut text = read_or_make(&path)?;
+    let seed = hex::decode(text.trim_ascii());
+    text.zeroize();
+    let mut seed = seed.ok_or_else(|| BackendError::Secret {
+        path: path.clone(),
+        what: "a signing key has 64 hex digits".into(),
+    })?;
+    let key = SigningKey::from_bytes(&seed);
+    seed.zeroize();
+    Ok(key)
+}
+
+/// Where the pepper of a list lies.
+pub(super) fn pepper_file(dir: &Path, list: &ListId) -> PathBuf {
+    dir.join("peppers").join(format!("{list}.pepper"))
+}
+
+/// Reads the pepper of a list, or makes one.
+pub(super) fn pepper(dir: &Path, list: &ListId) -> Result<Pepper, BackendError> {
+    let path = pepper_file(dir, list);
+    let mut text = read_or_make(&path)?;
+    let pepper = Pepper::parse(&text);
+    text.zeroize();
+    pepper.map_err(|error| BackendError::Secret {
+        path,
+        what: error.to_string(),
+    })
+}
+
+/// 64 hex digits: those in the file, or new ones, durable in it.
+fn read_or_make(path: &Path) -> Result<String, BackendError> {
+    let failed = |source| io_error(path, source);
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            warn_if_open(path).map_err(failed)?;
+            return Ok(text);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| BackendError::Secret {
+        path: path.into(),
+        what: format!("the system gives no random bytes: {error}"),
+    })?;
+    let mut text = hex::encode(&secret);
+    secret.zeroize();
+    text.push('\n');
+    write_durably(path, text.as_bytes(), 0o600).map_err(failed)?;
+    Ok(text)
+}
+
+fn warn_if_open(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "others can read this secret; its mode should be 0600");
+    }
+    Ok(())
+}
+
+/// Writes a file beside itself, syncs it and puts it in place.
+pub(super) fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    fs::File::open(dir)?.sync_all()
+}
+
+/// A fault of the file system, with its path.
+pub(super) fn io_error(path: &Path, source: io::Error) -> BackendError {
+    BackendError::Io {
+        path: path.into(),
+        source,
+    }
+}

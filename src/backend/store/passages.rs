@@ -1,0 +1,290 @@
+//! Passages: unique by (gate, epoch, seq), in the order of their arrival.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use sha2::{Digest as _, Sha256};
+
+use super::{StoreError, open};
+use crate::domain::GateId;
+
+type Key<'a> = (&'a str, &'a [u8; 16], u64);
+
+/// Link of the chain, number of arrival, text.
+const RECORDS: TableDefinition<Key<'_>, (&[u8; 32], u64, &str)> = TableDefinition::new("records");
+const ARRIVALS: TableDefinition<u64, Key<'_>> = TableDefinition::new("arrivals");
+/// Stored, repeated, conflicts.
+const COUNTS: TableDefinition<(&str, &[u8; 16]), (u64, u64, u64)> = TableDefinition::new("counts");
+
+/// One record as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::backend) struct Arrived {
+    /// Its number.
+    pub seq: u64,
+    /// Its link of the chain.
+    pub hash: [u8; 32],
+    /// Its JSON text.
+    pub record: String,
+}
+
+/// One record as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::backend) struct Passage {
+    /// Counts arrivals, of all gates, from 1.
+    pub number: u64,
+    /// Who sent it.
+    pub gate: String,
+    /// Under which epoch.
+    pub epoch: [u8; 16],
+    /// The record.
+    pub record: Arrived,
+}
+
+/// What has come from one gate under one epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Different records.
+    pub stored: u64,
+    /// Records that came again and changed nothing.
+    pub repeated: u64,
+    /// Deliveries refused because a record is another one.
+    pub conflicts: u64,
+}
+
+/// The passages of all gates.
+pub(in crate::backend) struct Passages(Database);
+
+impl Passages {
+    pub(in crate::backend) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let db = open(dir, "passages.redb")?;
+        let transaction = db.begin_write()?;
+        transaction.open_table(RECORDS)?;
+        transaction.open_table(ARRIVALS)?;
+        transaction.open_table(COUNTS)?;
+        transaction.commit()?;
+        Ok(Self(db))
+    }
+
+    /// Stores a delivery, whole or not at all. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] naming the first record that is another one.
+    pub(in crate::backend) fn store(
+        &self,
+        gate: &GateId,
+        epoch: &[u8; 16],
+        records: &[Arrived],
+    ) -> Result<(), StoreError> {
+        match self.try_store(gate, epoch, records) {
+            Err(StoreError::Conflict { seq }) => {
+                self.count_conflict(gate, epoch)?;
+                Err(StoreError::Conflict { seq })
+            }
+            done => done,
+        }
+    }
+
+    fn try_store(
+        &self,
+        gate: &GateId,
+        epoch: &[u8; 16],
+        records: &[Arrived],
+    ) -> Result<(), StoreError> {
+        let transaction = self.0.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            let mut arrivals = transaction.open_table(ARRIVALS)?;
+            let mut number = arrivals.last()?.map_or(0, |(number, _)| number.value());
+            let (mut stored, mut repeated) = (0u64, 0u64);
+            let first = records.first().map_or(0, |record| record.seq);
+            let mut before = match first.checked_sub(1) {
+                Some(seq) => table
+                    .get((gate.as_str(), epoch, seq))?
+                    .map(|known| *known.value().0),
+                None => None,
+            };
+            for record in records {
+                let key = (gate.as_str(), epoch, record.seq);
+                let conflict = StoreError::Conflict { seq: record.seq };
+                // The first record of an epoch has nothing before it here; any other goes on from its neighbour.
+                if before.is_some_and(|before| link(&before, &record.record) != record.hash) {
+                    return Err(conflict);
+                }
+                before = Some(record.hash);
+                let known = table.get(key)?.map(|known| *known.value().0);
+                match known {
+                    Some(hash) if hash == record.hash => repeated = repeated.saturating_add(1),
+                    Some(_) => return Err(conflict),
+                    None => {
+                        number = number.saturating_add(1);
+                        stored = stored.saturating_add(1);
+                        table.insert(key, (&record.hash, number, record.record.as_str()))?;
+                        arrivals.insert(number, key)?;
+                    }
+                }
+            }
+            let mut counts = transaction.open_table(COUNTS)?;
+            let key = (gate.as_str(), epoch);
+            let (s, r, c) = counts.get(key)?.map_or((0, 0, 0), |counts| counts.value());
+            counts.insert(
+                key,
+                (s.saturating_add(stored), r.saturating_add(repeated), c),
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn count_conflict(&self, gate: &GateId, epoch: &[u8; 16]) -> Result<(), StoreError> {
+        let transaction = self.0.begin_write()?;
+        {
+            let mut counts = transaction.open_table(COUNTS)?;
+            let key = (gate.as_str(), epoch);
+            let (s, r, c) = counts.get(key)?.map_or((0, 0, 0), |counts| counts.value());
+            counts.insert(key, (s, r, c.saturating_add(1)))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// What has come from a gate, epoch by epoch.
+    pub(in crate::backend) fn counts(
+        &self,
+        gate: &GateId,
+    ) -> Result<Vec<([u8; 16], Counts)>, StoreError> {
+        let counts = self.0.begin_read()?.open_table(COUNTS)?;
+        let all = (gate.as_str(), &[0; 16])..=(gate.as_str(), &[0xFF; 16]);
+        let mut found = Vec::new();
+        for row in counts.range(all)? {
+            let (key, counts) = row?;
+            let (stored, repeated, conflicts) = counts.value();
+            let counts = Counts {
+                stored,
+                repeated,
+                conflicts,
+            };
+            found.push((*key.value().1, counts));
+        }
+        Ok(found)
+    }
+
+    /// At most `max` passages that arrived after number `after`, of one gate or of all, and the number up to which
+    /// was looked: no more than a hundred times as many.
+    pub(in crate::backend) fn after(
+        &self,
+        gate: Option<&GateId>,
+        after: u64,
+        max: usize,
+    ) -> Result<(Vec<Passage>, u64), StoreError> {
+        let mut looked = after;
+        let transaction = self.0.begin_read()?;
+        let arrivals = transaction.open_table(ARRIVALS)?;
+        let records = transaction.open_table(RECORDS)?;
+        let mut found = Vec::new();
+        for row in arrivals
+            .range(after.saturating_add(1)..)?
+            .take(max.saturating_mul(100))
+        {
+            let (number, key) = row?;
+            let key = key.value();
+            if found.len() >= max {
+                break;
+            }
+            looked = number.value();
+            if gate.is_some_and(|gate| gate.as_str() != key.0) {
+                continue;
+            }
+            let Some(stored) = records.get(key)? else {
+                return Err(StoreError::Failed(format!(
+                    "arrival {} is lost",
+                    number.value()
+                )));
+            };
+            let (hash, _, text) = stored.value();
+            found.push(Passage {
+                number: number.value(),
+                gate: key.0.to_owned(),
+                epoch: *key.1,
+                record: Arrived {
+                    seq: key.2,
+                    hash: *hash,
+                    record: text.to_owned(),
+                },
+            });
+        }
+        Ok((found, looked))
+    }
+}
+
+/// The link of the chain that `text` makes.
+pub(in crate::backend) fn link(before: &[u8; 32], text: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(before)
+        .chain_update(text)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(texts: &[&str], first: u64, mut before: [u8; 32]) -> Vec<Arrived> {
+        let record = |(seq, text): (u64, &&str)| {
+            before = link(&before, text);
+            let record = (*text).to_owned();
+            Arrived {
+                seq,
+                hash: before,
+                record,
+            }
+        };
+        (first..).zip(texts).map(record).collect()
+    }
+
+    #[test]
+    fn a_repeat_changes_nothing_and_another_record_is_refused_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let passages = Passages::open(dir.path()).unwrap();
+        let (gate, epoch) = (GateId::new("gate-1").unwrap(), [7; 16]);
+        let sent = records(&["{}", r#"{"a":1}"#], 1, [0; 32]);
+        passages.store(&gate, &epoch, &sent).unwrap();
+        passages.store(&gate, &epoch, &sent).unwrap();
+        let other = records(&["{}", r#"{"a":2}"#, "{}"], 1, [0; 32]);
+        let refused = passages.store(&gate, &epoch, &other);
+        assert!(matches!(refused, Err(StoreError::Conflict { seq: 2 })));
+        // A chain that does not go on from what is here.
+        let forked = records(&["{}"], 3, [9; 32]);
+        let refused = passages.store(&gate, &epoch, &forked);
+        assert!(matches!(refused, Err(StoreError::Conflict { seq: 3 })));
+        let counts = Counts {
+            stored: 2,
+            repeated: 2,
+            conflicts: 2,
+        };
+        assert_eq!(passages.counts(&gate).unwrap(), [(epoch, counts)]);
+        let (read, looked) = passages.after(Some(&gate), 0, 10).unwrap();
+        assert_eq!(looked, 2);
+        assert_eq!(
+            read.iter().map(|p| p.record.clone()).collect::<Vec<_>>(),
+            sent
+        );
+        assert_eq!(passages.after(None, 1, 10).unwrap().0.len(), 1);
+        let stranger = GateId::new("gate-2").unwrap();
+        assert!(passages.after(Some(&stranger), 0, 10).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_new_epoch_starts_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let passages = Passages::open(dir.path()).unwrap();
+        let gate = GateId::new("gate-1").unwrap();
+        passages
+            .store(&gate, &[1; 16], &records(&["{}"], 1, [0; 32]))
+            .unwrap();
+        passages
+            .store(&gate, &[2; 16], &records(&["{}", "{}"], 40, [5; 32]))
+            .unwrap();
+        assert_eq!(passages.after(None, 0, 10).unwrap().0.len(), 3);
+    }
+}

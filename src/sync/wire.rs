@@ -1,0 +1,79 @@
+//! Bodies of the calls that are not lists (DESIGN §7). Gate and backend share them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{GateId, HealthOutcome, IssuerId, ListId, ListVersion};
+
+/// Most records of one delivery.
+pub const EVENTS_MAX: usize = 500;
+/// Most bytes of record text in one delivery, unless a single record is longer.
+pub const EVENT_BYTES_MAX: usize = 256 << 10;
+
+/// `POST /v1/passages`: records in order, without a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Who sends.
+    pub gate: GateId,
+    /// Life of the journal: 32 hex digits.
+    pub epoch: String,
+    /// Number of the first record.
+    pub first_seq: u64,
+    /// The records.
+    pub events: Vec<Delivered>,
+}
+
+/// One record, exactly as the journal keeps it, so that its hash can be computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Its number.
+    pub seq: u64,
+    /// Its link of the chain, 64 hex digits: SHA-256(link before, text).
+    pub hash: String,
+    /// Its JSON text.
+    pub record: String,
+}
+
+/// Answer to a [`Delivery`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The backend has every record of this epoch up to here.
+    pub acked_seq: u64,
+}
+
+/// `POST /v1/resolve`: one credential. It names a person and is neither stored nor logged by whoever gets it.
+#[derive(Serialize, Deserialize)]
+pub struct Question {
+    /// Who asks.
+    pub gate: GateId,
+    /// Kind of identifier: `opaque` or `id_card`.
+    pub profile: String,
+    /// Who made the code.
+    pub issuer: IssuerId,
+    /// The text of the code, or the number of the card.
+    pub identifier: String,
+    /// The lists to answer from; empty: all.
+    #[serde(default)]
+    pub lists: Vec<ListId>,
+}
+
+/// Answer to a [`Question`]; 404 if nobody knows the credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The worst colour, or why there is none.
+    pub health: HealthOutcome,
+    /// The person: 16 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Latest start of validity, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<u64>,
+    /// Earliest end of validity, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<u64>,
+    /// Entitlements of all rows, joined.
+    #[serde(default)]
+    pub entitlements: u16,
+    /// The lists that spoke.
+    #[serde(default)]
+    pub lists: Vec<ListVersion>,
+}
