@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
 use super::clock::WallClock;
-use super::gateway::{Gateway, Inlets};
+use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
@@ -183,6 +183,10 @@ impl Running {
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running then.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one part a line, in the order they depend on each other"
+)]
 pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Running, StartError> {
     let files = read_files(config)?;
     let listen = config.http.listen;
@@ -218,29 +222,15 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let assessors = start_assessors(config, files.reader, &cache, &assessed_in)?;
     start_readers(config, mono, &stand.sources, &readers_in)?;
     let uplink = Arc::new(Notify::new());
-    let mut online = None;
-    if let (Some(backend), Some((client, keys))) = (&config.backend, files.link) {
-        let parts = Arc::new(Parts {
-            gate: config.gate.clone(),
-            transport: Arc::new(client),
-            codes: Arc::clone(&cache),
-            journal: journal.clone(),
-            keys,
-            poll: backend.poll_ms.duration(),
-            report: Arc::new(Report::new(sync_in)),
-            wake: Arc::clone(&uplink),
-            now: Arc::new(move || mono.now()),
-        });
-        if backend.resolve {
-            // No list named: the backend may know more than the lists this gate follows.
-            let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
-            let resolver = sync::Online::new(config.gate.clone(), &[], transport, report);
-            online = Some(Online::new(resolver, answers_in));
-        }
-        let mut tasks = sync::start(&parts, &files.followed, &tasks_stopping);
-        tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-    }
-
+    let link = Link {
+        cache: &cache,
+        journal: &journal,
+        mono,
+        uplink: &uplink,
+        sync: sync_in,
+        answers: answers_in,
+    };
+    let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
     let (heartbeat_in, heartbeat) = watch::channel(Instant::now());
     let metrics = Metrics::new(&Registry::new())?;
@@ -406,4 +396,47 @@ fn start_readers(
         }
     }
     Ok(())
+}
+
+/// What talks to the backend needs of the gate.
+struct Link<'a> {
+    cache: &'a Arc<dyn Codes>,
+    journal: &'a Journal,
+    mono: MonoClock,
+    uplink: &'a Arc<Notify>,
+    sync: mpsc::Sender<SyncEvent>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
+fn start_sync(
+    config: &Config,
+    found: Option<(Client, PinnedKeys)>,
+    followed: &[Followed],
+    link: Link<'_>,
+    stop: &watch::Receiver<bool>,
+) -> Option<Online> {
+    let (backend, (client, keys)) = config.backend.as_ref().zip(found)?;
+    let mono = link.mono;
+    let parts = Arc::new(Parts {
+        gate: config.gate.clone(),
+        transport: Arc::new(client),
+        codes: Arc::clone(link.cache),
+        journal: link.journal.clone(),
+        keys,
+        poll: backend.poll_ms.duration(),
+        report: Arc::new(Report::new(link.sync)),
+        wake: Arc::clone(link.uplink),
+        now: Arc::new(move || mono.now()),
+    });
+    let mut tasks = sync::start(&parts, followed, stop);
+    tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
+    backend.resolve.then(|| {
+        // No list named: the backend may know more than the lists this gate follows.
+        let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
+        Online::new(
+            sync::Online::new(config.gate.clone(), &[], transport, report),
+            link.answers,
+        )
+    })
 }

@@ -85,6 +85,10 @@ impl Metrics {
     ///
     /// # Errors
     /// [`MetricsError`] if a name is taken or malformed.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a list with a line or two a series, no logic"
+    )]
     pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
         let new = Build(registry);
         let build = new.gauges(

@@ -1,5 +1,10 @@
 //! The driver over sources that behave and misbehave.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks what it looks for"
+)]
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 

@@ -146,6 +146,7 @@ struct Casting {
 
 impl Casting {
     /// Everybody who comes while the backend answers: each kind once.
+    #[expect(clippy::too_many_lines, reason = "the list of the cast, no logic")]
     fn connected(&mut self) -> Vec<Person> {
         let act = Act::Connected;
         let shown = self.code("RC");
