@@ -114,9 +114,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             Ok(0)
         }
         Command::Codes(Codes::ReadImage(args)) => {
-            let all = read_image::run(&args, &mut std::io::stdout().lock())
-                .map_err(|error| output(&error))?;
-            Ok(u8::from(!all))
+            read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),

@@ -1,366 +1,380 @@
-//! What a camera at a gate sees: a phone that shows a QR code, in perspective, before a dim hall, with the blur of a hand
-//! and the noise of a sensor. `luma: [480 x 640] u8`, row-major; a seed gives the same picture for ever.
+//! What a camera at the gate sees: a phone with a code on its screen, held into view.
+//!
+//! A picture is drawn by asking, for every pixel of the camera, what of the phone lies there, then blurred by focus
+//! and motion, dimmed and made noisy. The same seed gives the same picture.
 
 use qrcode::{EcLevel, QrCode};
 
+use super::canvas::{Canvas, blur, box_blur, grey, narrow, whole};
 use super::random::SplitMix64;
-use crate::vision::Luma;
+use crate::vision::LumaImage;
 
-/// Width of the picture.
+/// Pixels in a row of the camera.
 pub const WIDTH: usize = 640;
-/// Height of the picture.
+/// Rows of the camera.
 pub const HEIGHT: usize = 480;
 
-/// How a phone is held, and how the camera is doing.
+/// How the phone is held and how the camera sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// Centre of the code in the picture, pixels.
-    pub centre: (f64, f64),
-    /// Side of the code in the picture, pixels, if it were held flat.
+    /// Side of the code in the picture, pixels.
     pub side: f64,
+    /// Centre of the code from the centre of the picture, pixels.
+    pub offset: (f64, f64),
     /// Turned in the plane, radians.
-    pub roll: f64,
-    /// Leaning back, radians: the perspective.
-    pub pitch: f64,
-    /// Turned aside, radians.
-    pub yaw: f64,
-    /// Pixels the phone moves during an exposure, to the right.
-    pub motion: usize,
-    /// Radius of the defocus, pixels.
-    pub defocus: usize,
-    /// Deviation of the noise, grey levels.
-    pub noise: f64,
-    /// Brightness of the screen, 0 to 1.
+    pub turn: f64,
+    /// Tilted away, about the upright and the level axis, radians.
+    pub tilt: (f64, f64),
+    /// Radius of the blur of a lens out of focus, pixels.
+    pub defocus: f64,
+    /// Way of the phone while the shutter is open, pixels.
+    pub motion: (f64, f64),
+    /// Brightness of the screen, 1 is white at full exposure.
     pub brightness: f64,
+    /// Noise of the sensor, grey levels.
+    pub noise: f64,
+    /// The app is in its dark colours: the code is light on dark.
+    pub dark: bool,
 }
 
 impl View {
-    /// At rest before the camera, a little different each time.
+    /// Held still in front of the camera, as most people do it.
     #[must_use]
-    pub fn at_rest(random: &mut SplitMix64) -> Self {
-        let mut around = |middle: f64, spread: f64| middle + (random.unit() - 0.5) * 2.0 * spread;
+    pub fn at_rest(seed: u64) -> Self {
+        let random = &mut SplitMix64::new(seed ^ 0x5EED_0001);
         Self {
-            centre: (around(320.0, 40.0), around(240.0, 30.0)),
-            side: around(205.0, 20.0),
-            roll: around(0.0, 0.15),
-            pitch: around(0.0, 0.18),
-            yaw: around(0.0, 0.18),
-            motion: 1,
-            defocus: 1,
-            noise: 3.0,
-            brightness: around(0.85, 0.1),
-        }
-    }
-
-    /// On the way there: `left` frames before rest, further off, moving and out of focus.
-    #[must_use]
-    pub fn approaching(self, left: usize) -> Self {
-        let away = f64::from(u8::try_from(left).unwrap_or(u8::MAX));
-        Self {
-            centre: (self.centre.0 - 45.0 * away, self.centre.1 + 30.0 * away),
-            side: self.side / (1.0 + 0.18 * away),
-            roll: self.roll + 0.1 * away,
-            motion: 1 + 4 * left,
-            defocus: 1 + left,
-            ..self
+            side: random.between(170.0, 270.0),
+            offset: (random.between(-60.0, 60.0), random.between(-40.0, 40.0)),
+            turn: random.between(-0.35, 0.35),
+            tilt: (random.between(-0.3, 0.3), random.between(-0.3, 0.3)),
+            defocus: random.between(0.3, 1.1),
+            motion: (random.between(-0.8, 0.8), random.between(-0.8, 0.8)),
+            brightness: random.between(0.55, 0.95),
+            noise: random.between(1.0, 5.0),
+            dark: false,
         }
     }
 }
 
-/// Why a text cannot be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the text does not fit a QR code")]
-pub struct TooLong;
-
-/// The panel of a phone that shows a code.
-pub struct Phone {
+/// The screen of a phone, in units of the code's side; the code's centre is (0, 0).
+struct Phone {
     modules: Vec<bool>,
-    side: usize,
+    count: usize,
+    dark: bool,
 }
 
-/// Light border of the code, modules.
-const QUIET: usize = 4;
-/// Half width and half height of the panel, in sides of the code with its border.
-const PANEL: (f64, f64) = (0.62, 1.15);
+/// Half the width of the phone.
+const PHONE_HALF: f64 = 0.68;
+/// Top and bottom of the phone, from the centre of the code.
+const PHONE_TOP: f64 = -1.25;
+const PHONE_BOTTOM: f64 = 1.5;
 
 impl Phone {
-    /// A phone that shows `text`.
-    ///
-    /// # Errors
-    /// [`TooLong`].
-    pub fn showing(text: &str) -> Result<Self, TooLong> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| TooLong)?;
-        let modules = code
-            .to_colors()
-            .iter()
-            .map(|colour| *colour == qrcode::Color::Dark)
-            .collect();
-        Ok(Self {
+    /// Texts that no code can hold leave the screen without one.
+    fn new(text: &str, dark: bool) -> Self {
+        let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M)
+            .or_else(|_| QrCode::with_error_correction_level(text.as_bytes(), EcLevel::L));
+        let (modules, count) = match code {
+            Ok(code) => {
+                let count = code.width();
+                let colors = code.into_colors();
+                let modules = colors.iter().map(|&c| c == qrcode::Color::Dark).collect();
+                (modules, count)
+            }
+            Err(_) => (Vec::new(), 0),
+        };
+        Self {
             modules,
-            side: code.width(),
-        })
+            count,
+            dark,
+        }
     }
 
-    /// Grey of the panel at (`u`, `v`), in sides of the code from its centre; none beside the panel.
-    fn grey(&self, u: f64, v: f64) -> Option<f64> {
-        if u.abs() > PANEL.0 || v.abs() > PANEL.1 {
+    /// Light of the screen at a place, 0 to 1; `None` beside the phone.
+    fn light(&self, x: f64, y: f64) -> Option<f64> {
+        if x.abs() > PHONE_HALF || !(PHONE_TOP..PHONE_BOTTOM).contains(&y) {
             return None;
         }
-        let size = to_f64(self.side + 2 * QUIET);
-        let scale = size / to_f64(self.side);
-        let (x, y) = ((u / scale + 0.5) * size, (v / scale + 0.5) * size);
-        let inside = (0.0..size).contains(&x) && (0.0..size).contains(&y);
-        if inside {
-            let module = |at: f64| floor(at).checked_sub(QUIET).filter(|at| *at < self.side);
-            let dark = module(x).zip(module(y)).is_some_and(|(x, y)| {
-                self.modules
-                    .get(y * self.side + x)
-                    .copied()
-                    .unwrap_or(false)
-            });
-            return Some(if dark { 0.04 } else { 0.96 });
+        let bezel = 0.04;
+        if x.abs() > PHONE_HALF - bezel || !(PHONE_TOP + bezel..PHONE_BOTTOM - bezel).contains(&y) {
+            return Some(0.03);
         }
-        // A title above the code and a button below it.
-        let title = (-1.0..-0.85).contains(&v)
-            && u.abs() < 0.4
-            && !floor((u + 1.0) * 24.0).is_multiple_of(3);
-        let button = (0.85..1.0).contains(&v) && u.abs() < 0.45;
-        Some(if title {
-            0.2
-        } else if button {
-            0.45
-        } else {
-            0.93
-        })
+        let light = self.screen(x, y);
+        Some(if self.dark { 0.97 - light } else { light })
     }
-}
 
-/// A picture of the hall, with a phone in it or without.
-#[must_use]
-pub fn picture(phone: Option<(&Phone, &View)>, seed: u64) -> Luma {
-    let mut random = SplitMix64::new(seed);
-    let mut light = hall(&mut random);
-    if let Some((phone, view)) = phone {
-        draw(&mut light, phone, view);
-        light = blurred(&light, view.defocus, view.defocus);
-        light = blurred(&light, view.motion / 2, 0);
-    }
-    let noise = phone.map_or(3.0, |(_, view)| view.noise);
-    let pixels = light
-        .iter()
-        .map(|light| to_u8(light * 255.0 + noise * cheap_normal(&mut random)))
-        .collect();
-    // The sides are constants that make a picture.
-    Luma::new(WIDTH, HEIGHT, pixels).unwrap_or_else(|_| Luma::black(WIDTH, HEIGHT))
-}
-
-/// The hall: dim, with some lamps and posters.
-fn hall(random: &mut SplitMix64) -> Vec<f64> {
-    let mut light = vec![0.16; WIDTH * HEIGHT];
-    for _ in 0..10 {
-        let (left, top) = (random.below(WIDTH), random.below(HEIGHT));
-        let (right, bottom) = (left + 20 + random.below(180), top + 20 + random.below(140));
-        let grey = 0.08 + random.unit() * 0.4;
-        for row in light.chunks_mut(WIDTH).take(bottom).skip(top) {
-            row.iter_mut()
-                .take(right)
-                .skip(left)
-                .for_each(|pixel| *pixel = grey);
+    fn screen(&self, x: f64, y: f64) -> f64 {
+        if x.abs() < 0.5 && y.abs() < 0.5 {
+            return if self.module(x, y) { 0.03 } else { 0.95 };
         }
+        if x.abs() < 0.58 && y.abs() < 0.58 {
+            return 0.95;
+        }
+        // Bars where an app has its title, a line of text and a button.
+        let word = ((x + 2.0) * 11.0).fract() > 0.3;
+        if (-1.0..-0.86).contains(&y) && x.abs() < 0.4 && word {
+            return 0.2;
+        }
+        if (0.74..0.8).contains(&y) && x.abs() < 0.45 && ((x + 2.0) * 19.0).fract() > 0.35 {
+            return 0.35;
+        }
+        if (0.98..1.2).contains(&y) && x.abs() < 0.45 {
+            return 0.5;
+        }
+        0.88
     }
-    light
-}
 
-/// Draws the panel through its perspective, with four samples a pixel.
-fn draw(light: &mut [f64], phone: &Phone, view: &View) {
-    let plane = Plane::new(view);
-    for (y, row) in light.chunks_mut(WIDTH).enumerate() {
-        for (x, pixel) in row.iter_mut().enumerate() {
-            let mut sum = 0.0;
-            let mut hits = 0.0;
-            for (dx, dy) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
-                let (u, v) = plane.on_panel(to_f64(x) + dx, to_f64(y) + dy);
-                if u.abs() > PANEL.0 || v.abs() > PANEL.1 {
-                    continue;
-                }
-                if let Some(grey) = phone.grey(u, v) {
-                    sum += grey * view.brightness;
-                    hits += 1.0;
-                }
+    fn module(&self, x: f64, y: f64) -> bool {
+        let place = |v: f64| whole((v + 0.5) * self.count as f64);
+        match (place(x), place(y)) {
+            (Some(column), Some(row)) if column < self.count => {
+                self.modules.get(row * self.count + column) == Some(&true)
             }
-            *pixel = (sum + *pixel * (4.0 - hits)) / 4.0;
+            _ => false,
         }
     }
 }
 
-/// From a pixel to the panel: the panel is a plane before a pinhole, `DISTANCE` sides of the code away.
-struct Plane {
-    centre: (f64, f64),
-    side: f64,
-    right: [f64; 3],
-    down: [f64; 3],
-    normal: [f64; 3],
-}
+/// From a pixel of the camera to a place on the phone: the inverse of a perspective map.
+struct Projection([f64; 9]);
 
-const DISTANCE: f64 = 3.0;
-
-impl Plane {
+impl Projection {
     fn new(view: &View) -> Self {
-        let (roll, pitch, yaw) = (
-            view.roll.sin_cos(),
-            view.pitch.sin_cos(),
-            view.yaw.sin_cos(),
+        // The plane, turned and tilted, at a distance of 3 sides; the focal length makes the side `view.side` pixels.
+        let distance = 3.0;
+        let focal = view.side * distance;
+        let (st, ct) = view.turn.sin_cos();
+        let (sy, cy) = view.tilt.0.sin_cos();
+        let (sx, cx) = view.tilt.1.sin_cos();
+        // First and second column of Ry * Rx * Rz; the third is not needed for a plane.
+        let first = [cy * ct + sy * sx * st, cx * st, -sy * ct + cy * sx * st];
+        let second = [-cy * st + sy * sx * ct, cx * ct, sy * st + cy * sx * ct];
+        let centre = (
+            WIDTH as f64 / 2.0 + view.offset.0,
+            HEIGHT as f64 / 2.0 + view.offset.1,
         );
-        // Roll in the plane, then lean back, then turn aside.
-        let turn = |x: f64, y: f64| {
-            let (x, y) = (x * roll.1 - y * roll.0, x * roll.0 + y * roll.1);
-            let (y, z) = (y * pitch.1, y * pitch.0);
-            [x * yaw.1 + z * yaw.0, y, z * yaw.1 - x * yaw.0]
-        };
-        let (right, down) = (turn(1.0, 0.0), turn(0.0, 1.0));
-        Self {
-            centre: view.centre,
-            side: view.side,
-            right,
-            down,
-            normal: cross(right, down),
-        }
-    }
-
-    fn on_panel(&self, x: f64, y: f64) -> (f64, f64) {
-        let ray = [
-            (x - self.centre.0) / self.side / DISTANCE,
-            (y - self.centre.1) / self.side / DISTANCE,
-            1.0,
+        let forward = [
+            focal * first[0] + centre.0 * first[2],
+            focal * second[0] + centre.0 * second[2],
+            centre.0 * distance,
+            focal * first[1] + centre.1 * first[2],
+            focal * second[1] + centre.1 * second[2],
+            centre.1 * distance,
+            first[2],
+            second[2],
+            distance,
         ];
-        let slope = dot(ray, self.normal);
-        if slope.abs() < 1e-9 {
-            return (f64::MAX, f64::MAX);
-        }
-        let far = DISTANCE * dot([0.0, 0.0, 1.0], self.normal) / slope;
-        let [px, py, pz] = ray.map(|part| part * far);
-        let at = [px, py, pz - DISTANCE];
-        (dot(at, self.right), dot(at, self.down))
+        Self(inverse(forward))
+    }
+
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let [a, b, c, d, e, f, g, h, i] = self.0;
+        let scale = g * x + h * y + i;
+        ((a * x + b * y + c) / scale, (d * x + e * y + f) / scale)
     }
 }
 
-fn dot([a, b, c]: [f64; 3], [x, y, z]: [f64; 3]) -> f64 {
-    a * x + b * y + c * z
+/// The adjugate: the inverse up to a factor, which a perspective map does not see.
+fn inverse(m: [f64; 9]) -> [f64; 9] {
+    let [a, b, c, d, e, f, g, h, i] = m;
+    [
+        e * i - f * h,
+        c * h - b * i,
+        b * f - c * e,
+        f * g - d * i,
+        a * i - c * g,
+        c * d - a * f,
+        d * h - e * g,
+        b * g - a * h,
+        a * e - b * d,
+    ]
 }
 
-fn cross([a, b, c]: [f64; 3], [x, y, z]: [f64; 3]) -> [f64; 3] {
-    [b * z - c * y, c * x - a * z, a * y - b * x]
+/// What the camera sees of a phone that shows `text`. luma: [480 x 640] u8, row-major.
+#[must_use]
+pub fn render(text: &str, view: &View, seed: u64) -> LumaImage {
+    let mut random = SplitMix64::new(seed);
+    let mut canvas = background(&mut random);
+    draw(&Phone::new(text, view.dark), view, &mut canvas);
+    blur(&mut canvas, view.defocus, view.motion);
+    expose(&canvas, view.noise, &mut random)
 }
 
-/// A box blur of these radii; twice gives a soft edge.
-fn blurred(light: &[f64], radius_x: usize, radius_y: usize) -> Vec<f64> {
-    let across = if radius_x == 0 {
-        light.to_vec()
-    } else {
-        lines(light, WIDTH, 1, radius_x)
-    };
-    if radius_y == 0 {
-        across
-    } else {
-        lines(&across, HEIGHT, WIDTH, radius_y)
+/// The gate with nobody in view.
+#[must_use]
+pub fn empty_scene(seed: u64) -> LumaImage {
+    let mut random = SplitMix64::new(seed);
+    let mut canvas = background(&mut random);
+    box_blur(&mut canvas, 2);
+    expose(&canvas, 3.0, &mut random)
+}
+
+/// A phone that comes into view and to rest: `frames` pictures, the last third of them at rest.
+#[must_use]
+pub fn approach(text: &str, seed: u64, frames: usize) -> Vec<LumaImage> {
+    let rest = View::at_rest(seed);
+    (0..frames)
+        .map(|i| {
+            let way = ((i + 1) as f64 / (frames as f64 * 0.67)).min(1.0);
+            let left = (1.0 - way).powi(2);
+            let view = View {
+                side: rest.side * (1.0 - 0.55 * left),
+                offset: (rest.offset.0 + 140.0 * left, rest.offset.1 + 180.0 * left),
+                tilt: (rest.tilt.0 + 0.4 * left, rest.tilt.1 - 0.3 * left),
+                defocus: rest.defocus + 2.5 * left,
+                motion: (rest.motion.0 + 14.0 * left, rest.motion.1 + 18.0 * left),
+                ..rest
+            };
+            render(text, &view, seed)
+        })
+        .collect()
+}
+
+/// A dim hall: a slope of light and a few things in it.
+fn background(random: &mut SplitMix64) -> Canvas {
+    let base = narrow(random.between(0.1, 0.3));
+    let slope = narrow(random.between(-0.1, 0.1)) / WIDTH as f32;
+    let mut canvas = Canvas(Vec::with_capacity(WIDTH * HEIGHT));
+    for _ in 0..HEIGHT {
+        canvas.0.extend((0..WIDTH).map(|x| base + slope * x as f32));
     }
-}
-
-/// Blurs along lines of `length` pixels that are `step` apart.
-fn lines(light: &[f64], length: usize, step: usize, radius: usize) -> Vec<f64> {
-    let mut out = vec![0.0; light.len()];
-    let count = light.len() / length;
-    for line in 0..count {
-        let start = if step == 1 { line * length } else { line };
-        let at = |position: usize| {
-            light
-                .get(start + position.min(length - 1) * step)
-                .copied()
-                .unwrap_or(0.0)
-        };
-        let mut sum: f64 = (0..=radius).map(at).sum::<f64>() + at(0) * to_f64(radius);
-        for position in 0..length {
-            if let Some(pixel) = out.get_mut(start + position * step) {
-                *pixel = sum / to_f64(2 * radius + 1);
+    for _ in 0..8 {
+        let left = random.index(WIDTH);
+        let top = random.index(HEIGHT);
+        let width = 20 + random.index(180);
+        let height = 20 + random.index(180);
+        let light = narrow(random.between(0.02, 0.5));
+        for row in canvas.rows_mut().skip(top).take(height) {
+            for pixel in row.iter_mut().skip(left).take(width) {
+                *pixel = light;
             }
-            sum += at(position + radius + 1) - at(position.saturating_sub(radius));
         }
     }
-    out
+    canvas
 }
 
-/// Noise for three hundred thousand pixels a picture: the sum of four 16-bit numbers of one draw.
-fn cheap_normal(random: &mut SplitMix64) -> f64 {
-    let draw = random.next();
-    let sum: u64 = (0..4).map(|part| (draw >> (16 * part)) & 0xFFFF).sum();
-    // Mean 2 x 65535, deviation 65536 / sqrt(3).
-    (to_f64(usize::try_from(sum).unwrap_or(0)) - 131_070.0) / 37_837.0
+fn draw(phone: &Phone, view: &View, canvas: &mut Canvas) {
+    let projection = Projection::new(view);
+    // Four looks into each pixel: modules of two pixels keep their edges.
+    let looks = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
+    for (y, row) in canvas.rows_mut().enumerate() {
+        for (x, pixel) in row.iter_mut().enumerate() {
+            let (mut light, mut hits) = (0.0, 0u8);
+            for (dx, dy) in looks {
+                let (u, v) = projection.place(x as f64 + dx, y as f64 + dy);
+                if let Some(look) = phone.light(u, v) {
+                    light += look;
+                    hits += 1;
+                }
+            }
+            if hits > 0 {
+                let unseen = 1.0 - f32::from(hits) / 4.0;
+                *pixel = *pixel * unseen + narrow(light / 4.0 * view.brightness);
+            }
+        }
+    }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "pixels and modules are far below 2^52"
-)]
-const fn to_f64(n: usize) -> f64 {
-    n as f64
+fn expose(canvas: &Canvas, noise: f64, random: &mut SplitMix64) -> LumaImage {
+    // The sensor's curve, once for 1024 levels of light.
+    let curve: Vec<f64> = (0..=1024)
+        .map(|i| 255.0 * (f64::from(i) / 1024.0).powf(1.0 / 1.8))
+        .collect();
+    let pixels = canvas
+        .0
+        .iter()
+        .map(|&light| {
+            let level = whole(f64::from(light.clamp(0.0, 1.0)) * 1024.0).unwrap_or(0);
+            let clean = curve.get(level).copied().unwrap_or(255.0);
+            grey(clean + noise * bell(random))
+        })
+        .collect();
+    LumaImage::new(WIDTH, HEIGHT, pixels).unwrap_or_else(|_| LumaImage::filled(WIDTH, HEIGHT, 0))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value is clamped to the range first"
-)]
-const fn to_u8(light: f64) -> u8 {
-    light.clamp(0.0, 255.0) as u8
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value is clamped to the range first"
-)]
-const fn floor(at: f64) -> usize {
-    at.clamp(0.0, 1e9) as usize
+/// About normal, with a spread of 1: the sum of four bytes, centred.
+fn bell(random: &mut SplitMix64) -> f64 {
+    let [a, b, c, d, ..] = random.next_u64().to_be_bytes();
+    let sum = f64::from(a) + f64::from(b) + f64::from(c) + f64::from(d);
+    (sum - 510.0) / 147.8
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision;
+    use crate::vision::read;
 
-    #[test]
-    fn a_phone_at_rest_is_read_nearly_always() {
-        let read = (0..40)
-            .filter(|seed| {
-                let text = format!("HC:{seed:024}");
-                let phone = Phone::showing(&text).unwrap();
-                let view = View::at_rest(&mut SplitMix64::new(*seed));
-                vision::read(&picture(Some((&phone, &view)), *seed)).texts == [text]
-            })
-            .count();
-        assert!(read >= 36, "{read} of 40 read");
+    /// A made-up text of `length` characters.
+    fn text(length: usize, seed: u64) -> String {
+        let mut random = SplitMix64::new(seed);
+        let letters = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789+/=";
+        (0..length)
+            .map(|_| char::from(letters[random.index(letters.len())]))
+            .collect()
     }
 
     #[test]
-    fn an_empty_hall_has_no_code_and_the_same_seed_the_same_picture() {
-        for seed in 0..10 {
-            let hall = picture(None, seed);
-            assert_eq!(vision::read(&hall).texts, Vec::<String>::new());
-            assert_eq!(hall, picture(None, seed));
+    fn a_phone_at_rest_is_read() {
+        let read_count = (0..40)
+            .filter(|&seed| {
+                let shown = text(20 + usize::try_from(seed).unwrap(), seed);
+                let image = render(&shown, &View::at_rest(seed), seed);
+                read(image.as_luma()).texts == [shown]
+            })
+            .count();
+        assert!(read_count * 100 >= 95 * 40, "{read_count} of 40");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_picture() {
+        let view = View::at_rest(4);
+        assert!(render("SAME", &view, 4) == render("SAME", &view, 4));
+        assert!(render("SAME", &view, 4) != render("SAME", &view, 5));
+    }
+
+    #[test]
+    fn an_approaching_phone_is_unread_at_first_and_read_at_the_end() {
+        let (mut first, mut last) = (0, 0);
+        for seed in 0..6 {
+            let shown = text(40, seed);
+            let clip = approach(&shown, seed, 12);
+            assert_eq!(clip.len(), 12);
+            first += usize::from(!read(clip[0].as_luma()).texts.is_empty());
+            last += usize::from(read(clip[11].as_luma()).texts == [shown]);
+        }
+        assert!(
+            first <= 3 && last >= 5,
+            "{first} at first, {last} at the end"
+        );
+    }
+
+    #[test]
+    fn an_empty_gate_has_no_code_in_view() {
+        for seed in 0..20 {
+            let reading = read(empty_scene(seed).as_luma());
+            assert!(reading.texts.is_empty() && !reading.located, "seed {seed}");
         }
     }
 
     #[test]
-    fn a_phone_that_is_still_coming_is_hard_to_read() {
-        let phone = Phone::showing("HC:coming").unwrap();
-        let read = (0..10)
-            .filter(|seed| {
-                let view = View::at_rest(&mut SplitMix64::new(*seed)).approaching(4);
-                !vision::read(&picture(Some((&phone, &view)), *seed))
-                    .texts
-                    .is_empty()
-            })
-            .count();
-        assert!(read <= 5, "{read} of 10 read");
+    fn a_text_that_fits_no_code_leaves_the_screen_without_one() {
+        let image = render(&"x".repeat(4_000), &View::at_rest(1), 1);
+        assert!(read(image.as_luma()).texts.is_empty());
+    }
+
+    #[test]
+    fn a_code_of_a_dark_screen_is_read() {
+        let view = View {
+            dark: true,
+            ..View::at_rest(3)
+        };
+        let image = render("DARK-SCREEN-0123456789", &view, 3);
+        let reading = read(image.as_luma());
+        assert_eq!(reading.texts, ["DARK-SCREEN-0123456789"]);
+        assert!(
+            reading
+                .stage
+                .is_some_and(|stage| stage.ends_with("inverted"))
+        );
     }
 }

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
 use crate::domain::{LaneId, ListId};
-use crate::drivers::camera::{self, OpenSource};
+use crate::drivers::camera::{self, CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
@@ -145,6 +145,9 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
 
 /// Opens a board, as often as it is asked.
 pub type OpenBoard = Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>;
+
+/// Opens a source of frames, as often as it is asked.
+pub type OpenSource = Arc<dyn Fn() -> Result<Box<dyn FrameSource>, CameraError> + Send + Sync>;
 
 /// What stands in for hardware; all empty for a gate with real devices.
 #[derive(Default)]
@@ -381,7 +384,8 @@ fn start_readers(
             });
             let events = events.clone();
             if let Some((_, source)) = sources.iter().find(|(name, _)| *name == reader.name) {
-                camera::spawn(Arc::clone(source), port, mono, events)?;
+                let source = Arc::clone(source);
+                camera::spawn_source(move || source(), port, mono, events)?;
             } else if let Some(settings) = &reader.camera {
                 camera::spawn_camera(settings, port, mono, events)?;
             } else if let Some(settings) = &reader.folder {

@@ -1,177 +1,279 @@
-//! A grey picture.
+//! A picture as the pipeline takes it: luma: [height x width] u8, row-major.
 
-/// Smallest side that can hold a code.
-const SIDE_MIN: usize = 21;
-/// Largest side of a picture that is looked at.
+/// Longest side of a picture that is looked at, pixels.
 pub const SIDE_MAX: usize = 8_192;
+/// Most pixels of a picture that is looked at.
+pub const PIXELS_MAX: usize = 40_000_000;
 
-/// `luma: [height x width] u8`, row-major, 0 is black.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Luma {
-    width: usize,
-    height: usize,
-    pixels: Vec<u8>,
-}
-
-/// Sides or bytes that make no picture.
+/// Why bytes are not a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Too small to hold a code, or too large to be looked at.
-    #[error("a picture has sides of {SIDE_MIN} to {SIDE_MAX} pixels, this has {width}x{height}")]
-    Sides {
-        /// Width.
+    /// A side is zero or beyond [`SIDE_MAX`], or there are more than [`PIXELS_MAX`] pixels.
+    #[error("a picture of {width} x {height} pixels is outside 1 x 1 to {SIDE_MAX} pixels a side")]
+    Size {
+        /// As given.
         width: usize,
-        /// Height.
+        /// As given.
         height: usize,
     },
-    /// Fewer bytes than its sides need.
-    #[error("a picture of {width}x{height} needs {needed} bytes, there are {given}")]
+    /// Fewer bytes than rows and stride need.
+    #[error("{got} bytes where {want} are needed")]
     Short {
-        /// Width.
-        width: usize,
-        /// Height.
-        height: usize,
+        /// Bytes at hand.
+        got: usize,
         /// Bytes needed.
-        needed: usize,
-        /// Bytes given.
-        given: usize,
+        want: usize,
+    },
+    /// The distance of two rows is shorter than a row.
+    #[error("rows of {width} pixels do not fit a stride of {stride}")]
+    Stride {
+        /// As given.
+        width: usize,
+        /// As given.
+        stride: usize,
     },
 }
 
-impl Luma {
-    /// A picture of these pixels, without padding between rows.
+const fn check_size(width: usize, height: usize) -> Result<(), FrameError> {
+    let sides = width >= 1 && height >= 1 && width <= SIDE_MAX && height <= SIDE_MAX;
+    if sides && width.saturating_mul(height) <= PIXELS_MAX {
+        Ok(())
+    } else {
+        Err(FrameError::Size { width, height })
+    }
+}
+
+/// A borrowed picture. luma: [height x width] u8, row-major, rows `stride` bytes apart.
+#[derive(Clone, Copy)]
+pub struct Luma<'a> {
+    width: usize,
+    height: usize,
+    stride: usize,
+    data: &'a [u8],
+}
+
+impl<'a> Luma<'a> {
+    /// A picture whose rows follow one another.
     ///
     /// # Errors
-    /// [`FrameError`].
-    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self, FrameError> {
-        check(width, height, pixels.len(), width.saturating_mul(height))?;
-        let mut pixels = pixels;
-        pixels.truncate(width * height);
-        Ok(Self {
-            width,
-            height,
-            pixels,
-        })
+    /// [`FrameError`] if the size is not one we look at, or `data` is too short for it.
+    pub fn new(width: usize, height: usize, data: &'a [u8]) -> Result<Self, FrameError> {
+        Self::with_stride(width, height, width, data)
     }
 
-    /// A black picture with sides brought into range.
-    #[must_use]
-    pub fn black(width: usize, height: usize) -> Self {
-        let (width, height) = (
-            width.clamp(SIDE_MIN, SIDE_MAX),
-            height.clamp(SIDE_MIN, SIDE_MAX),
-        );
-        Self {
-            width,
-            height,
-            pixels: vec![0; width * height],
-        }
-    }
-
-    /// Takes every `step`th byte of rows that are `stride` bytes apart: the luma of a camera's raw buffer.
+    /// A picture whose rows are `stride` bytes apart.
     ///
     /// # Errors
-    /// [`FrameError`].
-    pub fn from_strided(
+    /// As [`Self::new`], and if `stride` is shorter than a row.
+    pub fn with_stride(
         width: usize,
         height: usize,
         stride: usize,
-        step: usize,
-        bytes: &[u8],
+        data: &'a [u8],
     ) -> Result<Self, FrameError> {
-        let step = step.max(1);
-        let row_len = width.saturating_mul(step);
-        if row_len > stride {
+        check_size(width, height)?;
+        if stride < width {
+            return Err(FrameError::Stride { width, stride });
+        }
+        let want = stride.saturating_mul(height - 1).saturating_add(width);
+        if data.len() < want {
             return Err(FrameError::Short {
-                width,
-                height,
-                needed: row_len,
-                given: stride,
+                got: data.len(),
+                want,
             });
         }
-        // The last row may end at its last pixel.
-        let needed = stride
-            .saturating_mul(height.saturating_sub(1))
-            .saturating_add(row_len - (step - 1));
-        check(width, height, bytes.len(), needed)?;
-        let mut pixels = Vec::with_capacity(width * height);
-        for row in bytes.chunks(stride).take(height) {
-            pixels.extend(row.iter().step_by(step).take(width));
-        }
-        Self::new(width, height, pixels)
+        Ok(Self {
+            width,
+            height,
+            stride,
+            data,
+        })
     }
 
-    /// Width in pixels.
+    /// Pixels in a row.
     #[must_use]
     pub const fn width(&self) -> usize {
         self.width
     }
 
-    /// Height in pixels.
+    /// Rows.
     #[must_use]
     pub const fn height(&self) -> usize {
         self.height
     }
 
-    /// The pixels, row-major.
-    #[must_use]
-    pub fn pixels(&self) -> &[u8] {
-        &self.pixels
+    /// The rows, from the top.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let width = self.width;
+        self.data
+            .chunks(self.stride)
+            .take(self.height)
+            .filter_map(move |row| row.get(..width))
     }
 
-    /// One pixel; outside the picture it is white.
+    /// The pixel at column `x` of row `y`; mid grey outside.
     #[must_use]
     pub fn at(&self, x: usize, y: usize) -> u8 {
-        if x < self.width {
-            self.pixels.get(y * self.width + x).copied().unwrap_or(255)
-        } else {
-            255
+        if x >= self.width {
+            return 128;
+        }
+        self.data.get(y * self.stride + x).copied().unwrap_or(128)
+    }
+
+    /// A copy of its own, rows without gaps.
+    #[must_use]
+    pub fn to_image(&self) -> LumaImage {
+        LumaImage {
+            width: self.width,
+            height: self.height,
+            data: self.rows().flatten().copied().collect(),
         }
     }
 
-    /// The picture as a camera of `width` x `height` would have taken it: the mean of whole blocks of pixels, so that
-    /// it fits. A picture that fits is left as it is.
+    /// The picture scaled down, by the mean of what each new pixel covers, to fit into `width` x `height`.
+    /// `None` if it fits as it is.
     #[must_use]
-    pub fn fitted(self, width: usize, height: usize) -> Self {
-        let factor = self
-            .width
-            .div_ceil(width.max(1))
-            .max(self.height.div_ceil(height.max(1)));
-        let (small_width, small_height) = (self.width / factor.max(1), self.height / factor.max(1));
-        if factor <= 1 || small_width < SIDE_MIN || small_height < SIDE_MIN {
-            return self;
+    pub fn shrunk_to_fit(&self, width: usize, height: usize) -> Option<LumaImage> {
+        if self.width <= width && self.height <= height {
+            return None;
         }
-        let area = u32::try_from(factor * factor).unwrap_or(u32::MAX);
-        let mut pixels = Vec::with_capacity(small_width * small_height);
-        for y in 0..small_height {
-            for x in 0..small_width {
-                let block = (0..factor * factor)
-                    .map(|at| (x * factor + at % factor, y * factor + at / factor));
-                let sum: u32 = block.map(|(x, y)| u32::from(self.at(x, y))).sum();
-                pixels.push(u8::try_from(sum / area).unwrap_or(255));
+        // The tighter side decides: new = side * width / self.width or side * height / self.height.
+        let (numerator, denominator) = if self.width * height >= self.height * width {
+            (width, self.width)
+        } else {
+            (height, self.height)
+        };
+        let new_width = (self.width * numerator / denominator).max(1);
+        let new_height = (self.height * numerator / denominator).max(1);
+        Some(self.shrunk(new_width, new_height))
+    }
+
+    fn shrunk(&self, width: usize, height: usize) -> LumaImage {
+        let across = Cover::all(self.width, width);
+        let down = Cover::all(self.height, height);
+        let rows: Vec<&[u8]> = self.rows().collect();
+        let mut data = Vec::with_capacity(width * height);
+        let mut columns = vec![0u64; self.width];
+        for line in &down {
+            columns.fill(0);
+            for (row, weight) in line.pick(&rows) {
+                for (sum, &pixel) in columns.iter_mut().zip(*row) {
+                    *sum += u64::from(pixel) * weight;
+                }
+            }
+            for cell in &across {
+                let sum: u64 = cell.pick(&columns).map(|(sum, weight)| sum * weight).sum();
+                let mean = sum / (self.width as u64 * self.height as u64);
+                data.push(u8::try_from(mean).unwrap_or(u8::MAX));
             }
         }
-        Self {
-            width: small_width,
-            height: small_height,
-            pixels,
+        LumaImage {
+            width,
+            height,
+            data,
         }
     }
 }
 
-const fn check(width: usize, height: usize, given: usize, needed: usize) -> Result<(), FrameError> {
-    if width < SIDE_MIN || height < SIDE_MIN || width > SIDE_MAX || height > SIDE_MAX {
-        return Err(FrameError::Sides { width, height });
+/// Which old pixels a new one covers, and how much of each, in parts of 1/new.
+struct Cover {
+    first: usize,
+    weights: Vec<u64>,
+}
+
+impl Cover {
+    fn all(old: usize, new: usize) -> Vec<Self> {
+        (0..new)
+            .map(|i| {
+                let (from, to) = (i * old, (i + 1) * old);
+                let first = from / new;
+                let weights = (first..to.div_ceil(new))
+                    .map(|k| (to.min((k + 1) * new) - from.max(k * new)) as u64)
+                    .collect();
+                Self { first, weights }
+            })
+            .collect()
     }
-    if given < needed {
-        return Err(FrameError::Short {
+
+    fn pick<'t, T>(&'t self, line: &'t [T]) -> impl Iterator<Item = (&'t T, u64)> {
+        line.iter()
+            .skip(self.first)
+            .zip(self.weights.iter().copied())
+    }
+}
+
+/// A picture of its own. luma: [height x width] u8, row-major.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LumaImage {
+    width: usize,
+    height: usize,
+    data: Vec<u8>,
+}
+
+impl LumaImage {
+    /// Takes the pixels.
+    ///
+    /// # Errors
+    /// [`FrameError`] if the size is not one we look at, or the bytes are fewer than it needs.
+    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self, FrameError> {
+        Luma::new(width, height, &data)?;
+        Ok(Self {
             width,
             height,
-            needed,
-            given,
-        });
+            data,
+        })
     }
-    Ok(())
+
+    /// A picture of one brightness. Sides are clamped to what we look at.
+    #[must_use]
+    pub fn filled(width: usize, height: usize, value: u8) -> Self {
+        let (width, height) = (width.clamp(1, SIDE_MAX), height.clamp(1, SIDE_MAX));
+        Self {
+            width,
+            height,
+            data: vec![value; width * height],
+        }
+    }
+
+    /// The same picture, borrowed.
+    #[must_use]
+    pub fn as_luma(&self) -> Luma<'_> {
+        Luma {
+            width: self.width,
+            height: self.height,
+            stride: self.width,
+            data: &self.data,
+        }
+    }
+
+    /// Pixels in a row.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub const fn height(&self) -> usize {
+        self.height
+    }
+
+    /// All pixels.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// All pixels, to be changed.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
+    /// The pixels, without a copy.
+    #[must_use]
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.data
+    }
 }
 
 #[cfg(test)]
@@ -179,31 +281,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn luma_is_taken_out_of_packed_and_padded_rows() {
-        // YUYV, 22 pixels, rows padded to 48 bytes; the last row is not.
-        let (width, height, stride) = (22, 21, 48);
-        let mut raw = vec![0xEE; stride * (height - 1) + width * 2];
-        for y in 0..height {
-            for x in 0..width {
-                raw[y * stride + x * 2] = u8::try_from(x * 3 + y).unwrap();
-            }
-        }
-        let luma = Luma::from_strided(width, height, stride, 2, &raw).unwrap();
-        assert_eq!((luma.at(0, 0), luma.at(21, 20), luma.at(5, 7)), (0, 83, 22));
-        assert!(Luma::from_strided(width, height, stride, 2, &raw[..raw.len() - 2]).is_err());
-        assert!(Luma::from_strided(width, height, 43, 2, &raw).is_err());
+    fn bytes_that_are_no_picture_are_refused() {
+        assert!(matches!(Luma::new(0, 4, &[]), Err(FrameError::Size { .. })));
+        assert!(matches!(
+            Luma::new(SIDE_MAX + 1, 1, &[0; SIDE_MAX + 1]),
+            Err(FrameError::Size { .. })
+        ));
+        assert_eq!(
+            Luma::new(4, 2, &[0; 7]).err(),
+            Some(FrameError::Short { got: 7, want: 8 })
+        );
+        assert!(matches!(
+            Luma::with_stride(4, 2, 3, &[0; 8]),
+            Err(FrameError::Stride { .. })
+        ));
     }
 
     #[test]
-    fn impossible_sides_are_refused() {
-        assert!(Luma::new(20, 100, vec![0; 2_000]).is_err());
-        assert!(Luma::new(usize::MAX, 100, vec![]).is_err());
-        assert!(Luma::new(30, 30, vec![0; 899]).is_err());
+    fn the_gap_between_rows_is_not_part_of_the_picture() {
+        let luma = Luma::with_stride(2, 2, 3, &[1, 2, 99, 3, 4]).unwrap();
+        assert_eq!(luma.to_image().pixels(), [1, 2, 3, 4]);
+        assert_eq!(luma.at(1, 1), 4);
+        assert_eq!(luma.at(2, 0), 128, "outside");
     }
 
     #[test]
-    fn a_large_picture_is_made_to_fit() {
-        let luma = Luma::new(100, 60, vec![9; 6_000]).unwrap().fitted(50, 50);
-        assert_eq!((luma.width(), luma.height(), luma.at(10, 10)), (50, 30, 9));
+    fn a_large_picture_is_scaled_down_by_its_means() {
+        let image = LumaImage::new(4, 2, vec![0, 100, 200, 200, 100, 0, 200, 100]).unwrap();
+        let small = image.as_luma().shrunk_to_fit(2, 2).unwrap();
+        assert_eq!((small.width(), small.height()), (2, 1));
+        assert_eq!(small.pixels(), [50, 175]);
+        assert!(image.as_luma().shrunk_to_fit(4, 2).is_none());
+
+        let grey = LumaImage::filled(1000, 777, 93);
+        let small = grey.as_luma().shrunk_to_fit(640, 480).unwrap();
+        assert_eq!((small.width(), small.height()), (617, 480));
+        assert!(small.pixels().iter().all(|&p| p == 93));
     }
 }

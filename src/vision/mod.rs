@@ -1,20 +1,18 @@
-//! Luma frame in, text out. Pure: no clock, no I/O, and no frame that stalls it.
+//! Luma frame in, text out. Pure.
 //!
-//! ```text
-//! luma: [height x width] u8 -> stage 1: Otsu bitmap -> finders counted -> rqrr, contained -> texts
-//!                           -> stage 2: rqrr's own binariser  ...
-//!                           -> stage 3: inverted, for dark mode ...
-//! ```
-//!
-//! The stages are a list ([`pipeline::STAGES`]); the first that reads something ends the frame. Each runs on the very
-//! bitmap in which the finder patterns were counted: too few, and there is nothing to read; too many, and somebody holds
-//! up a picture that is made to hurt, so the frame is given up (a frame is 33 ms).
+//! A frame is binarised, searched for finder patterns, and goes through the stages of [`pipeline::STAGES`] until one
+//! of them reads a text. Every call into the decoder is contained by itself and has a budget: no frame stalls the gate.
 
 pub mod binarise;
+pub mod bounded;
 pub mod contain;
-pub mod finders;
 pub mod frame;
+pub mod locate;
 pub mod pipeline;
+pub mod plane;
+pub mod sample;
+#[cfg(test)]
+mod shared_tests;
 
-pub use frame::Luma;
+pub use frame::{FrameError, Luma, LumaImage};
 pub use pipeline::{Reading, read};

@@ -10,9 +10,8 @@ use std::time::Duration;
 use image::{GrayImage, ImageFormat};
 use tokio::time::{Instant, sleep};
 use turnstiled::domain::{IdCard, IdCardKind, Personal};
-use turnstiled::lab::random::SplitMix64;
 use turnstiled::lab::sam_module::{AfterRead, SamModule};
-use turnstiled::lab::screen::{Phone, View, picture};
+use turnstiled::lab::screen::{HEIGHT, View, WIDTH, render};
 
 const TURNSTILED: &str = env!("CARGO_BIN_EXE_turnstiled");
 
@@ -177,19 +176,12 @@ fn backend(home: &Path) -> Running {
 }
 
 fn show(home: &Path, name: &str, text: &str, seed: u64) {
-    let phone = Phone::showing(text).unwrap();
-    let view = View {
-        roll: 0.0,
-        pitch: 0.1,
-        yaw: 0.1,
-        ..View::at_rest(&mut SplitMix64::new(seed))
-    };
-    let luma = picture(Some((&phone, &view)), seed);
+    let picture = render(text, &View::at_rest(seed), seed);
     let (width, height) = (
-        u32::try_from(luma.width()).unwrap(),
-        u32::try_from(luma.height()).unwrap(),
+        u32::try_from(WIDTH).unwrap(),
+        u32::try_from(HEIGHT).unwrap(),
     );
-    let image = GrayImage::from_raw(width, height, luma.pixels().to_vec()).unwrap();
+    let image = GrayImage::from_raw(width, height, picture.into_pixels()).unwrap();
     image
         .save_with_format(home.join("frames").join(name), ImageFormat::Png)
         .unwrap();

@@ -1,82 +1,133 @@
-//! One place for one frame: a newer one takes the place of an older one.
+//! A slot for one frame: the newest one wins.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::CameraError;
 use crate::domain::Mono;
-use crate::vision::Luma;
 
-/// The place.
+/// Size of a frame in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// A frame and when it came. luma: [height x width] u8, row-major.
+pub struct Frame {
+    /// Its pixels.
+    pub luma: Vec<u8>,
+    /// Its size.
+    pub shape: Shape,
+    /// When it was taken.
+    pub captured: Mono,
+}
+
+#[derive(Default)]
+struct Slot {
+    newest: Option<Frame>,
+    /// A buffer to be used again, so that a running camera allocates nothing.
+    spare: Option<Vec<u8>>,
+    overwritten: u64,
+}
+
+/// Between the thread that takes frames and the one that reads them.
 #[derive(Default)]
 pub struct Newest {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    frame: Option<(Luma, Mono)>,
-    alive: bool,
-    ended: Option<CameraError>,
-    given_up: bool,
-}
-
-/// What was there.
-pub enum Taken {
-    /// A frame, and when it was captured.
-    Frame(Luma, Mono),
-    /// No frame, but the source is alive.
-    Alive,
-    /// Nothing at all.
-    Nothing,
-    /// The source has ended.
-    Ended(CameraError),
+    slot: Mutex<Slot>,
+    came: Condvar,
+    taken: Condvar,
 }
 
 impl Newest {
-    /// Puts a frame, or a sign of life. False if nobody wants them any more.
-    pub fn put(&self, frame: Option<(Luma, Mono)>) -> bool {
-        let mut state = self.lock();
-        match frame {
-            Some(frame) => state.frame = Some(frame),
-            None => state.alive = true,
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        // A frame is whole or not there: a panic elsewhere leaves nothing half done.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a frame in; one that nobody took is overwritten. Gives a buffer for the next.
+    pub fn put(&self, frame: Frame) -> Vec<u8> {
+        let mut slot = self.lock();
+        let older = slot.newest.replace(frame);
+        if older.is_some() {
+            slot.overwritten += 1;
         }
-        self.changed.notify_one();
-        !state.given_up
+        self.came.notify_one();
+        older
+            .map(|frame| frame.luma)
+            .or_else(|| slot.spare.take())
+            .unwrap_or_default()
     }
 
-    /// The source has ended.
-    pub fn end(&self, error: CameraError) {
-        self.lock().ended = Some(error);
-        self.changed.notify_one();
+    /// Takes the newest frame, waiting for one up to `patience`.
+    pub fn take(&self, patience: Duration) -> Option<Frame> {
+        let slot = self.lock();
+        let (mut slot, _) = self
+            .came
+            .wait_timeout_while(slot, patience, |slot| slot.newest.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        let frame = slot.newest.take();
+        self.taken.notify_all();
+        frame
     }
 
-    /// Nobody will take from here again.
-    pub fn give_up(&self) {
-        self.lock().given_up = true;
+    /// Waits up to `patience` until no frame waits. True if none does.
+    pub fn wait_taken(&self, patience: Duration) -> bool {
+        let slot = self.lock();
+        let (slot, _) = self
+            .taken
+            .wait_timeout_while(slot, patience, |slot| slot.newest.is_some())
+            .unwrap_or_else(PoisonError::into_inner);
+        slot.newest.is_none()
     }
 
-    /// Takes what is there, after waiting for it for at most `within`.
-    pub fn take(&self, within: Duration) -> Taken {
-        let state = self.lock();
-        let empty =
-            |state: &mut State| state.frame.is_none() && !state.alive && state.ended.is_none();
-        let waited = self.changed.wait_timeout_while(state, within, empty);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if let Some((luma, captured)) = state.frame.take() {
-            state.alive = false;
-            Taken::Frame(luma, captured)
-        } else if let Some(error) = state.ended.take() {
-            Taken::Ended(error)
-        } else if std::mem::take(&mut state.alive) {
-            Taken::Alive
-        } else {
-            Taken::Nothing
+    /// Gives a buffer back.
+    pub fn recycle(&self, buffer: Vec<u8>) {
+        self.lock().spare = Some(buffer);
+    }
+
+    /// How many frames were overwritten before anybody took them.
+    pub fn overwritten(&self) -> u64 {
+        self.lock().overwritten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(value: u8) -> Frame {
+        Frame {
+            luma: vec![value],
+            shape: Shape {
+                width: 1,
+                height: 1,
+            },
+            captured: Mono::from_millis(u64::from(value)),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn the_newest_frame_wins_and_the_older_ones_are_counted() {
+        let newest = Newest::default();
+        newest.put(frame(1));
+        newest.put(frame(2));
+        assert!(!newest.wait_taken(Duration::from_millis(5)));
+        assert_eq!(newest.put(frame(3)), [2], "the buffer is used again");
+        assert_eq!(newest.take(Duration::ZERO).unwrap().luma, [3]);
+        assert_eq!(newest.overwritten(), 2);
+        assert!(newest.wait_taken(Duration::ZERO));
+        assert!(newest.take(Duration::from_millis(5)).is_none());
+    }
+
+    #[test]
+    fn a_waiting_reader_gets_the_frame_as_it_comes() {
+        let newest = Newest::default();
+        std::thread::scope(|threads| {
+            let reader = threads.spawn(|| newest.take(Duration::from_secs(5)));
+            newest.put(frame(9));
+            assert_eq!(reader.join().unwrap().unwrap().luma, [9]);
+        });
     }
 }

@@ -504,7 +504,7 @@ impl Casting {
 
     fn row(&mut self, colour: Colour) -> Row {
         Row {
-            subject: Subject((self.random.next() | 1).to_be_bytes()),
+            subject: Subject((self.random.next_u64() | 1).to_be_bytes()),
             valid_from_s: 0,
             valid_until_s: 0,
             colour: Some(colour),
@@ -516,7 +516,7 @@ impl Casting {
     fn code(&mut self, prefix: &str) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
         let body = (0..24)
-            .filter_map(|_| LETTERS.get(self.random.below(32)))
+            .filter_map(|_| LETTERS.get(self.random.index(32)))
             .map(|letter| char::from(*letter));
         format!("{prefix}:{}", body.collect::<String>())
     }

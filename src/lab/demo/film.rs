@@ -1,18 +1,20 @@
 //! The camera of a demo lane: fifteen pictures a second of an empty hall, or of a phone that comes and is held still.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::drivers::camera::{CameraError, FrameSource, OpenSource};
+use crate::drivers::camera::{CameraError, FrameSource, Shape};
 use crate::lab::random::SplitMix64;
-use crate::lab::screen::{self, Phone, View};
-use crate::vision::Luma;
+use crate::lab::screen::{self, View};
+use crate::runtime::start::OpenSource;
+use crate::vision::LumaImage;
 
 /// Between two pictures.
-const PAUSE: Duration = Duration::from_millis(66);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Pictures on the way to the camera, blurred and small.
-const APPROACH: usize = 4;
+const APPROACH: usize = 5;
 
 /// What is before the camera of one lane. Clones are the same scene.
 #[derive(Clone)]
@@ -21,14 +23,16 @@ pub struct Scene {
 }
 
 struct Inner {
-    phone: Option<Held>,
+    phone: Option<Phone>,
     random: SplitMix64,
 }
 
-struct Held {
-    phone: Arc<Phone>,
-    view: View,
-    pictures: usize,
+/// A phone in view.
+#[derive(Clone)]
+struct Phone {
+    text: String,
+    /// Draws how it is held.
+    seed: u64,
 }
 
 impl Scene {
@@ -43,14 +47,13 @@ impl Scene {
         }
     }
 
-    /// Somebody comes with a phone.
-    pub fn show(&self, phone: Phone) {
+    /// Somebody comes with a phone that shows `text`.
+    pub fn show(&self, text: &str) {
         let mut inner = self.lock();
-        let view = View::at_rest(&mut inner.random);
-        inner.phone = Some(Held {
-            phone: Arc::new(phone),
-            view,
-            pictures: 0,
+        let seed = inner.random.next_u64();
+        inner.phone = Some(Phone {
+            text: text.to_owned(),
+            seed,
         });
     }
 
@@ -66,20 +69,10 @@ impl Scene {
         Arc::new(move || {
             Ok(Box::new(Film {
                 scene: scene.clone(),
+                seed: None,
+                coming: VecDeque::new(),
             }))
         })
-    }
-
-    /// What the next picture shows.
-    fn next(&self) -> (Option<(Arc<Phone>, View)>, u64) {
-        let mut inner = self.lock();
-        let seed = inner.random.next();
-        let held = inner.phone.as_mut().map(|held| {
-            let left = APPROACH.saturating_sub(held.pictures);
-            held.pictures += 1;
-            (Arc::clone(&held.phone), held.view.approaching(left))
-        });
-        (held, seed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -89,15 +82,39 @@ impl Scene {
 
 struct Film {
     scene: Scene,
+    /// The phone whose pictures are being taken.
+    seed: Option<u64>,
+    /// Its pictures until it is at rest.
+    coming: VecDeque<LumaImage>,
 }
 
 impl FrameSource for Film {
-    fn next(&mut self) -> Result<Option<Luma>, CameraError> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Shape>, CameraError> {
         thread::sleep(PAUSE);
-        let (held, seed) = self.scene.next();
-        Ok(Some(screen::picture(
-            held.as_ref().map(|(phone, view)| (phone.as_ref(), view)),
-            seed,
-        )))
+        let (phone, noise) = {
+            let mut inner = self.scene.lock();
+            (inner.phone.clone(), inner.random.next_u64())
+        };
+        let picture = match phone {
+            None => {
+                self.seed = None;
+                self.coming.clear();
+                screen::empty_scene(noise)
+            }
+            Some(Phone { text, seed }) => {
+                if self.seed != Some(seed) {
+                    self.seed = Some(seed);
+                    self.coming = screen::approach(&text, seed, APPROACH).into();
+                }
+                let at_rest = || screen::render(&text, &View::at_rest(seed), noise);
+                self.coming.pop_front().unwrap_or_else(at_rest)
+            }
+        };
+        out.clear();
+        out.extend_from_slice(picture.pixels());
+        Ok(Some(Shape {
+            width: screen::WIDTH,
+            height: screen::HEIGHT,
+        }))
     }
 }

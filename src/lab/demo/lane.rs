@@ -11,7 +11,6 @@ use crate::config::types::Line;
 use crate::domain::{Decided, IdCard, Outcome, Personal, Reason, Verdict};
 use crate::drivers::gpio::memory::Wires;
 use crate::lab::sam_module::SamModule;
-use crate::lab::screen::Phone;
 use crate::runtime::observe::Observation;
 
 /// How long somebody waits for a decision before they give up.
@@ -99,12 +98,7 @@ impl DemoLane {
 
     fn present(&self, carries: &Carries) {
         match carries {
-            Carries::Phone(text) => {
-                // Texts of the cast fit a code; one that did not would be seen as nobody decided on.
-                if let Ok(phone) = Phone::showing(text) {
-                    self.scene.show(phone);
-                }
-            }
+            Carries::Phone(text) => self.scene.show(text),
             Carries::Card { number, kind } => self.module.present(IdCard {
                 number: Personal::new(number.clone()),
                 kind: *kind,
