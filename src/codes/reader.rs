@@ -77,9 +77,16 @@ impl Reader {
             replay: None,
             valid_from: None,
             valid_until: None,
+            alone: Rule::Open,
         };
         match shown {
-            Shown::Code(_) => credential.replay = opaque::replay(issuer, identifier.expose()),
+            Shown::Code(_) => {
+                credential.replay = opaque::replay(issuer, identifier.expose());
+                // A dynamic code has its own means against copies.
+                if !issuer.dynamic {
+                    credential.alone = issuer.static_alone;
+                }
+            }
             Shown::Card(card) => {
                 let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
                 credential.medium = Medium::IdCard;
@@ -105,14 +112,6 @@ impl Reader {
             issuer: issuer.id.clone(),
             identifier,
         }))
-    }
-
-    /// The issuer's rule for a code that anybody can copy, shown without a second proof. `None` for cards and for
-    /// dynamic codes: they have their own means against copies.
-    #[must_use]
-    pub fn static_alone(&self, credential: &Credential) -> Option<Rule> {
-        let issuer = self.trust.issuer(&credential.issuer)?;
-        (credential.medium == Medium::QrCode && !issuer.dynamic).then_some(issuer.static_alone)
     }
 
     /// Who made it, and its canonical identifier. The checks of its profile have passed.
@@ -340,10 +339,10 @@ profile = "idcard"
 
     #[test]
     fn static_codes_alone_follow_their_issuer() {
-        let rule = |shown: &Shown| reader().static_alone(&reader().read(shown).unwrap());
-        assert_eq!(rule(&code("S:1")), Some(Rule::Assist));
-        assert_eq!(rule(&code("D:1")), None);
-        assert_eq!(rule(&card("11010519491231002X")), None);
+        let rule = |shown: &Shown| reader().read(shown).unwrap().alone;
+        assert_eq!(rule(&code("S:1")), Rule::Assist);
+        assert_eq!(rule(&code("D:1")), Rule::Open);
+        assert_eq!(rule(&card("11010519491231002X")), Rule::Open);
     }
 
     #[test]

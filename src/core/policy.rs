@@ -58,6 +58,9 @@ pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
     Some(match worst(&case, [clock, stale, health]) {
         Some((rule, reason)) => Advice::Refuse(keep(case.direction, rule), reason),
         None if lacks_entitlement(&case) => refuse(case.direction, Reason::NoAccessRights),
+        None if case.direction == Direction::Entry && case.credential.alone != Rule::Open => {
+            by_rule(case.direction, case.credential.alone, Reason::StaticAlone)
+        }
         None => Advice::Open(open_reason(&case, clock.is_some())),
     })
 }
@@ -231,6 +234,22 @@ mod tests {
             required: 0,
             may_ask: false,
         })
+    }
+
+    #[test]
+    fn a_code_that_anybody_can_copy_follows_its_issuer_on_the_way_in_and_traps_nobody() {
+        let green = standing(HealthOutcome::Green);
+        for (alone, verdict) in [(Rule::Assist, Verdict::Assist), (Rule::Hold, Verdict::Deny)] {
+            let printed = Credential {
+                alone,
+                ..credential(1)
+            };
+            let rules = all(Rule::Open);
+            let advice = |direction| ask(direction, &printed, &green, &rules, Some(1));
+            let refused = Advice::Refuse(verdict, Reason::StaticAlone);
+            assert_eq!(advice(Direction::Entry), Some(refused));
+            assert!(matches!(advice(Direction::Exit), Some(Advice::Open(_))));
+        }
     }
 
     /// Open everywhere, but `rule` for this outcome.

@@ -92,6 +92,7 @@ pub(super) fn credential(n: u8) -> Credential {
         replay: None,
         valid_from: None,
         valid_until: None,
+        alone: Rule::Open,
     }
 }
 

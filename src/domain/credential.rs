@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::decision::Rule;
 use super::ids::{Direction, IssuerId, LaneId, ListId, ReplayKey, RowKey};
 use super::time::{Mono, Utc};
 
@@ -127,6 +128,8 @@ pub struct Credential {
     pub valid_from: Option<Utc>,
     /// Last instant of validity by the credential itself, where it says one.
     pub valid_until: Option<Utc>,
+    /// What its issuer wants on the way in for a code that anybody can copy, shown alone; "open" for all others.
+    pub alone: Rule,
 }
 
 /// What keeps a dynamic code from being used twice.

@@ -102,6 +102,8 @@ reasons! {
     UnknownIssuer = "unknown_issuer" => NotRecognised,
     /// Read, but longer or stranger than any code may be.
     Malformed = "malformed" => NotRecognised,
+    /// A code that anybody can copy, and nothing beside it that says whose it is.
+    StaticAlone = "static_alone" => SeeStaff,
     /// A list is older than the site allows, or has never arrived.
     StaleList = "stale_list" => SeeStaff,
     /// The decision needs the date and the clock is not trusted.
