@@ -176,17 +176,38 @@ fn sources() -> Vec<PathBuf> {
             let path = entry.expect("src can be listed").path();
             if path.is_dir() {
                 walk(&path, out);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 out.push(path);
             }
         }
     }
     let mut out = Vec::new();
     walk(&root(), &mut out);
+    let tests: Vec<_> = out.iter().flat_map(|file| test_modules(file)).collect();
+    out.retain(|file| {
+        !tests
+            .iter()
+            .any(|test| file.starts_with(test) || *file == test.with_extension("rs"))
+    });
     out.sort();
     out
+}
+
+/// Modules of a file that exist in tests only: `#[cfg(test)] mod name;`, as paths without an extension.
+fn test_modules(file: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(file).expect("a source file can be read");
+    let folder = match file.file_stem().and_then(|stem| stem.to_str()) {
+        Some("mod" | "lib" | "main") | None => {
+            file.parent().expect("a file has a folder").to_owned()
+        }
+        Some(_) => file.with_extension(""),
+    };
+    let declared = text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
+        let line = rest.lines().next()?.trim();
+        let name = line.strip_suffix(';')?.rsplit(' ').next()?;
+        line.contains("mod ").then(|| folder.join(name))
+    });
+    declared.collect()
 }
 
 /// The top-level module of a file; none for `lib.rs` and `main.rs`.
@@ -200,7 +221,11 @@ fn module_of(file: &Path) -> Option<String> {
 /// The file without comments and without its tests, which may use whatever they like.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("a source file can be read");
-    let text = text.split("#[cfg(test)]\n").next().unwrap_or_default();
+    // Tests stand last; a module of tests that is only declared here does not end the file.
+    let text = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CONFIG, Failure, UNAVAILABLE, output, runtime, told_to_stop};
 use crate::config::{self, Config};
 use crate::drivers::MonoClock;
-use crate::runtime::start::read_files;
+use crate::runtime::files::read_files;
 use crate::runtime::{self, Stand, StartError};
 use crate::telemetry::log;
 

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::core::Gate;
-use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Now, Prompt, Utc};
+use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
+
+/// How often stores are looked after.
+const CARE: Duration = Duration::from_secs(600);
 
 /// A lane as pages name it.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub struct Sources {
     pub status: watch::Sender<Arc<Status>>,
     /// When the loop last turned.
     pub heartbeat: watch::Sender<Instant>,
+    /// How long passback remembers; what is older leaves the journal.
+    pub remember: Duration,
     /// True if there is a backend at all.
     pub has_backend: bool,
 }
@@ -58,6 +64,7 @@ pub struct Board {
     decisions: VecDeque<DecisionStatus>,
     backend_up: Option<bool>,
     shown: BTreeMap<LaneId, (&'static str, &'static str)>,
+    cared: Mono,
 }
 
 impl Board {
@@ -82,6 +89,7 @@ impl Board {
             decisions: VecDeque::new(),
             backend_up,
             shown: BTreeMap::new(),
+            cared: Mono::default(),
         }
     }
 
@@ -227,6 +235,39 @@ impl Board {
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
+        self.care(now);
+    }
+
+    /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.
+    fn care(&mut self, now: Now) {
+        let Some(utc) = now.utc else { return };
+        if now.mono.since(self.cared) < CARE {
+            return;
+        }
+        self.cared = now.mono;
+        let Sources {
+            journal,
+            cache,
+            lists,
+            remember,
+            ..
+        } = &self.sources;
+        let (journal, cache, lists, remember) =
+            (journal.clone(), Arc::clone(cache), lists.clone(), *remember);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = journal.prune(utc, remember) {
+                tracing::warn!(%error, "what is over stays in the journal for now");
+            }
+            for list in lists {
+                match cache.tidy(&list) {
+                    Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::warn!(%list, %error, "the list could not be rebuilt; it stays as it is")
+                    }
+                }
+            }
+        });
     }
 
     fn lanes(&mut self, gate: &Gate) -> Vec<LaneStatus> {

@@ -4,7 +4,9 @@
 pub mod assess;
 pub mod board;
 pub mod clock;
+pub mod files;
 pub mod gateway;
+mod lights;
 pub mod notify;
 pub mod observe;
 pub mod online;
@@ -12,4 +14,5 @@ pub mod perform;
 pub mod settings;
 pub mod start;
 
-pub use start::{Running, Stand, StartError, start};
+pub use files::StartError;
+pub use start::{Running, Stand, start};

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assess::Job;
 use super::board::Board;
+use super::lights::light;
 use super::observe::Observation;
 use super::online::Online;
 use crate::core::Gate;
@@ -18,7 +19,7 @@ use crate::domain::{
     Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
     JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
-use crate::drivers::gpio::{Command, GpioEvent, Light};
+use crate::drivers::gpio::{Command, GpioEvent};
 use crate::drivers::{Port, ReaderReport};
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
@@ -110,26 +111,7 @@ impl Performer {
     }
 
     fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
-        let light = match prompt {
-            Prompt::Go | Prompt::EmergencyExit => Light::Green,
-            Prompt::Idle
-            | Prompt::Wait
-            | Prompt::HoldStill
-            | Prompt::LiftAndRetap
-            | Prompt::ShowAgain => Light::Off,
-            Prompt::Hold
-            | Prompt::SeeStaff
-            | Prompt::NotRecognised
-            | Prompt::CodeExpired
-            | Prompt::CodeNotYetValid
-            | Prompt::CodeUsed
-            | Prompt::OneAtATime
-            | Prompt::CardNotSupported
-            | Prompt::StepBack
-            | Prompt::LaneClosed
-            | Prompt::OutOfService => Light::Red,
-        };
-        self.lines(Command::Light(lane, light));
+        self.lines(Command::Light(lane, light(prompt)));
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
     }

@@ -1,8 +1,6 @@
 //! From a config to a running gate: stores opened, drivers started, the loop turning.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -15,12 +13,13 @@ use tokio::time::Instant;
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
 use super::clock::WallClock;
+use super::files::{StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
 use super::settings;
-use crate::codes::{Pepper, Reader, TrustList};
+use crate::codes::Reader;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
@@ -38,110 +37,6 @@ use crate::telemetry::{Metrics, Status};
 const READER_EVENTS: usize = 64;
 /// Everything else that may wait for the loop.
 const EVENTS: usize = 256;
-
-/// Why a gate does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A file that the config names.
-    #[error("{path}: {why}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it, and what is allowed.
-        why: String,
-    },
-    /// Something in the config that is only known once it is tried.
-    #[error("{0}")]
-    Config(String),
-    /// The pages' address.
-    #[error("cannot listen on {listen}")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The journal. It is never replaced silently: somebody may want to save what is in it.
-    #[error(transparent)]
-    Journal(#[from] crate::store::journal::JournalError),
-    /// The codes cache, for a reason that dropping it does not cure.
-    #[error(transparent)]
-    Codes(#[from] crate::store::codes::CodesError),
-    /// Threads or tasks.
-    #[error("cannot start a thread")]
-    Thread(#[from] std::io::Error),
-    /// The metrics.
-    #[error(transparent)]
-    Metrics(#[from] crate::telemetry::metrics::MetricsError),
-}
-
-impl StartError {
-    /// True if the config, or a file it names, has to be changed.
-    #[must_use]
-    pub const fn is_config(&self) -> bool {
-        matches!(self, Self::File { .. } | Self::Config(_))
-    }
-}
-
-/// What the files that a config names hold.
-pub struct Files {
-    reader: Reader,
-    followed: Vec<Followed>,
-    link: Option<(Client, PinnedKeys)>,
-}
-
-/// Reads and checks every file the config names, as `check` and `run` both do.
-///
-/// # Errors
-/// [`StartError::File`] or [`StartError::Config`].
-pub fn read_files(config: &Config) -> Result<Files, StartError> {
-    let file = |path: &Path, why: String| StartError::File {
-        path: path.into(),
-        why,
-    };
-    let text =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()));
-    let path = &config.trust_file;
-    let trust = TrustList::parse(&text(path)?).map_err(|error| file(path, error.to_string()))?;
-    let mut peppers = Vec::new();
-    let mut followed = Vec::new();
-    for list in &config.lists {
-        let path = &list.pepper_file;
-        let mode = std::fs::metadata(path)
-            .map_err(|error| file(path, error.to_string()))?
-            .permissions()
-            .mode();
-        if mode & 0o007 != 0 {
-            let why =
-                "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx".into();
-            return Err(file(path, why));
-        }
-        let secret = zeroize::Zeroizing::new(text(path)?);
-        let pepper = Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))?;
-        followed.push(Followed {
-            list: list.name.clone(),
-            pepper_id: Some(pepper.id()),
-        });
-        peppers.push((list.name.clone(), pepper));
-    }
-    let reader =
-        Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
-    let mut link = None;
-    if let Some(backend) = &config.backend {
-        let of_key = |key: &str, error: &dyn std::error::Error| {
-            StartError::Config(format!("key `backend.{key}`: {error}"))
-        };
-        let keys =
-            PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
-        let client = Client::new(&backend.url).map_err(|error| of_key("url", &error))?;
-        link = Some((client, keys));
-    }
-    Ok(Files {
-        reader,
-        followed,
-        link,
-    })
-}
 
 /// Opens a board, as often as it is asked.
 pub type OpenBoard = Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>;
@@ -220,6 +115,10 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (answers_in, answers) = mpsc::channel(EVENTS);
 
     let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
+    names
+        .iter()
+        .filter_map(|list| cache.state(list))
+        .for_each(|state| clock.raise_floor(state.created));
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let assessors = start_assessors(config, files.reader, &cache, &assessed_in)?;
@@ -325,6 +224,7 @@ fn sources(
         journal,
         status,
         heartbeat,
+        remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),
     }
 }

@@ -1,0 +1,113 @@
+//! The files that a config names, read and checked as `check` and `run` both do; and why a gate does not start.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::codes::{Pepper, Reader, TrustList};
+use crate::config::Config;
+use crate::sync::{Client, Followed, PinnedKeys};
+
+/// Why a gate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file that the config names.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it, and what is allowed.
+        why: String,
+    },
+    /// Something in the config that is only known once it is tried.
+    #[error("{0}")]
+    Config(String),
+    /// The pages' address.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The journal. It is never replaced silently: somebody may want to save what is in it.
+    #[error(transparent)]
+    Journal(#[from] crate::store::journal::JournalError),
+    /// The codes cache, for a reason that dropping it does not cure.
+    #[error(transparent)]
+    Codes(#[from] crate::store::codes::CodesError),
+    /// Threads or tasks.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] crate::telemetry::metrics::MetricsError),
+}
+
+impl StartError {
+    /// True if the config, or a file it names, has to be changed.
+    #[must_use]
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Config(_))
+    }
+}
+
+/// What the files that a config names hold.
+pub struct Files {
+    pub(super) reader: Reader,
+    pub(super) followed: Vec<Followed>,
+    pub(super) link: Option<(Client, PinnedKeys)>,
+}
+
+/// Reads and checks every file the config names, as `check` and `run` both do.
+///
+/// # Errors
+/// [`StartError::File`] or [`StartError::Config`].
+pub fn read_files(config: &Config) -> Result<Files, StartError> {
+    let file = |path: &Path, why: String| StartError::File {
+        path: path.into(),
+        why,
+    };
+    let text =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()));
+    let path = &config.trust_file;
+    let trust = TrustList::parse(&text(path)?).map_err(|error| file(path, error.to_string()))?;
+    let mut peppers = Vec::new();
+    let mut followed = Vec::new();
+    for list in &config.lists {
+        let path = &list.pepper_file;
+        let mode = std::fs::metadata(path)
+            .map_err(|error| file(path, error.to_string()))?
+            .permissions()
+            .mode();
+        if mode & 0o007 != 0 {
+            let why =
+                "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx".into();
+            return Err(file(path, why));
+        }
+        let secret = zeroize::Zeroizing::new(text(path)?);
+        let pepper = Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))?;
+        followed.push(Followed {
+            list: list.name.clone(),
+            pepper_id: Some(pepper.id()),
+        });
+        peppers.push((list.name.clone(), pepper));
+    }
+    let reader =
+        Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
+    let mut link = None;
+    if let Some(backend) = &config.backend {
+        let of_key = |key: &str, error: &dyn std::error::Error| {
+            StartError::Config(format!("key `backend.{key}`: {error}"))
+        };
+        let keys =
+            PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
+        let client = Client::new(&backend.url).map_err(|error| of_key("url", &error))?;
+        link = Some((client, keys));
+    }
+    Ok(Files {
+        reader,
+        followed,
+        link,
+    })
+}
