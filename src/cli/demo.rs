@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Failure, UNAVAILABLE, runtime};
+use super::{Failure, UNAVAILABLE, runtime, told_to_stop};
 use crate::backend::system_clock;
 use crate::lab::demo::cast::{PASSENGERS_MAX, PASSENGERS_MIN};
 use crate::lab::demo::{self, Settings};
@@ -58,7 +58,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         stay,
     };
     let runtime = runtime()?;
-    let ran = runtime.block_on(demo::run(&settings, system_clock(), &mut std::io::stdout()));
+    let ran = runtime.block_on(demo::run(
+        &settings,
+        system_clock(),
+        told_to_stop(),
+        &mut std::io::stdout(),
+    ));
     match ran {
         Ok(expected) => Ok(u8::from(!expected)),
         Err(error) => Err(Failure::new(UNAVAILABLE, &error)),

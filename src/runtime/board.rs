@@ -18,6 +18,9 @@ use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListS
 /// How often stores are looked after.
 const CARE: Duration = Duration::from_secs(600);
 
+/// Alarm past 80 % of the journal's size.
+const JOURNAL_NEARLY_FULL: &str = "journal_nearly_full";
+
 /// A lane as pages name it.
 #[derive(Clone, Debug)]
 pub struct LaneBoard {
@@ -65,6 +68,7 @@ pub struct Board {
     backend_up: Option<bool>,
     shown: BTreeMap<LaneId, (&'static str, &'static str)>,
     cared: Mono,
+    nearly_full: bool,
 }
 
 impl Board {
@@ -90,6 +94,7 @@ impl Board {
             backend_up,
             shown: BTreeMap::new(),
             cared: Mono::default(),
+            nearly_full: false,
         }
     }
 
@@ -211,6 +216,20 @@ impl Board {
             });
         self.metrics.journal_bytes.set(signed(journal.bytes));
         self.metrics.journal_limit.set(signed(journal.bytes_max));
+        if journal.is_nearly_full() != self.nearly_full {
+            self.nearly_full = journal.is_nearly_full();
+            self.metrics
+                .alarm
+                .with_label_values(&["gate", JOURNAL_NEARLY_FULL])
+                .set(self.nearly_full.into());
+            if self.nearly_full {
+                tracing::warn!(
+                    bytes = journal.bytes,
+                    limit = journal.bytes_max,
+                    "the journal is past 80 % of its size"
+                );
+            }
+        }
         self.metrics.clock_trusted.set(now.utc.is_some().into());
         let status = Status {
             gate: self.sources.gate.clone(),
@@ -230,6 +249,10 @@ impl Board {
                 .alarms
                 .iter()
                 .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
+                .chain(
+                    self.nearly_full
+                        .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
+                )
                 .collect(),
             decisions: self.decisions.clone(),
         };

@@ -195,6 +195,12 @@ impl Performer {
                 },
             );
         }
+        // A grant that could not be recorded is refused after all: no relay will be commanded for it.
+        let taken_back =
+            |granted: &Granted| granted.number == decided.number && decided.grant.is_none();
+        if self.granted.get(&decided.lane).is_some_and(taken_back) {
+            self.granted.remove(&decided.lane);
+        }
         if decided.reason != Reason::LaneBusy {
             self.questions.remove(&decided.lane);
         }

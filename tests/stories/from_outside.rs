@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -92,7 +93,17 @@ async fn a_stranger_drives_the_gate_with_files_and_a_terminal() {
     assert!(checked.0, "{}", checked.1);
 
     let module = SamModule::start(home.join("card"), AfterRead::Quiet).unwrap();
+    let systemd = UnixDatagram::bind(home.join("notify")).unwrap();
+    systemd
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .unwrap();
     let mut gate = Running(spawn(home, &["run", "--config", "gate.toml"]));
+    assert_eq!(
+        heard(&systemd),
+        "READY=1",
+        "systemd hears that the gate decides"
+    );
+    assert_eq!(heard(&systemd), "WATCHDOG=1", "and that its loop turns");
     wait_for("the relay line exists", || line(home, 17) == Some('0')).await;
     // The list arrives within moments; a red code shown too early would be unknown, and held as well.
     sleep(Duration::from_secs(2)).await;
@@ -124,6 +135,8 @@ async fn a_stranger_drives_the_gate_with_files_and_a_terminal() {
         .await
         .unwrap();
     assert_eq!(ended.code(), Some(0), "a stop is no failure");
+    let stopping = std::iter::repeat_with(|| heard(&systemd)).find(|state| state != "WATCHDOG=1");
+    assert_eq!(stopping.as_deref(), Some("STOPPING=1"));
     assert_eq!(
         line(home, 17),
         Some('0'),
@@ -131,13 +144,23 @@ async fn a_stranger_drives_the_gate_with_files_and_a_terminal() {
     );
 }
 
+/// The next thing that systemd is told.
+fn heard(systemd: &UnixDatagram) -> String {
+    let mut bytes = [0; 256];
+    let length = systemd.recv(&mut bytes).expect("the gate tells systemd");
+    String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+}
+
 fn spawn(home: &Path, args: &[&str]) -> Child {
     let mut command = Command::new(TURNSTILED);
     command
         .args(args)
         .current_dir(home)
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::null());
+    command
+        .env("NOTIFY_SOCKET", home.join("notify"))
+        .env("WATCHDOG_USEC", "2000000");
     command.spawn().unwrap()
 }
 

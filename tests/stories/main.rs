@@ -5,6 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
     reason = "a story that cannot be set up has failed"
 )]
 

@@ -64,13 +64,14 @@ pub enum DemoError {
     Stage(String),
 }
 
-/// Runs the demo until it is over or somebody presses Ctrl-C; true if everything came as it had to.
+/// Runs the demo until it is over or `stop` ends; true if everything came as it had to.
 ///
 /// # Errors
 /// [`DemoError`].
 pub async fn run(
     settings: &Settings,
     clock: Clock,
+    stop: impl Future<Output = std::io::Result<()>>,
     out: &mut (dyn Write + Send),
 ) -> Result<bool, DemoError> {
     let people = cast::draw(settings.passengers, settings.seed, clock());
@@ -89,7 +90,7 @@ pub async fn run(
     };
     let played = tokio::select! {
         played = show.play(people, settings, out) => played,
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        stopped = stop => Ok(stopped?),
     };
     played?;
     show.close(settings, out).await
@@ -184,6 +185,7 @@ impl Show {
         settings: &Settings,
         out: &mut (dyn Write + Send),
     ) -> Result<bool, DemoError> {
+        self.buffered = self.buffered.max(self.stage.backlog_alone());
         self.stage.bring_back_backend().await?;
         let mut table = Table::of(settings.seed, &self.witnesses);
         table.buffered = self.buffered;

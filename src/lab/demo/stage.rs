@@ -127,6 +127,16 @@ impl Stage {
         }
     }
 
+    /// Records that wait while the backend is gone; none while it is there.
+    #[must_use]
+    pub fn backlog_alone(&self) -> u64 {
+        if self.backend.is_some() {
+            0
+        } else {
+            self.gate.journal.status().backlog
+        }
+    }
+
     /// It comes back, at the same address with the same store.
     ///
     /// # Errors
