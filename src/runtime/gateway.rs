@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::assess::{Assessment, Job};
 use super::clock::WallClock;
-use super::notify;
+use super::notify::{self, Systemd};
 use super::perform::Performer;
 use crate::core::Gate;
 use crate::domain::{Action, Event, HealthOutcome, Standing};
@@ -85,9 +85,10 @@ impl Gateway {
     pub async fn run(mut self, mut inlets: Inlets, mut stop: watch::Receiver<bool>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let watchdog = notify::watchdog_interval().is_some();
+        let systemd = Systemd::listen();
+        let watchdog = notify::watchdog().is_some();
         self.perform_all();
-        notify::ready();
+        systemd.ready();
         loop {
             let due = self.gate.deadline().map(|at| self.clock.mono().instant(at));
             // Fire and sensors first, then what people wait for, housekeeping last.
@@ -110,11 +111,11 @@ impl Gateway {
                 break;
             }
             if watchdog && matches!(turn, Turn::Tick) {
-                notify::alive();
+                systemd.alive();
             }
             self.take(turn);
         }
-        notify::stopping();
+        systemd.stopping();
         drop(inlets);
         self.perform.shut_down(LAST_WORDS).await;
     }
