@@ -590,7 +590,9 @@ async fn bad_bodies_are_refused_with_a_sentence_and_change_nothing() {
             .request(Method::POST, path, Some(query))
             .header("content-type", kind)
             .body(body);
-        client::send(request).await.unwrap().status().as_u16()
+        // A server that refuses a body before it has all of it may be gone while we still send: 0.
+        let response = client::send(request).await;
+        response.map_or(0, |response| response.status().as_u16())
     };
     let pepper_id = backend.pepper(&list()).unwrap().id();
     let import = "/v1/lists/health/import";
@@ -615,7 +617,8 @@ async fn bad_bodies_are_refused_with_a_sentence_and_change_nothing() {
     let passages = "/v1/passages";
     assert_eq!(post(passages, "", json, b"{".to_vec()).await, 400);
     assert_eq!(post(passages, "", "text/plain", b"{}".to_vec()).await, 415);
-    assert_eq!(post(passages, "", json, vec![b' '; 2 << 20]).await, 413);
+    let too_long = post(passages, "", json, vec![b' '; 2 << 20]).await;
+    assert!(matches!(too_long, 413 | 0), "{too_long}");
     let event = |seq: u64, hash: &str, record: &str| {
         serde_json::json!({"gate": "g", "epoch": "00".repeat(16), "first_seq": 1,
             "events": [{"seq": seq, "hash": hash, "record": record}]})
