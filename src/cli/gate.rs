@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use super::{CONFIG, Failure, UNAVAILABLE, output, runtime, told_to_stop};
+use super::{CONFIG, Failure, SOFTWARE, UNAVAILABLE, output, runtime, told_to_stop};
 use crate::config::{self, Config};
 use crate::drivers::MonoClock;
 use crate::runtime::files::read_files;
@@ -18,12 +18,17 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
     log::start("info");
     let config = load(path)?;
     runtime()?.block_on(async {
-        let running = runtime::start(&config, MonoClock::start(), Stand::default())
+        let mut running = runtime::start(&config, MonoClock::start(), Stand::default())
             .await
             .map_err(|e| failure(&e))?;
-        told_to_stop()
-            .await
-            .map_err(|error| Failure::new(UNAVAILABLE, &error))?;
+        tokio::select! {
+            stopped = told_to_stop() => stopped.map_err(|error| Failure::new(UNAVAILABLE, &error))?,
+            // Whoever supervises starts it again; going on without a loop would hold the lane shut in silence.
+            () = running.broke_off() => {
+                let sentence = "the loop broke off; the log says why".into();
+                return Err(Failure { code: SOFTWARE, sentence });
+            }
+        }
         tracing::info!("stopping: lines into their safe state, journal closed");
         running.stop().await;
         Ok(0)

@@ -9,6 +9,7 @@
 //! | 65 | a data file is wrong (`EX_DATAERR`) |
 //! | 66 | an input file cannot be read (`EX_NOINPUT`) |
 //! | 69 | something that is needed is not available (`EX_UNAVAILABLE`) |
+//! | 70 | a broken invariant: a mistake of ours (`EX_SOFTWARE`) |
 //! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
 pub mod backend;
@@ -89,6 +90,8 @@ impl Failure {
 
 /// Something that is needed is not available.
 pub const UNAVAILABLE: u8 = 69;
+/// A broken invariant: a mistake of ours.
+pub const SOFTWARE: u8 = 70;
 /// The config is wrong.
 pub const CONFIG: u8 = 78;
 

@@ -68,6 +68,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ends when the loop has ended without being told to: a broken invariant. Its lines are in their safe state then,
+    /// and the process is of no use any more. After this, [`Running::stop`] is not called.
+    pub async fn broke_off(&mut self) {
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the loop broke off");
+        }
+    }
+
     /// Stops the gate: lines into their safe state, the last records on the disk.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
