@@ -7,6 +7,7 @@
 mod error;
 mod fragment;
 mod http;
+pub mod inbox;
 mod inner;
 mod secrets;
 mod store;

@@ -73,16 +73,7 @@ impl Trouble {
 
 /// Follows one list until told to stop.
 pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop: Stop) {
-    let seed = seed(parts.gate.as_str()) ^ seed(list.list.as_str());
-    let mut follower = Follower {
-        parts,
-        list,
-        etag: None,
-        delta_failed: false,
-        trouble: None,
-        link: Backoff::of_link(seed),
-        content: Backoff::of_content(seed),
-    };
+    let mut follower = Follower::new(parts, list);
     loop {
         let pause = tokio::select! {
             biased;
@@ -96,7 +87,8 @@ pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop
     }
 }
 
-struct Follower<T> {
+/// The following as steps: whoever drives them keeps the time.
+pub struct Follower<T> {
     parts: Arc<Parts<T>>,
     list: Followed,
     /// Mark of the manifest that is in force.
@@ -110,8 +102,23 @@ struct Follower<T> {
 }
 
 impl<T: Transport> Follower<T> {
+    /// A follower that has not asked yet.
+    #[must_use]
+    pub fn new(parts: Arc<Parts<T>>, list: Followed) -> Self {
+        let seed = seed(parts.gate.as_str()) ^ seed(list.list.as_str());
+        Self {
+            parts,
+            list,
+            etag: None,
+            delta_failed: false,
+            trouble: None,
+            link: Backoff::of_link(seed),
+            content: Backoff::of_content(seed),
+        }
+    }
+
     /// One round, what is told of it, and how long to wait for the next.
-    async fn turn(&mut self) -> Duration {
+    pub async fn turn(&mut self) -> Duration {
         match self.round().await {
             Ok(()) => {
                 self.link.reset();

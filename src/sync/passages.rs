@@ -41,69 +41,86 @@ enum Round {
     Held,
 }
 
+/// When the next turn is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More may be waiting.
+    AtOnce,
+    /// When the journal has something new, or after so long without a word of it.
+    Woken(Duration),
+    /// After so long.
+    In(Duration),
+}
+
 /// Delivers passages until told to stop.
 pub async fn deliver<T: Transport>(parts: Arc<Parts<T>>, mut stop: Stop) {
-    let seed = seed(parts.gate.as_str());
-    let mut uplink = Uplink {
-        parts,
-        trouble: None,
-    };
-    let mut link = Backoff::of_link(seed);
-    let mut content = Backoff::of_content(seed);
+    let wake = Arc::clone(&parts.wake);
+    let mut uplink = Uplink::new(parts);
     loop {
-        let round = tokio::select! {
+        let next = tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            round = Box::pin(uplink.turn()) => round,
+            next = Box::pin(uplink.turn()) => next,
         };
-        let pause = match round {
-            Ok(Round::Delivered) => {
-                (link, content) = (Backoff::of_link(seed), Backoff::of_content(seed));
-                continue;
-            }
-            Ok(Round::Empty) => {
-                tokio::select! {
-                    () = stopped(&mut stop) => return,
-                    () = uplink.parts.wake.notified() => {}
-                    () = time::sleep(IDLE) => {}
-                }
-                continue;
-            }
-            Ok(Round::Held) => link.wait(),
-            Err(Trouble::Link(error)) if error.is_away() => link.wait(),
-            Err(_) => content.wait(),
+        let (woken, pause) = match next {
+            Next::AtOnce => continue,
+            Next::Woken(idle) => (true, idle),
+            Next::In(pause) => (false, pause),
         };
         tokio::select! {
             () = stopped(&mut stop) => return,
+            () = wake.notified(), if woken => {}
             () = time::sleep(pause) => {}
         }
     }
 }
 
-struct Uplink<T> {
+/// The delivery as steps: whoever drives them keeps the time.
+pub struct Uplink<T> {
     parts: Arc<Parts<T>>,
+    link: Backoff,
+    content: Backoff,
     /// What was logged last.
     trouble: Option<String>,
 }
 
 impl<T: Transport> Uplink<T> {
-    async fn turn(&mut self) -> Result<Round, Trouble> {
-        let round = self.round().await;
-        match &round {
-            Ok(Round::Delivered) => self.trouble = None,
-            Ok(Round::Empty | Round::Held) => {}
+    /// A delivery that has not begun.
+    #[must_use]
+    pub fn new(parts: Arc<Parts<T>>) -> Self {
+        let seed = seed(parts.gate.as_str());
+        Self {
+            parts,
+            link: Backoff::of_link(seed),
+            content: Backoff::of_content(seed),
+            trouble: None,
+        }
+    }
+
+    /// One round, what is told of it, and when the next is due.
+    pub async fn turn(&mut self) -> Next {
+        match self.round().await {
+            Ok(Round::Delivered) => {
+                self.link.reset();
+                self.content.reset();
+                self.trouble = None;
+                Next::AtOnce
+            }
+            Ok(Round::Empty) => Next::Woken(IDLE),
+            Ok(Round::Held) => Next::In(self.link.wait()),
             Err(Trouble::Link(error)) if error.is_away() => {
-                self.parts.report.backend_away(error).await;
+                self.parts.report.backend_away(&error).await;
+                Next::In(self.link.wait())
             }
             Err(trouble) => {
-                let why = chain(trouble);
+                let why = chain(&trouble);
                 if self.trouble.as_ref() != Some(&why) {
                     tracing::warn!(error = %why, "passages are not delivered; they stay in the journal");
                     self.trouble = Some(why);
                 }
+                Next::In(self.content.wait())
             }
         }
-        round
     }
 
     async fn round(&self) -> Result<Round, Trouble> {

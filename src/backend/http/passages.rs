@@ -11,10 +11,10 @@ use axum::http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::blocking;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
-use super::super::store::passages::{Arrived, link};
+use super::super::store::passages::{Arrived, Passages, link};
+use super::super::{StoreError, blocking};
 use super::json;
 use crate::domain::GateId;
 use crate::store::journal::RECORD_BYTES_MAX;
@@ -31,23 +31,31 @@ pub(super) async fn store(
     body: Bytes,
 ) -> Result<Json<Acknowledged>, Refusal> {
     let delivery: Delivery = json(&headers, &body)?;
+    blocking(move || take(&inner.passages, delivery))
+        .await?
+        .map(Json)
+}
+
+/// Stores a delivery, whole or not at all.
+pub(in crate::backend) fn take(
+    passages: &Passages,
+    delivery: Delivery,
+) -> Result<Acknowledged, Refusal> {
     let epoch: [u8; 16] =
         hex::decode(&delivery.epoch).ok_or_else(|| Refusal::bad("an epoch has 32 hex digits"))?;
     let records = records(delivery.first_seq, delivery.events)?;
     let Some(acked_seq) = records.last().map(|last| last.seq) else {
         return Err(Refusal::bad("there is no record in it"));
     };
-    let gate = delivery.gate;
-    let named = gate.clone();
-    let stored = blocking(move || inner.passages.store(&gate, &epoch, &records)).await?;
-    if let Err(error @ super::super::StoreError::Conflict { .. }) = &stored {
+    let stored = passages.store(&delivery.gate, &epoch, &records);
+    if let Err(error @ StoreError::Conflict { .. }) = &stored {
         tracing::warn!(
-            gate = %named, epoch = %hex::encode(&epoch), %error,
+            gate = %delivery.gate, epoch = %hex::encode(&epoch), %error,
             "a gate sends other records than before: a copied journal, or two gates with one name"
         );
     }
     stored?;
-    Ok(Json(Acknowledged { acked_seq }))
+    Ok(Acknowledged { acked_seq })
 }
 
 /// Records in order, without a gap, each with the link that it makes.

@@ -56,7 +56,11 @@ pub(in crate::backend) struct Passages(Database);
 
 impl Passages {
     pub(in crate::backend) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let db = open(dir, "passages.redb")?;
+        Self::of(open(dir, "passages.redb")?)
+    }
+
+    /// The same on a database of the caller's.
+    pub(in crate::backend) fn of(db: Database) -> Result<Self, StoreError> {
         let transaction = db.begin_write()?;
         transaction.open_table(RECORDS)?;
         transaction.open_table(ARRIVALS)?;
