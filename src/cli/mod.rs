@@ -18,6 +18,8 @@ pub mod codes_import;
 pub mod demo;
 pub mod gate;
 pub mod read_image;
+#[cfg(feature = "lab")]
+pub mod simulate;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -55,6 +57,9 @@ enum Command {
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
+    /// Days at a gate in moments, with everything that can go wrong, and an oracle
+    #[cfg(feature = "lab")]
+    Simulate(simulate::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,6 +126,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "lab")]
+        Command::Simulate(args) => simulate::run(&args),
     }
 }
 

@@ -5,3 +5,4 @@ pub mod demo;
 pub mod random;
 pub mod sam_module;
 pub mod screen;
+pub mod simulate;
