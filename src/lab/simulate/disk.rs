@@ -46,7 +46,14 @@ impl Disk {
 
     /// From now on every write and sync fails, or none does.
     pub(super) fn refuse(&self, refuses: bool) {
-        self.state().refuses = refuses;
+        let mut state = self.state();
+        (state.refuses, state.left) = (refuses, None);
+    }
+
+    /// True while it refuses, or is about to.
+    pub(super) fn is_faulty(&self) -> bool {
+        let state = self.state();
+        state.refuses || state.left.is_some()
     }
 
     /// The power goes after so many more writes and syncs: from then on each of them fails.

@@ -30,6 +30,7 @@ pub(super) struct Expected {
 /// A grant as the oracle knows it.
 #[derive(Clone, Debug)]
 struct Granted {
+    number: u64,
     direction: Direction,
     expected: Option<Expected>,
     at: u64,
@@ -148,6 +149,8 @@ impl Oracle {
         self.alarms.clear();
         self.unrecorded.clear();
         self.signs = [None; 2];
+        // What had ended in memory only has not ended.
+        self.ends = self.log.iter().filter_map(|(_, text)| end(text)).collect();
         let opened = actions
             .iter()
             .any(|action| matches!(action, Action::ReleaseBothWays(_)));
@@ -258,8 +261,9 @@ impl Oracle {
             (decided.verdict == Verdict::Grant) == decided.grant.is_some(),
             "a verdict and its grant do not fit",
         );
+        let again = matches!(decided.reason, Reason::LaneBusy | Reason::TooLate);
         self.must(
-            decided.verdict != Verdict::Deny || decided.direction == Direction::Entry,
+            decided.verdict != Verdict::Deny || decided.direction == Direction::Entry || again,
             "somebody is denied the way out",
         );
         let Some(id) = decided.grant else {
@@ -284,6 +288,7 @@ impl Oracle {
             }
         }
         let granted = Granted {
+            number: decided.number,
             direction: decided.direction,
             expected: shown.cloned(),
             at: scene.now,
@@ -299,14 +304,9 @@ impl Oracle {
 
     /// The grant of this presentation, if it was granted before and is refused after all.
     fn taken_back(&self, decided: &Decided) -> Option<GrantId> {
-        let matching = |grant: &&Granted| {
-            grant.boot == self.boot
-                && !grant.released
-                && !grant.durable
-                && grant.direction == decided.direction
-        };
-        let (id, grant) = self.grants.iter().next_back()?;
-        matching(&grant).then_some(*id)
+        let mut grants = self.grants.iter().rev();
+        let of = |grant: &Granted| grant.boot == self.boot && grant.number == decided.number;
+        grants.find(|(_, grant)| of(grant)).map(|(id, _)| *id)
     }
 
     /// No code opens twice, nobody enters twice.
@@ -387,10 +387,10 @@ impl Oracle {
     /// Records that were appended.
     pub(super) fn appended(&mut self, records: Vec<StoredRecord>) {
         for StoredRecord { seq, record, .. } in records {
-            self.must(
-                seq == self.last_seq().saturating_add(1),
-                "a record has the wrong number",
-            );
+            let last = self.last_seq();
+            if seq != last.saturating_add(1) {
+                self.violated(format!("record {seq} comes after record {last}"));
+            }
             match kind(&record) {
                 None => self.violated("a record cannot be read"),
                 Some(Kind::Alarm {
@@ -460,17 +460,15 @@ impl Oracle {
     fn each_grant_ends_once(&mut self) {
         let (mut begun, mut ended) = (BTreeSet::new(), BTreeMap::new());
         for (_, text) in &self.log {
+            if let Some((grant, _)) = end(text) {
+                let count: &mut u32 = ended.entry(grant).or_default();
+                *count = count.saturating_add(1);
+            }
             match kind(text) {
                 Some(Kind::Decision {
                     grant: Some(grant), ..
                 }) => {
                     begun.insert(grant);
-                }
-                Some(Kind::Outcome {
-                    grant: Some(grant), ..
-                }) => {
-                    let count: &mut u32 = ended.entry(grant).or_default();
-                    *count = count.saturating_add(1);
                 }
                 Some(_) | None => {}
             }
@@ -488,6 +486,23 @@ impl Oracle {
     #[must_use]
     pub(super) fn grants(&self) -> u64 {
         self.grants.len() as u64
+    }
+}
+
+/// The grant that a record ends.
+fn end(text: &str) -> Option<(GrantId, Outcome)> {
+    match kind(text)? {
+        Kind::Outcome {
+            grant: Some(grant),
+            outcome,
+            ..
+        } => Some((grant, outcome)),
+        Kind::Started { .. }
+        | Kind::Decision { .. }
+        | Kind::Outcome { .. }
+        | Kind::Alarm { .. }
+        | Kind::Mode { .. }
+        | Kind::Gap { .. } => None,
     }
 }
 

@@ -112,9 +112,7 @@ impl World {
         if self.controller.is_none() {
             self.queue
                 .retain(|_, happens| !matches!(happens, Happens::PowerBack));
-            if let Err(error) = self.power_on() {
-                self.oracle.violated(error.to_string());
-            }
+            self.power_on();
         }
         self.recovers();
     }
@@ -156,6 +154,7 @@ impl World {
     pub(super) fn publishes(&mut self) {
         let listed = self.people.iter().enumerate();
         let listed: Vec<_> = listed
+            .filter(|(n, _)| Some(*n) != self.fresh)
             .filter(|(_, person)| matches!(person.known, Known::Listed(_)))
             .map(|(n, _)| n)
             .collect();
@@ -198,8 +197,16 @@ impl World {
         self.soon(off, Happens::PowerBack);
     }
 
-    /// Switches the controller on.
-    pub(super) fn power_on(&mut self) -> Result<(), SimulationError> {
+    /// Switches the controller on. Whoever supervises it tries again while the disk refuses.
+    pub(super) fn power_on(&mut self) {
+        match self.boot_up() {
+            Ok(()) => {}
+            Err(_) if self.lasting.disk.is_faulty() => self.soon(2 * SECOND, Happens::PowerBack),
+            Err(error) => self.oracle.violated(error.to_string()),
+        }
+    }
+
+    fn boot_up(&mut self) -> Result<(), SimulationError> {
         self.boot = self.boot.saturating_add(1);
         self.booted_at = self.now;
         let mut out = Vec::new();
@@ -255,6 +262,10 @@ impl World {
             return self
                 .oracle
                 .violated("the list is not in force 10 s after the faults have ended");
+        }
+        if self.aisle.stands == Stands::Both {
+            // Somebody has not left the open aisle yet: whoever comes may walk.
+            return;
         }
         self.probe = Some(self.presentations.saturating_add(1));
         self.comes(visit, 0);

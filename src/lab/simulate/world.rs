@@ -213,15 +213,19 @@ impl World {
 
     /// Lives through the day.
     pub(super) fn live(mut self) -> Day {
-        if let Err(error) = self.power_on() {
-            self.oracle.violated(error.to_string());
-        }
+        self.power_on();
         self.run_until(DAY);
-        self.end_faults();
-        self.run_until(DAY + SERVES_AGAIN);
-        self.serves_again();
-        self.run_until(DAY + SERVES_AGAIN + SETTLED);
-        self.close();
+        let phases: [(fn(&mut Self), u64); 3] = [
+            (Self::end_faults, SERVES_AGAIN),
+            (Self::serves_again, SETTLED),
+            (Self::close, 0),
+        ];
+        for (begin, lasts) in phases {
+            if self.oracle.violation.is_none() {
+                begin(&mut self);
+                self.run_until(self.now.saturating_add(lasts));
+            }
+        }
         Day {
             passages: self.oracle.passages,
             grants: self.oracle.grants(),
@@ -310,10 +314,12 @@ impl World {
                         self.happens(happens);
                     }
                 }
-                (_, None) => break,
+                (_, None) => {
+                    self.now = self.now.max(until);
+                    return;
+                }
             }
         }
-        self.now = self.now.max(until);
     }
 
     /// The gate's deadline in microseconds of the day.
@@ -350,6 +356,8 @@ impl World {
                 }
             }
             Happens::Deliver(boot) if boot == self.boot => {
+                // What a failing disk has taken all the same must be seen before it is delivered and deleted.
+                self.look_at_journal();
                 let (controller, runtime) = (self.controller.as_mut(), &self.lasting.runtime);
                 let pause = controller.map(|controller| controller.deliver(runtime));
                 if let Some(pause) = pause {
@@ -377,11 +385,7 @@ impl World {
             }
             Happens::Begins(place) => self.begins(place),
             Happens::Ends(place) => self.ends(place),
-            Happens::PowerBack => {
-                if let Err(error) = self.power_on() {
-                    self.oracle.violated(error.to_string());
-                }
-            }
+            Happens::PowerBack => self.power_on(),
             Happens::Publishes => self.publishes(),
             Happens::BacksUp => self.lasting.centre.back_up(),
             Happens::Recovers => self.recovers(),
