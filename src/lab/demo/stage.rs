@@ -22,6 +22,7 @@ use crate::domain::{GateId, IssuerId, LaneId, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::gpio::Layout;
 use crate::drivers::gpio::memory::Wires;
+use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::{AfterRead, SamModule};
 use crate::runtime::observe::Observation;
 use crate::runtime::{self, Running, Stand};
@@ -77,9 +78,17 @@ impl Stage {
         ];
         let (observer, observations) = mpsc::channel(1_024);
         let [entry_scene, exit_scene] = &scenes;
+        let cameras = [CameraFaults::default(), CameraFaults::default()];
+        let [entry_camera, exit_camera] = &cameras;
         let sources = vec![
-            ("entry-camera".to_owned(), entry_scene.opener()),
-            ("exit-camera".to_owned(), exit_scene.opener()),
+            (
+                "entry-camera".to_owned(),
+                entry_camera.wrap(entry_scene.opener()),
+            ),
+            (
+                "exit-camera".to_owned(),
+                exit_camera.wrap(exit_scene.opener()),
+            ),
         ];
         let stand = Stand {
             board: Some(Box::new(wires.opener())),
@@ -90,8 +99,10 @@ impl Stage {
         let [entry_seen, exit_seen] = by_lane(observations);
         let [entry_scene, exit_scene] = scenes;
         let [entry_module, exit_module] = modules;
-        let lane = |scene, module, aisle, seen| DemoLane {
+        let [entry_camera, exit_camera] = cameras;
+        let lane = |scene, camera, module, aisle, seen| DemoLane {
             scene,
+            camera,
             module,
             wires: wires.clone(),
             aisle,
@@ -101,11 +112,18 @@ impl Stage {
         let lanes = [
             lane(
                 entry_scene,
+                entry_camera,
                 entry_module,
                 Aisle::Beams(line(5), line(6)),
                 entry_seen,
             ),
-            lane(exit_scene, exit_module, Aisle::Rotor(line(13)), exit_seen),
+            lane(
+                exit_scene,
+                exit_camera,
+                exit_module,
+                Aisle::Rotor(line(13)),
+                exit_seen,
+            ),
         ];
         let name = config.gate.clone();
         let stage = Self {
