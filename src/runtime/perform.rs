@@ -14,17 +14,19 @@ use super::board::Board;
 use super::lights::light;
 use super::observe::Observation;
 use super::online::Online;
+use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
     Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
     JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
 use crate::drivers::gpio::{Command, GpioEvent};
-use crate::drivers::{Port, ReaderReport};
+use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::sync::online::Question;
 use crate::telemetry::metrics::seconds;
+use crate::telemetry::status::DeviceState;
 
 /// Everything that actions go out to.
 pub struct Outlets {
@@ -50,6 +52,8 @@ pub struct Outlets {
 pub struct Performer {
     outlets: Outlets,
     board: Board,
+    readers: Readers,
+    barriers: Barriers,
     questions: BTreeMap<LaneId, (u64, Question)>,
     granted: BTreeMap<LaneId, Granted>,
 }
@@ -64,12 +68,14 @@ struct Granted {
 }
 
 impl Performer {
-    /// A performer that reports on `board`.
+    /// A performer that reports on `board`; `readers` and `barriers` as configured.
     #[must_use]
-    pub fn new(outlets: Outlets, board: Board) -> Self {
+    pub fn new(outlets: Outlets, board: Board, readers: Readers, barriers: Barriers) -> Self {
         Self {
             outlets,
             board,
+            readers,
+            barriers,
             questions: BTreeMap::new(),
             granted: BTreeMap::new(),
         }
@@ -104,9 +110,10 @@ impl Performer {
     }
 
     fn lines(&mut self, command: Command) {
-        if self.outlets.lines.try_send(command).is_err() {
+        if self.outlets.lines.try_send(command).is_err()
+            && self.board.device("lines", DeviceState::Down)
+        {
             tracing::error!("the line driver does not take commands; the lines stay as they are");
-            self.board.device("lines", false);
         }
     }
 
@@ -280,7 +287,18 @@ impl Performer {
     ) -> Option<Event> {
         let name = port.name.as_str();
         match report {
-            ReaderReport::Up(up) => self.board.device(name, *up),
+            ReaderReport::Up(up) => {
+                self.board.device(name, DeviceState::up(*up));
+                return self.readers.heard(name, *up);
+            }
+            ReaderReport::Blind(blindness) => {
+                let state = match blindness {
+                    Blindness::Frozen => DeviceState::Frozen,
+                    Blindness::Dark => DeviceState::Dark,
+                };
+                self.board.device(name, state);
+                return self.readers.heard(name, false);
+            }
             ReaderReport::Faults(count) => {
                 self.board
                     .metrics
@@ -301,11 +319,8 @@ impl Performer {
                     .with_label_values(&[name, result])
                     .inc();
             }
+            // The driver has logged it.
             ReaderReport::NotAuthentic => {
-                tracing::warn!(
-                    reader = name,
-                    "card and module did not authenticate each other"
-                );
                 return Some(Event::Presented(refused_card(port, number, now)));
             }
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
@@ -313,24 +328,25 @@ impl Performer {
         None
     }
 
-    /// A report of the line driver that is no sensor.
-    pub fn line_report(&mut self, event: &GpioEvent) {
+    /// A report of the line driver that is no sensor; the driver has logged it.
+    pub fn line_report(&mut self, event: &GpioEvent) -> Vec<Event> {
         match event {
-            GpioEvent::Up(up) => self.board.device("lines", *up),
+            GpioEvent::Up(up) => {
+                self.board.device("lines", DeviceState::up(*up));
+                return self.barriers.board(*up);
+            }
+            GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
             GpioEvent::Performed { lane, at } => self.released(*lane, *at),
-            GpioEvent::ReadBackMismatch { lane } => {
+            GpioEvent::ReadBackMismatch { .. } => {
                 self.board
                     .metrics
                     .device_faults
                     .with_label_values(&["lines"])
                     .inc();
-                tracing::warn!(
-                    lane = self.board.lane_name(*lane),
-                    "a relay line does not read back as driven"
-                );
             }
             GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
         }
+        Vec::new()
     }
 
     /// The relay of a lane was commanded at `at`.
