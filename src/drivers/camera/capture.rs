@@ -87,7 +87,9 @@ pub(super) fn spawn(
 
 /// What a capture thread tells the supervisor.
 enum Sign {
-    /// Open, or a frame, or nothing new and all is well.
+    /// Open. Whether a frame will come is another matter: there are cameras that open well and then hang.
+    Opened,
+    /// A frame, or nothing new and all is well.
     Alive,
     /// What its frames look like, when that changes: `None`, it sees.
     Sight(Option<Blindness>),
@@ -204,6 +206,7 @@ impl Supervisor {
         let mut limit = self.patience.open;
         while !self.events.is_closed() {
             match signs.recv_timeout(self.patience.tick) {
+                Ok(Sign::Opened) => alive_last = self.clock.now(),
                 Ok(Sign::Alive) => {
                     alive_last = self.clock.now();
                     limit = self.patience.stall;
@@ -341,7 +344,7 @@ impl Capture {
         let mut damaged = 0;
         let mut sight = Sight::new(self.patience.blind, self.blind);
         // A full queue of signs is as good a sign; a closed one shows in `given_up`.
-        let _full = self.signs.try_send(Sign::Alive).is_err();
+        let _full = self.signs.try_send(Sign::Opened).is_err();
         while !self.given_up.load(Ordering::SeqCst) && !self.events.is_closed() {
             if source.loses_nothing() && !self.newest.wait_taken(self.patience.tick) {
                 let _full = self.signs.try_send(Sign::Alive).is_err();
@@ -463,8 +466,7 @@ mod tests {
             })
         });
         let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
-        assert!(wait_for(&mut heard, ups), "open");
-        assert!(!wait_for(&mut heard, ups), "it hangs");
+        assert!(!wait_for(&mut heard, ups), "it opens and hangs");
         assert!(wait_for(&mut heard, ups), "a new thread has it again");
         let read = wait_for(&mut heard, |report| {
             if let ReaderReport::Frame { read, .. } = *report {
@@ -480,9 +482,21 @@ mod tests {
 
     #[test]
     fn threads_that_hang_in_the_driver_do_not_pile_up() {
-        let live = Arc::new(());
+        let (mut supervisor, heard) = supervisor();
+        let live = Arc::clone(&supervisor.live);
+        let hanging = vec![Arc::clone(&live); ABANDONED_MAX - 1];
+        let refused = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
+        assert!(refused.to_string().contains("hang in its driver"));
+        drop((live, hanging));
+        let opened = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
+        assert!(opened.to_string().contains("not reached"));
+        drop(heard);
+    }
+
+    /// One whose camera never opens.
+    fn supervisor() -> (Supervisor, Receiver<ReaderEvent>) {
         let (events, heard) = channel(64);
-        let mut supervisor = Supervisor {
+        let supervisor = Supervisor {
             open: Arc::new(Mutex::new(Box::new(|| {
                 Err(CameraError::Lost {
                     reason: "not reached".into(),
@@ -496,15 +510,71 @@ mod tests {
             said: None,
             blind: None,
             logged: None,
-            live: Arc::clone(&live),
+            live: Arc::new(()),
         };
-        let hanging = vec![Arc::clone(&live); ABANDONED_MAX - 1];
-        let refused = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
-        assert!(refused.to_string().contains("hang in its driver"));
-        drop((live, hanging));
-        let opened = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
-        assert!(opened.to_string().contains("not reached"));
-        drop(heard);
+        (supervisor, heard)
+    }
+
+    #[test]
+    fn each_trouble_of_a_camera_is_logged_once_and_its_end_too() {
+        let (mut supervisor, mut heard) = supervisor();
+        let lost = |reason: &str| CameraError::Lost {
+            reason: reason.into(),
+        };
+        let frozen = CameraError::Blind(Blindness::Frozen);
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..50 {
+                supervisor.down(&lost("unplugged"));
+                supervisor.down(&CameraError::Open {
+                    device: "/dev/video0".into(),
+                    reason: "no such file".into(),
+                });
+            }
+            supervisor.up();
+            (0..50).for_each(|_| supervisor.down(&frozen));
+            (0..50).for_each(|_| supervisor.down(&CameraError::Blind(Blindness::Dark)));
+            (0..50).for_each(|_| supervisor.up());
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let words = ["unplugged", "is up", "frozen", "darkness", "is up"];
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), words.len(), "{text}");
+        for (line, word) in lines.iter().zip(words) {
+            assert!(line.contains(word), "{line}");
+        }
+        let mut reports = 0;
+        while heard.try_recv().is_ok() {
+            reports += 1;
+        }
+        assert_eq!(reports, 5, "and reported as often");
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
     }
 
     #[test]
