@@ -126,23 +126,12 @@ impl Scene {
     }
 
     /// Waits until the page says so.
-    #[track_caller]
-    pub(crate) fn until<'a>(
-        &'a self,
-        what: &'a str,
-        holds: impl Fn(&Status) -> bool + 'a,
-    ) -> impl Future<Output = ()> + 'a {
-        let begun = Instant::now();
-        async move {
-            let mut status = self.stage.gate.status.clone();
-            let waited = timeout(LIMIT, status.wait_for(|status| holds(status))).await;
-            assert!(
-                waited.is_ok(),
-                "{what}: not in {LIMIT:?}: {:?}",
-                self.status()
-            );
-            println!("{what}: {:?}", begun.elapsed());
-        }
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Status) -> bool) {
+        let mut status = self.stage.gate.status.clone();
+        let waited = timeout(LIMIT, status.wait_for(|status| holds(status)))
+            .await
+            .is_ok();
+        assert!(waited, "{what}: not in {LIMIT:?}: {:?}", self.status());
     }
 
     /// Waits until a device stands so, and its metrics say the same.

@@ -26,7 +26,8 @@ impl Lane {
     /// The barrier can be moved, or cannot. Nobody is told "go" before a barrier that does not move, and what was
     /// granted is taken back, so that it opens for nobody when the relays come back.
     pub(in crate::core) fn set_barrier(&mut self, works: bool, turn: &mut Turn<'_>) {
-        if std::mem::replace(&mut self.works.barrier_fails, !works) == !works || works {
+        let failed = std::mem::replace(&mut self.works.barrier_fails, !works);
+        if works || failed {
             return;
         }
         let refused = desk::Input::Cancelled(Some(Reason::OutOfService));

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_covered_lens_is_dark_though_its_sensor_is_noisy_or_its_black_is_that_of_video() {
-        let noisy = (0..50).map(|n| {
+        let noisy = (0..50_u8).map(|n| {
             let mut picture = [12; 64];
             picture[usize::from(n)] = 60;
             picture
