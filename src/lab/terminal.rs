@@ -96,7 +96,9 @@ impl Drop for Terminal {
 
 /// The controlling end of a new terminal, and the name of the other.
 fn pair() -> io::Result<(OwnedFd, CString)> {
-    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    // Not for children: a terminal that somebody else holds open does not hang up.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = rustix::pty::openpt(flags)?;
     rustix::pty::grantpt(&master)?;
     rustix::pty::unlockpt(&master)?;
     let node = rustix::pty::ptsname(&master, Vec::new())?;

@@ -1,6 +1,8 @@
 //! Performs the actions of the gate, in order, and keeps what counters and pages need. Nothing here waits: every
 //! queue is bounded, and what does not fit is answered as a failure at once.
 
+mod reports;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -17,11 +19,10 @@ use super::online::Online;
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
-    Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
-    JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
+    Action, Alarm, Decided, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble,
+    LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
-use crate::drivers::gpio::{Command, GpioEvent};
-use crate::drivers::{Blindness, Port, ReaderReport};
+use crate::drivers::gpio::Command;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::sync::online::Question;
@@ -277,78 +278,6 @@ impl Performer {
         }
     }
 
-    /// A reader's report that is no presentation.
-    pub fn reader_report(
-        &mut self,
-        now: Mono,
-        number: u64,
-        port: &Port,
-        report: &ReaderReport,
-    ) -> Option<Event> {
-        let name = port.name.as_str();
-        match report {
-            ReaderReport::Up(up) => {
-                self.board.device(name, DeviceState::up(*up));
-                return self.readers.heard(name, *up);
-            }
-            ReaderReport::Blind(blindness) => {
-                let state = match blindness {
-                    Blindness::Frozen => DeviceState::Frozen,
-                    Blindness::Dark => DeviceState::Dark,
-                };
-                self.board.device(name, state);
-                return self.readers.heard(name, false);
-            }
-            ReaderReport::Faults(count) => {
-                self.board
-                    .metrics
-                    .device_faults
-                    .with_label_values(&[name])
-                    .inc_by(u64::from(*count));
-            }
-            ReaderReport::Frame { decode, read } => {
-                self.board
-                    .metrics
-                    .decode
-                    .with_label_values(&[name])
-                    .observe(seconds(*decode));
-                let result = if *read { "read" } else { "empty" };
-                self.board
-                    .metrics
-                    .frames
-                    .with_label_values(&[name, result])
-                    .inc();
-            }
-            // The driver has logged it.
-            ReaderReport::NotAuthentic => {
-                return Some(Event::Presented(refused_card(port, number, now)));
-            }
-            ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
-        }
-        None
-    }
-
-    /// A report of the line driver that is no sensor; the driver has logged it.
-    pub fn line_report(&mut self, event: &GpioEvent) -> Vec<Event> {
-        match event {
-            GpioEvent::Up(up) => {
-                self.board.device("lines", DeviceState::up(*up));
-                return self.barriers.board(*up);
-            }
-            GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
-            GpioEvent::Performed { lane, at } => self.released(*lane, *at),
-            GpioEvent::ReadBackMismatch { .. } => {
-                self.board
-                    .metrics
-                    .device_faults
-                    .with_label_values(&["lines"])
-                    .inc();
-            }
-            GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
-        }
-        Vec::new()
-    }
-
     /// The relay of a lane was commanded at `at`.
     fn released(&mut self, lane: LaneId, at: Mono) {
         let Some(granted) = self.granted.remove(&lane) else {
@@ -425,21 +354,5 @@ impl Performer {
                 tracing::error!("the disk did not take the last records in time")
             }
         }
-    }
-}
-
-/// A card that its module does not believe: refused without a look at it.
-fn refused_card(port: &Port, number: u64, now: Mono) -> Assessed {
-    Assessed {
-        number,
-        lane: port.lane,
-        direction: port.direction,
-        medium: Medium::IdCard,
-        seen: now,
-        read: now,
-        finding: Finding::Refused {
-            reason: Reason::CardNotAuthentic,
-            issuer: None,
-        },
     }
 }
