@@ -339,7 +339,7 @@ pub struct Folder {
 pub struct Serial {
     /// `/dev/serial/by-path/...`, or any terminal.
     pub port: PathBuf,
-    /// Line speed; absent: 115200 for a module, 9600 for a scanner.
+    /// Line speed; absent: it is found, 115200 first for a module, 9600 first for a scanner.
     pub baud: Option<u32>,
 }
 

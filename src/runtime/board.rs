@@ -13,7 +13,9 @@ use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
-use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
+use crate::telemetry::status::{
+    DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus, Status,
+};
 
 /// How often stores are looked after.
 const CARE: Duration = Duration::from_secs(600);
@@ -61,7 +63,7 @@ pub struct Board {
     /// The series.
     pub metrics: Metrics,
     sources: Sources,
-    devices: BTreeMap<String, bool>,
+    devices: BTreeMap<String, DeviceState>,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
     alarms: BTreeSet<(String, Alarm)>,
     decisions: VecDeque<DecisionStatus>,
@@ -78,10 +80,12 @@ impl Board {
         let devices: BTreeMap<_, _> = sources
             .devices
             .iter()
-            .map(|name| (name.clone(), false))
+            .map(|name| (name.clone(), DeviceState::Down))
             .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
+            let down = DeviceState::Down.as_str();
+            Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
         let backend_up = sources.has_backend.then_some(false);
         Self {
@@ -107,19 +111,14 @@ impl Board {
             .map_or_else(String::new, |lane| lane.name.clone())
     }
 
-    /// A device works, or does not.
-    pub fn device(&mut self, name: &str, up: bool) {
-        self.metrics
-            .device_up
-            .with_label_values(&[name])
-            .set(up.into());
-        if self.devices.insert(name.into(), up) != Some(up) {
-            if up {
-                tracing::info!(device = name, "device is up");
-            } else {
-                tracing::warn!(device = name, "device is down");
-            }
-        }
+    /// How a device stands; true if that is a change. Its driver logs it, with the reason.
+    pub fn device(&mut self, name: &str, state: DeviceState) -> bool {
+        let metrics = &self.metrics;
+        let up = metrics.device_up.with_label_values(&[name]);
+        up.set((state == DeviceState::Up).into());
+        let before = self.devices.insert(name.into(), state).unwrap_or_default();
+        Metrics::set_one_of(&metrics.device_state, name, state.as_str(), before.as_str());
+        before != state
     }
 
     /// A prompt is shown.
@@ -238,7 +237,11 @@ impl Board {
             devices: self
                 .devices
                 .iter()
-                .map(|(name, up)| (name.clone(), *up))
+                .map(|(name, state)| DeviceStatus {
+                    name: name.clone(),
+                    up: *state == DeviceState::Up,
+                    state: state.as_str(),
+                })
                 .collect(),
             lists: self.lists(now),
             backlog: journal.backlog,

@@ -11,6 +11,7 @@ pub mod notify;
 pub mod observe;
 pub mod online;
 pub mod perform;
+pub mod service;
 pub mod settings;
 pub mod start;
 

@@ -18,6 +18,7 @@ use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
+use super::service::{Barriers, Readers};
 use super::settings;
 use crate::codes::Reader;
 use crate::config::Config;
@@ -179,7 +180,10 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         clock.now(),
         &mut actions,
     );
-    let gateway = Gateway::new(clock, gate, Performer::new(outlets, board), actions);
+    let readers_known = Readers::new(config);
+    let barriers = Barriers::new(config.lanes.len());
+    let perform = Performer::new(outlets, board, readers_known, barriers);
+    let gateway = Gateway::new(clock, gate, perform, actions);
     let inlets = Inlets {
         readers,
         assessments,

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub frames: IntCounterVec,
     /// `turnstile_device_up{device}`: 1 while the driver has a working connection.
     pub device_up: IntGaugeVec,
+    /// `turnstile_device_state{device,state}`: 1 for the state it is in: up, down, dark, frozen.
+    pub device_state: IntGaugeVec,
     /// `turnstile_device_faults_total{device}`: bad bytes, contained panics, read-back mismatches.
     pub device_faults: IntCounterVec,
     /// `turnstile_journal_backlog_records`: records the backend has not acknowledged.
@@ -138,6 +140,11 @@ impl Metrics {
                 "1 while the driver has a connection",
                 &["device"],
             )?,
+            device_state: new.gauges(
+                "turnstile_device_state",
+                "1 for the state of the device: up, down, dark, frozen",
+                &["device", "state"],
+            )?,
             device_faults: new.counters(
                 "turnstile_device_faults_total",
                 "Bad bytes, contained panics, read-back mismatches",
@@ -221,12 +228,12 @@ impl Metrics {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 
-    /// Marks `state` as the one of `lane`, and no other.
-    pub fn set_one_of(gauge: &IntGaugeVec, lane: &str, state: &str, before: &str) {
+    /// Marks `state` as the one of a lane or device, and no other.
+    pub fn set_one_of(gauge: &IntGaugeVec, of: &str, state: &str, before: &str) {
         if before != state {
-            let _ = gauge.remove_label_values(&[lane, before]);
+            let _ = gauge.remove_label_values(&[of, before]);
         }
-        gauge.with_label_values(&[lane, state]).set(1);
+        gauge.with_label_values(&[of, state]).set(1);
     }
 }
 

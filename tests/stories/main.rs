@@ -11,9 +11,15 @@
 )]
 
 mod backend_away;
+mod beams_stuck;
+mod camera_trouble;
+mod faults_in_the_log;
 mod from_outside;
 mod nobody_is_trapped;
 mod nothing_personal;
+mod reader_noise;
+mod reader_unplugged;
+mod relays_gone;
 mod rider_is_refused;
 mod rider_passes;
 mod scene;

@@ -22,8 +22,10 @@ use crate::domain::{GateId, IssuerId, LaneId, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::gpio::Layout;
 use crate::drivers::gpio::memory::Wires;
+use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::{AfterRead, SamModule};
 use crate::runtime::observe::Observation;
+use crate::runtime::start::OpenSource;
 use crate::runtime::{self, Running, Stand};
 use crate::store::codes::Change;
 
@@ -70,17 +72,17 @@ impl Stage {
         let mono = MonoClock::start();
         let layout = Layout::new(&config);
         let wires = Wires::new(&layout, mono);
-        let scenes = [Scene::new(seed), Scene::new(seed.wrapping_add(1))];
-        let modules = [
-            SamModule::start(folder.path().join("entry-card"), AfterRead::Quiet)?,
-            SamModule::start(folder.path().join("exit-card"), AfterRead::Found)?,
+        let [entry, exit] = [
+            Readers::plug_in(folder.path(), "entry", seed, AfterRead::Quiet)?,
+            Readers::plug_in(
+                folder.path(),
+                "exit",
+                seed.wrapping_add(1),
+                AfterRead::Found,
+            )?,
         ];
         let (observer, observations) = mpsc::channel(1_024);
-        let [entry_scene, exit_scene] = &scenes;
-        let sources = vec![
-            ("entry-camera".to_owned(), entry_scene.opener()),
-            ("exit-camera".to_owned(), exit_scene.opener()),
-        ];
+        let sources = vec![entry.source("entry-camera"), exit.source("exit-camera")];
         let stand = Stand {
             board: Some(Box::new(wires.opener())),
             sources,
@@ -88,24 +90,18 @@ impl Stage {
         };
         let gate = runtime::start(&config, mono, stand).await?;
         let [entry_seen, exit_seen] = by_lane(observations);
-        let [entry_scene, exit_scene] = scenes;
-        let [entry_module, exit_module] = modules;
-        let lane = |scene, module, aisle, seen| DemoLane {
-            scene,
-            module,
+        let lane = |readers: Readers, aisle, seen| DemoLane {
+            scene: readers.scene,
+            camera: readers.camera,
+            module: readers.module,
             wires: wires.clone(),
             aisle,
             seen,
             last: None,
         };
         let lanes = [
-            lane(
-                entry_scene,
-                entry_module,
-                Aisle::Beams(line(5), line(6)),
-                entry_seen,
-            ),
-            lane(exit_scene, exit_module, Aisle::Rotor(line(13)), exit_seen),
+            lane(entry, Aisle::Beams(line(5), line(6)), entry_seen),
+            lane(exit, Aisle::Rotor(line(13)), exit_seen),
         ];
         let name = config.gate.clone();
         let stage = Self {
@@ -238,6 +234,33 @@ impl Stage {
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// The readers of one lane.
+struct Readers {
+    scene: Scene,
+    camera: CameraFaults,
+    module: SamModule,
+}
+
+impl Readers {
+    fn plug_in(
+        folder: &Path,
+        lane: &str,
+        seed: u64,
+        after_read: AfterRead,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            scene: Scene::new(seed),
+            camera: CameraFaults::default(),
+            module: SamModule::start(folder.join(format!("{lane}-card")), after_read)?,
+        })
+    }
+
+    /// The source of frames for the reader of this name.
+    fn source(&self, name: &str) -> (String, OpenSource) {
+        (name.to_owned(), self.camera.wrap(self.scene.opener()))
     }
 }
 
