@@ -185,6 +185,15 @@ impl Board {
                 self.metrics.epoch_conflicts.inc();
                 None
             }
+            SyncEvent::DeliveryRefused { .. } => {
+                self.metrics.delivery_failures.inc();
+                None
+            }
+            SyncEvent::BackendLost { from, to } => {
+                let records = to.saturating_sub(from).saturating_add(1);
+                self.metrics.backend_lost.inc_by(records);
+                None
+            }
         }
     }
 

@@ -68,6 +68,11 @@ pub struct Metrics {
     pub backend_up: IntGauge,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
+    /// `turnstile_delivery_failures_total`: deliveries refused, or acknowledged in a way that is not believed; once a
+    /// change.
+    pub delivery_failures: IntCounter,
+    /// `turnstile_backend_lost_records_total`: records the backend had acknowledged and has no more.
+    pub backend_lost: IntCounter,
     /// `turnstile_epoch_conflicts_total`: the backend holds other records under our epoch.
     pub epoch_conflicts: IntCounter,
     /// `turnstile_lane_state{lane,state}`: 1 for the state the lane is in.
@@ -192,6 +197,14 @@ impl Metrics {
             )?,
             epoch_conflicts: new.counter(
                 "turnstile_epoch_conflicts_total",
+            delivery_failures: new.counter(
+                "turnstile_delivery_failures_total",
+                "Deliveries refused, or acknowledged in a way that is not believed",
+            )?,
+            backend_lost: new.counter(
+                "turnstile_backend_lost_records_total",
+                "Records the backend had acknowledged and has no more",
+            )?,
                 "The backend holds other records under our epoch",
             )?,
             lane_state: new.gauges(
