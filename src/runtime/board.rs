@@ -212,6 +212,14 @@ impl Board {
     pub fn tick(&mut self, now: Now, gate: &Gate) {
         let journal = self.sources.journal.status();
         let oldest_age = journal
+    /// How often the date has jumped since the start.
+    pub fn clock_jumps(&self, jumps: u64) {
+        let counted = self.metrics.clock_jumps.get();
+        self.metrics
+            .clock_jumps
+            .inc_by(jumps.saturating_sub(counted));
+    }
+
             .oldest_utc
             .zip(now.utc)
             .map_or(0.0, |(oldest, now)| now.since(oldest).as_secs_f64());

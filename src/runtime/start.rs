@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
-use super::clock::WallClock;
+use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
@@ -54,6 +54,8 @@ pub struct Stand {
     /// Sees what people see.
     pub observer: Option<mpsc::Sender<Observation>>,
 }
+    /// Says the date instead of the system.
+    pub date: Option<Box<dyn DateSource>>,
 
 /// A running gate.
 pub struct Running {
@@ -122,7 +124,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
 
-    let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
+    let date = match stand.date {
+        Some(date) => date,
+        None => Box::new(SystemDate::start(config.clock.trust, mono)?),
+    };
+    let mut clock = WallClock::new(mono, date, restored.clock_floor);
     names
         .iter()
         .filter_map(|list| cache.state(list))

@@ -83,6 +83,8 @@ pub struct Metrics {
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
     pub clock_trusted: IntGauge,
+    /// `turnstile_clock_jumps_total`: the date jumped against the monotonic clock.
+    pub clock_jumps: IntCounter,
 }
 
 impl Metrics {
@@ -223,6 +225,10 @@ impl Metrics {
                 &["lane", "alarm"],
             )?,
             clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
+            clock_jumps: new.counter(
+                "turnstile_clock_jumps_total",
+                "The date jumped against the monotonic clock",
+            )?,
         })
     }
 
