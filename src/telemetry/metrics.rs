@@ -197,8 +197,6 @@ impl Metrics {
                 "turnstile_delivered_records_total",
                 "Records the backend has acknowledged",
             )?,
-            epoch_conflicts: new.counter(
-                "turnstile_epoch_conflicts_total",
             delivery_failures: new.counter(
                 "turnstile_delivery_failures_total",
                 "Deliveries refused, or acknowledged in a way that is not believed",
@@ -207,6 +205,8 @@ impl Metrics {
                 "turnstile_backend_lost_records_total",
                 "Records the backend had acknowledged and has no more",
             )?,
+            epoch_conflicts: new.counter(
+                "turnstile_epoch_conflicts_total",
                 "The backend holds other records under our epoch",
             )?,
             lane_state: new.gauges(
