@@ -11,12 +11,22 @@
 )]
 
 mod backend_away;
+mod backend_nonsense;
+mod backend_restored;
+mod backend_trouble;
+mod cache_lost;
+mod days_without_backend;
 mod from_outside;
+mod liar;
+mod link;
+mod list_refused;
 mod nobody_is_trapped;
 mod nothing_personal;
 mod rider_is_refused;
 mod rider_passes;
 mod scene;
+mod told;
 mod used_codes;
 mod walks;
+mod wrong_clock;
 mod wrong_files;
