@@ -33,7 +33,7 @@ use inner::Inner;
 
 pub use store::StoreError;
 pub use store::lists::{Imported, Mode, ROWS_MAX};
-pub use store::passages::Counts;
+pub use store::passages::{Counts, Hole};
 
 /// Where a backend listens if nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
@@ -183,6 +183,14 @@ impl Backend {
     /// [`BackendError::Store`].
     pub fn counts(&self, gate: &GateId) -> Result<Vec<(String, Counts)>, BackendError> {
         self.inner.counts(gate)
+    }
+
+    /// Numbers of records that are missing, of all gates.
+    ///
+    /// # Errors
+    /// [`BackendError::Store`].
+    pub fn holes(&self) -> Result<Vec<Hole>, BackendError> {
+        Ok(self.inner.passages.holes(usize::MAX)?)
     }
 
     /// Takes rows over, whole or not at all. Waiting gates hear of it at once.

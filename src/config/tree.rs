@@ -170,7 +170,8 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockTrust {
-    /// The time daemon, or a real-time clock on the board.
+    /// A time daemon (systemd-timesyncd, chrony, ntpd, ntpd-rs), or a real-time clock on the board that runs in UTC and
+    /// says the same.
     #[default]
     System,
     /// Whoever runs this: for a desk without either. The clock floor holds all the same.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::freshness::{self, Freshness, STALE_LIST};
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
@@ -42,8 +43,8 @@ pub struct Sources {
     pub lanes: Vec<LaneBoard>,
     /// Readers and the line board.
     pub devices: Vec<String>,
-    /// Lists that are followed.
-    pub lists: Vec<ListId>,
+    /// Lists that are followed, and from which age each counts as stale.
+    pub lists: Vec<(ListId, Duration)>,
     /// The cache, for versions and rows.
     pub cache: Arc<dyn Codes>,
     /// The journal, for the backlog.
@@ -71,6 +72,7 @@ pub struct Board {
     shown: BTreeMap<LaneId, (&'static str, &'static str)>,
     cared: Mono,
     nearly_full: bool,
+    freshness: Freshness,
 }
 
 impl Board {
@@ -87,6 +89,7 @@ impl Board {
             let down = DeviceState::Down.as_str();
             Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
+        let freshness = Freshness::new(sources.lists.iter().cloned());
         let backend_up = sources.has_backend.then_some(false);
         Self {
             metrics,
@@ -99,6 +102,7 @@ impl Board {
             shown: BTreeMap::new(),
             cared: Mono::default(),
             nearly_full: false,
+            freshness,
         }
     }
 
@@ -180,6 +184,15 @@ impl Board {
                 self.metrics.delivered.inc_by(records);
                 None
             }
+            SyncEvent::DeliveryRefused { .. } => {
+                self.metrics.delivery_failures.inc();
+                None
+            }
+            SyncEvent::BackendLost { from, to } => {
+                let records = to.saturating_sub(from).saturating_add(1);
+                self.metrics.backend_lost.inc_by(records);
+                None
+            }
             SyncEvent::EpochConflict { .. } => {
                 self.metrics.epoch_conflicts.inc();
                 None
@@ -196,6 +209,14 @@ impl Board {
         self.metrics
             .journal_dropped
             .inc_by(writer.lost.saturating_sub(counted));
+    }
+
+    /// How often the date has jumped since the start.
+    pub fn clock_jumps(&self, jumps: u64) {
+        let counted = self.metrics.clock_jumps.get();
+        self.metrics
+            .clock_jumps
+            .inc_by(jumps.saturating_sub(counted));
     }
 
     /// Brings gauges and pages up to date.
@@ -230,6 +251,8 @@ impl Board {
             }
         }
         self.metrics.clock_trusted.set(now.utc.is_some().into());
+        // Judges them too: what is stale is an alarm below.
+        let lists = self.lists(now);
         let status = Status {
             gate: self.sources.gate.clone(),
             uptime_ms: now.mono.as_millis(),
@@ -243,7 +266,7 @@ impl Board {
                     state: state.as_str(),
                 })
                 .collect(),
-            lists: self.lists(now),
+            lists,
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
@@ -255,6 +278,11 @@ impl Board {
                 .chain(
                     self.nearly_full
                         .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
+                )
+                .chain(
+                    self.freshness
+                        .is_any()
+                        .then(|| ("gate".into(), STALE_LIST.into())),
                 )
                 .collect(),
             decisions: self.decisions.clone(),
@@ -284,7 +312,7 @@ impl Board {
             if let Err(error) = journal.prune(utc, remember) {
                 tracing::warn!(%error, "what is over stays in the journal for now");
             }
-            for list in lists {
+            for (list, _) in lists {
                 match cache.tidy(&list) {
                     Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
                     Ok(false) => {}
@@ -326,37 +354,20 @@ impl Board {
         lanes
     }
 
-    fn lists(&self, now: Now) -> Vec<ListStatus> {
+    fn lists(&mut self, now: Now) -> Vec<ListStatus> {
         let mut lists = Vec::new();
-        for list in &self.sources.lists {
+        for (list, _) in &self.sources.lists {
             let mut status = ListStatus {
                 name: list.to_string(),
                 ..ListStatus::default()
             };
             if let Some(state) = self.sources.cache.state(list) {
-                let name = [list.as_str()];
-                let age = now.utc.map(|utc| utc.since(state.created).as_secs());
-                self.metrics
-                    .list_version
-                    .with_label_values(&name)
-                    .set(signed(state.version));
-                self.metrics
-                    .list_era
-                    .with_label_values(&name)
-                    .set(state.era.into());
-                self.metrics
-                    .list_rows
-                    .with_label_values(&name)
-                    .set(signed(state.rows));
-                if let Some(age) = now.utc.map(|utc| utc.since(state.created)) {
-                    self.metrics
-                        .list_age
-                        .with_label_values(&name)
-                        .set(age.as_secs_f64());
-                }
+                let age = now.utc.map(|utc| utc.since(state.created));
+                self.freshness.judge(list, age, &self.metrics);
+                freshness::show(&self.metrics, list, &state, age);
                 status.version = Some((state.era, state.version));
                 status.rows = state.rows;
-                status.age_s = age;
+                status.age_s = age.map(|age| age.as_secs());
             }
             lists.push(status);
         }

@@ -144,7 +144,7 @@ impl Gateway {
             Turn::Due => self.step(Event::TimedOut),
             Turn::Tick => {
                 let now = self.clock.now();
-                self.perform.tick(now, &self.gate);
+                self.perform.tick(now, self.clock.jumps(), &self.gate);
             }
             Turn::Stop => {}
         }

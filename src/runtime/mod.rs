@@ -5,6 +5,7 @@ pub mod assess;
 pub mod board;
 pub mod clock;
 pub mod files;
+mod freshness;
 pub mod gateway;
 mod lights;
 pub mod notify;

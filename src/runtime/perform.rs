@@ -311,8 +311,9 @@ impl Performer {
         self.board.synced(event)
     }
 
-    /// Gauges, pages, and entries that wait.
-    pub fn tick(&mut self, now: Now, gate: &Gate) {
+    /// Gauges, pages, and entries that wait. `jumps`: how often the date has jumped.
+    pub fn tick(&mut self, now: Now, jumps: u64, gate: &Gate) {
+        self.board.clock_jumps(jumps);
         let writer = self.outlets.writer.status();
         self.board.writer(&writer);
         self.board.tick(now, gate);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
-use super::clock::WallClock;
+use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
@@ -54,6 +55,8 @@ pub struct Stand {
     pub sources: Vec<(String, OpenSource)>,
     /// Sees what people see.
     pub observer: Option<mpsc::Sender<Observation>>,
+    /// Says the date instead of the system.
+    pub date: Option<Box<dyn DateSource>>,
 }
 
 /// A running gate.
@@ -123,7 +126,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
 
-    let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
+    let date = match stand.date {
+        Some(date) => date,
+        None => Box::new(SystemDate::start(config.clock.trust, mono)?),
+    };
+    let mut clock = WallClock::new(mono, date, restored.clock_floor);
     names
         .iter()
         .filter_map(|list| cache.state(list))
@@ -153,14 +160,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     tokio::spawn(serve_pages(listener, served, tasks_stopping));
     let board = Board::new(
         metrics,
-        sources(
-            config,
-            names,
-            cache,
-            journal.clone(),
-            status_in,
-            heartbeat_in,
-        ),
+        sources(config, cache, journal.clone(), status_in, heartbeat_in),
     );
     let observer = stand.observer;
     let outlets = Outlets {
@@ -211,7 +211,6 @@ async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<
 
 fn sources(
     config: &Config,
-    lists: Vec<ListId>,
     cache: Arc<dyn Codes>,
     journal: Journal,
     status: watch::Sender<Arc<Status>>,
@@ -231,7 +230,7 @@ fn sources(
         gate: config.gate.to_string(),
         lanes: config.lanes.iter().map(lane).collect(),
         devices: readers.chain(["lines".to_owned()]).collect(),
-        lists,
+        lists: lists(config),
         cache,
         journal,
         status,
@@ -267,18 +266,19 @@ fn start_assessors(
     cache: &Arc<dyn Codes>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
-    let lists = config
-        .lists
-        .iter()
-        .map(|list| (list.name.clone(), list.stale_after_min.duration()))
-        .collect();
     let assessor = Arc::new(Assessor {
         reader,
         cache: Arc::clone(cache),
-        lists,
+        lists: lists(config),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
+}
+
+/// The lists that are followed, and from which age each counts as stale.
+fn lists(config: &Config) -> Vec<(ListId, Duration)> {
+    let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
+    config.lists.iter().map(list).collect()
 }
 
 fn start_readers(

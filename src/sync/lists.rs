@@ -231,19 +231,31 @@ impl<T: Transport> Follower<T> {
                 .await;
         }
         self.trouble = None;
-        self.remember(next, at_hand.floor).await?;
+        self.remember(next, at_hand.floor, applied || step == Step::Resigned)
+            .await?;
         if applied { self.tidy().await } else { Ok(()) }
     }
 
-    async fn remember(&self, next: ListState, floor: Option<(u32, u64)>) -> Result<(), Trouble> {
-        if floor >= Some((next.era, next.version)) {
-            return Ok(());
-        }
+    /// What outlives the cache: the version below which nothing is accepted, and, if it is `signed` anew, the date below
+    /// which no clock is believed.
+    async fn remember(
+        &self,
+        next: ListState,
+        floor: Option<(u32, u64)>,
+        signed: bool,
+    ) -> Result<(), Trouble> {
         let (journal, name) = (self.parts.journal.clone(), floor_name(&self.list.list));
-        blocking(move || journal.raise_floor(&name, next.era, next.version))
-            .await
-            .ok_or(Trouble::CutShort)??;
-        Ok(())
+        let higher = floor < Some((next.era, next.version));
+        let keep = move || {
+            if higher {
+                journal.raise_floor(&name, next.era, next.version)?;
+            }
+            if signed {
+                journal.raise_clock_floor(next.created)?;
+            }
+            Ok::<_, JournalError>(())
+        };
+        Ok(blocking(keep).await.ok_or(Trouble::CutShort)??)
     }
 
     async fn tidy(&self) -> Result<(), Trouble> {

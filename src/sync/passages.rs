@@ -11,7 +11,7 @@ use super::hex;
 use super::report::{SyncEvent, chain};
 use super::wire::{Acknowledged, Delivered, Delivery, EVENT_BYTES_MAX, EVENTS_MAX};
 use super::{Parts, Stop, blocking, stopped};
-use crate::store::journal::{JournalError, StoredRecord};
+use crate::store::journal::{Epoch, JournalError, StoredRecord};
 
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ enum Trouble {
     Link(#[from] LinkError),
     #[error("the answer is no acknowledgement")]
     Nonsense,
+    #[error("the acknowledgement is for another gate or another epoch")]
+    SomebodyElses,
     #[error("the backend acknowledges {acked}, but {first} to {last} were sent")]
     NotSent { acked: u64, first: u64, last: u64 },
     #[error("the journal cannot be delivered")]
@@ -80,8 +82,10 @@ pub struct Uplink<T> {
     parts: Arc<Parts<T>>,
     link: Backoff,
     content: Backoff,
-    /// What was logged last.
+    /// What was told last.
     trouble: Option<String>,
+    /// A new epoch has begun because the backend lost records; not another one before it takes something.
+    rewound: bool,
 }
 
 impl<T: Transport> Uplink<T> {
@@ -94,6 +98,7 @@ impl<T: Transport> Uplink<T> {
             link: Backoff::of_link(seed),
             content: Backoff::of_content(seed),
             trouble: None,
+            rewound: false,
         }
     }
 
@@ -104,6 +109,7 @@ impl<T: Transport> Uplink<T> {
                 self.link.reset();
                 self.content.reset();
                 self.trouble = None;
+                self.rewound = false;
                 Next::AtOnce
             }
             Ok(Round::Empty) => Next::Woken(IDLE),
@@ -116,14 +122,18 @@ impl<T: Transport> Uplink<T> {
                 let why = chain(&trouble);
                 if self.trouble.as_ref() != Some(&why) {
                     tracing::warn!(error = %why, "passages are not delivered; they stay in the journal");
-                    self.trouble = Some(why);
+                    self.trouble = Some(why.clone());
+                    self.parts
+                        .report
+                        .send(SyncEvent::DeliveryRefused { why })
+                        .await;
                 }
                 Next::In(self.content.wait())
             }
         }
     }
 
-    async fn round(&self) -> Result<Round, Trouble> {
+    async fn round(&mut self) -> Result<Round, Trouble> {
         let journal = self.parts.journal.clone();
         let (epoch, records) = blocking(move || {
             let status = journal.status();
@@ -138,9 +148,10 @@ impl<T: Transport> Uplink<T> {
         ) else {
             return Ok(Round::Empty);
         };
+        let epoch = epoch.to_string();
         let delivery = Delivery {
             gate: self.parts.gate.clone(),
-            epoch: epoch.to_string(),
+            epoch: epoch.clone(),
             first_seq: first,
             events: records.into_iter().map(event).collect(),
         };
@@ -150,10 +161,19 @@ impl<T: Transport> Uplink<T> {
             answer => answer?,
         };
         self.parts.report.backend_answered().await;
-        let Acknowledged { acked_seq: acked } =
+        let answer: Acknowledged =
             serde_json::from_slice(&answer).map_err(|_| Trouble::Nonsense)?;
-        if acked > last || acked.saturating_add(1) < first {
+        if (&answer.gate, &answer.epoch) != (&self.parts.gate, &epoch) {
+            return Err(Trouble::SomebodyElses);
+        }
+        let acked = answer.acked_seq;
+        let lost = acked.saturating_add(1) < first;
+        if acked > last || (lost && self.rewound) {
             return Err(Trouble::NotSent { acked, first, last });
+        }
+        if lost {
+            self.rewound = true;
+            return self.begin_again(acked, first).await;
         }
         let records = acked.saturating_add(1).saturating_sub(first);
         if records == 0 {
@@ -171,13 +191,33 @@ impl<T: Transport> Uplink<T> {
         Ok(Round::Delivered)
     }
 
+    /// The backend has lost what was deleted here after it had it. Nothing can bring that back; what is still here goes
+    /// out under an epoch that does not miss it.
+    async fn begin_again(&self, acked: u64, first: u64) -> Result<Round, Trouble> {
+        let epoch = self.new_epoch().await?;
+        let (from, to) = (acked.saturating_add(1), first.saturating_sub(1));
+        tracing::warn!(
+            gate = %self.parts.gate, from, to, %epoch,
+            "the backend has lost records that it had acknowledged; what is still here goes out under a new epoch"
+        );
+        self.parts
+            .report
+            .send(SyncEvent::BackendLost { from, to })
+            .await;
+        Ok(Round::Held)
+    }
+
+    async fn new_epoch(&self) -> Result<Epoch, Trouble> {
+        let journal = self.parts.journal.clone();
+        Ok(blocking(move || journal.new_epoch())
+            .await
+            .ok_or(Trouble::CutShort)??)
+    }
+
     /// Somebody else's records lie under our epoch: ours go on under one that is ours alone.
     async fn begin_epoch(&self) -> Result<Round, Trouble> {
         self.parts.report.backend_answered().await;
-        let journal = self.parts.journal.clone();
-        let epoch = blocking(move || journal.new_epoch())
-            .await
-            .ok_or(Trouble::CutShort)??;
+        let epoch = self.new_epoch().await?;
         tracing::warn!(
             gate = %self.parts.gate, %epoch,
             "the backend has other records under our epoch; what is not acknowledged goes out under a new one"

@@ -70,6 +70,11 @@ pub struct Metrics {
     pub backend_up: IntGauge,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
+    /// `turnstile_delivery_failures_total`: deliveries refused, or acknowledged in a way that is not believed; once a
+    /// change.
+    pub delivery_failures: IntCounter,
+    /// `turnstile_backend_lost_records_total`: records the backend had acknowledged and has no more.
+    pub backend_lost: IntCounter,
     /// `turnstile_epoch_conflicts_total`: the backend holds other records under our epoch.
     pub epoch_conflicts: IntCounter,
     /// `turnstile_lane_state{lane,state}`: 1 for the state the lane is in.
@@ -80,6 +85,8 @@ pub struct Metrics {
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
     pub clock_trusted: IntGauge,
+    /// `turnstile_clock_jumps_total`: the date jumped against the monotonic clock.
+    pub clock_jumps: IntCounter,
 }
 
 impl Metrics {
@@ -197,6 +204,14 @@ impl Metrics {
                 "turnstile_delivered_records_total",
                 "Records the backend has acknowledged",
             )?,
+            delivery_failures: new.counter(
+                "turnstile_delivery_failures_total",
+                "Deliveries refused, or acknowledged in a way that is not believed",
+            )?,
+            backend_lost: new.counter(
+                "turnstile_backend_lost_records_total",
+                "Records the backend had acknowledged and has no more",
+            )?,
             epoch_conflicts: new.counter(
                 "turnstile_epoch_conflicts_total",
                 "The backend holds other records under our epoch",
@@ -217,6 +232,10 @@ impl Metrics {
                 &["lane", "alarm"],
             )?,
             clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
+            clock_jumps: new.counter(
+                "turnstile_clock_jumps_total",
+                "The date jumped against the monotonic clock",
+            )?,
         })
     }
 

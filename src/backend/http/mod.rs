@@ -43,6 +43,7 @@ pub(super) fn routes() -> Routes {
             &["get", "post"],
             get(passages::read).post(passages::store),
         ),
+        ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),
     ]
 }

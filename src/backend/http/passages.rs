@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::super::error::Refusal;
 use super::super::inner::Inner;
-use super::super::store::passages::{Arrived, Passages, link};
+use super::super::store::passages::{Arrived, Hole, Passages, link};
 use super::super::{StoreError, blocking};
 use super::json;
 use crate::domain::GateId;
@@ -54,8 +54,24 @@ pub(in crate::backend) fn take(
             "a gate sends other records than before: a copied journal, or two gates with one name"
         );
     }
-    stored?;
-    Ok(Acknowledged { acked_seq })
+    if let Some(hole) = stored? {
+        tracing::warn!(
+            gate = %delivery.gate, epoch = %delivery.epoch, from = hole.from, to = hole.to,
+            "records of a gate are missing for ever: it had them acknowledged, and this store has lost them; see GET /v1/holes"
+        );
+    }
+    Ok(Acknowledged {
+        gate: delivery.gate,
+        epoch: delivery.epoch,
+        acked_seq,
+    })
+}
+
+/// `GET /v1/holes`: the first thousand, gate by gate.
+pub(super) async fn holes(State(inner): State<Arc<Inner>>) -> Result<Json<Vec<Hole>>, Refusal> {
+    Ok(Json(
+        blocking(move || inner.passages.holes(READ_MAX)).await??,
+    ))
 }
 
 /// Records in order, without a gap, each with the link that it makes.

@@ -369,11 +369,15 @@ impl Transport for Centre {
         match state.mood {
             Mood::Nonsense => return Ok(nonsense()),
             Mood::Greedy => {
-                let sent: Option<Delivery> = serde_json::from_slice(&delivery).ok();
-                let last = sent.and_then(|sent| sent.events.last().map(|event| event.seq));
-                let acked_seq = last.unwrap_or_default().saturating_add(7);
-                return serde_json::to_vec(&Acknowledged { acked_seq })
-                    .map_err(|_| LinkError::Status(500));
+                let sent: Delivery =
+                    serde_json::from_slice(&delivery).map_err(|_| LinkError::Status(400))?;
+                let last = sent.events.last().map_or(0, |event| event.seq);
+                let acknowledged = Acknowledged {
+                    gate: sent.gate,
+                    epoch: sent.epoch,
+                    acked_seq: last.saturating_add(7),
+                };
+                return serde_json::to_vec(&acknowledged).map_err(|_| LinkError::Status(500));
             }
             Mood::Well
             | Mood::Away
@@ -397,10 +401,12 @@ impl Transport for Centre {
         }
         let question: serde_json::Value =
             serde_json::from_slice(&question).map_err(|_| LinkError::Status(400))?;
-        let identifier = question.get("identifier").and_then(|text| text.as_str());
+        let text = |field: &str| question.get(field).and_then(|text| text.as_str());
+        let identifier = text("identifier");
         let row = identifier.and_then(|text| state.visitors.get(text));
         let row = row.ok_or(LinkError::NotFound)?;
         let answer = Answer {
+            id: text("id").unwrap_or_default().to_owned(),
             health: row.colour.map_or(HealthOutcome::NotApplied, Into::into),
             subject: Some(hex::encode(&row.subject.0)),
             valid_from: None,
