@@ -74,7 +74,7 @@ impl Link {
             log,
         };
         link.until("every device works", |status| {
-            !status.devices.is_empty() && status.devices.iter().all(|(_, up)| *up)
+            !status.devices.is_empty() && status.devices.iter().all(|device| device.up)
         })
         .await;
         link
@@ -233,7 +233,7 @@ impl Link {
             log,
         };
         link.until("every device works", |status| {
-            !status.devices.is_empty() && status.devices.iter().all(|(_, up)| *up)
+            !status.devices.is_empty() && status.devices.iter().all(|device| device.up)
         })
         .await;
         link

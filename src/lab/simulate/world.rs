@@ -442,6 +442,8 @@ impl World {
                 | Event::Sensed(..)
                 | Event::FireReset
                 | Event::ReaderPrompt(..)
+                | Event::Readers(..)
+                | Event::BarrierWorks(..)
                 | Event::TimedOut => {}
             }
             controller.tell_time(now.mono);
