@@ -212,7 +212,8 @@ mod tests {
 
         fn vouched(&mut self, jumped: Option<Mono>) -> ClockQuality {
             let mut word = self.0.lock().unwrap();
-            if jumped.is_none() || std::mem::take(&mut word.1) {
+            let given_since = std::mem::take(&mut word.1);
+            if jumped.is_none() || given_since {
                 word.0
             } else {
                 ClockQuality::Untrusted
