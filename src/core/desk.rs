@@ -345,7 +345,7 @@ fn grant(
 }
 
 impl Recording {
-    /// The time is up. The record may still arrive on the disk.
+    /// The time is up, or the disk failed in the middle. The record may still be on the disk.
     fn stalled(&self, turn: &mut Turn<'_>) -> Said {
         match turn.settings.on_stall {
             OnTrouble::Hold => {
@@ -364,6 +364,7 @@ impl Recording {
         let (rule, reason) = match trouble {
             JournalTrouble::Full => (turn.settings.on_full, Reason::JournalFull),
             JournalTrouble::Failed => (turn.settings.on_stall, Reason::JournalStalled),
+            JournalTrouble::InDoubt => return self.stalled(turn),
         };
         match rule {
             OnTrouble::Hold => {

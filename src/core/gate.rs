@@ -251,6 +251,7 @@ impl Gate {
             .find(|lane| lane.waits_for() == Some(grant))
         {
             Some(lane) => lane.not_durable(trouble, &mut turn),
+            None if trouble == JournalTrouble::InDoubt => {}
             None => turn.ledger.settle_lost(grant),
         }
     }

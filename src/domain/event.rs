@@ -81,8 +81,10 @@ pub struct Assessed {
 pub enum JournalTrouble {
     /// At its configured size. Nothing old is dropped.
     Full,
-    /// The disk refused.
+    /// The disk refused: it is not there.
     Failed,
+    /// The disk failed in the middle: it may be there or not. A second answer follows when that is known.
+    InDoubt,
 }
 
 /// What the readers of one side of a lane can take.

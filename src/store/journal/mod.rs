@@ -166,6 +166,14 @@ pub enum JournalError {
     /// The disk refused, or the store broke. The next call opens the file again.
     #[error("the journal failed: {0}")]
     Failed(String),
+    /// The disk failed in the middle of a commit: what was written may be there or not. [`Journal::settle`] says which.
+    #[error("the journal failed in the middle of a commit: {what}")]
+    InDoubt {
+        /// What the disk said.
+        what: String,
+        /// The next record would have had this number.
+        next_seq: u64,
+    },
 }
 
 macro_rules! failed_from {
@@ -206,8 +214,18 @@ impl Journal {
         *self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one durable transaction. On any error nothing of it has happened, except that a commit which the disk
-    /// refused may still be found there after a restart.
+    /// Opens the file again after an [`JournalError::InDoubt`] that named `next_seq`: true if what was written then is
+    /// there, and durable. For the one who appends, before anything else is appended.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`] while the disk refuses.
+    pub fn settle(&self, next_seq: u64) -> Result<bool, JournalError> {
+        let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.database(&mut head)?;
+        Ok(head.next_seq >= next_seq)
+    }
+
+    /// Runs one durable transaction. On any error but [`JournalError::InDoubt`] nothing of it has happened.
     fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction, &mut Head) -> Result<T, JournalError>,
@@ -215,19 +233,25 @@ impl Journal {
         let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         let db = self.0.database(&mut head)?;
         let mut next = *head;
-        let done = open::contained(|| {
+        let mut committing = false;
+        let mut done = open::contained(|| {
             let transaction = db.begin_write()?;
             let value = work(&transaction, &mut next)?;
             next.save(&transaction)?;
+            committing = true;
             transaction.commit()?;
             Ok(value)
         });
+        if let (Err(JournalError::Failed(what)), true) = (&mut done, committing) {
+            let (what, next_seq) = (std::mem::take(what), next.next_seq);
+            done = Err(JournalError::InDoubt { what, next_seq });
+        }
         match &done {
             Ok(_) => {
                 *head = next;
                 self.0.publish(&head);
             }
-            Err(JournalError::Failed(_)) => self.0.close_failed(db),
+            Err(JournalError::Failed(_) | JournalError::InDoubt { .. }) => self.0.close_failed(db),
             Err(_) => {}
         }
         done
@@ -273,6 +297,8 @@ impl Shared {
         let db = self.source.open_again()?;
         *head = open::load_head(&db)?
             .ok_or_else(|| JournalError::Failed("the journal lost its head".into()))?;
+        // What is found was perhaps never synced. It is made durable before anybody builds on it, or delivers it.
+        open::save_head(&db, head)?;
         let db = Arc::new(db);
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&db));
         self.publish(head);

@@ -215,6 +215,15 @@ fn initialise(db: &Database) -> Result<(), JournalError> {
     Ok(transaction.commit()?)
 }
 
+/// Writes the head as it is: a commit, and so a sync of everything before it.
+pub(super) fn save_head(db: &Database, head: &Head) -> Result<(), JournalError> {
+    contained(|| {
+        let transaction = db.begin_write()?;
+        head.save(&transaction)?;
+        Ok(transaction.commit()?)
+    })
+}
+
 pub(super) fn random_epoch() -> Result<Epoch, JournalError> {
     let mut epoch = Epoch::default();
     getrandom::fill(&mut epoch.0)

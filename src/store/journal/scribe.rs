@@ -3,7 +3,8 @@
 //! An entry that carries a grant is answered once: it is durable, or it will not be, and then it is forgotten. Any
 //! other entry that cannot be written is answered with the trouble at once, kept, tried again later in its order, and
 //! answered a second time when it is durable. What does not fit into the bounded store of such entries is counted as
-//! lost. While the disk fails it is asked again after a wait that grows to 5 s; entries in between are not tried.
+//! lost. A batch that the disk failed on in the middle may be there or not: it is neither written again nor given up
+//! before the journal, opened again, says which. While the disk fails it is asked again after a wait that grows to 5 s; entries in between are not tried.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,6 +55,10 @@ pub struct Scribe {
     clock: Clock,
     /// Entries without a waiting grant that could not be written, oldest first.
     kept: VecDeque<Queued>,
+    /// A batch that the disk failed on in the middle, until it is known whether it is there.
+    doubt: Vec<Queued>,
+    /// The number that the record after it would have.
+    doubt_seq: u64,
     trouble: Option<JournalTrouble>,
     retry_at: Mono,
     wait: Duration,
@@ -68,6 +73,8 @@ impl Scribe {
             journal,
             clock,
             kept: VecDeque::new(),
+            doubt: Vec::new(),
+            doubt_seq: 0,
             trouble: None,
             retry_at: Mono::default(),
             wait: RETRY_MIN,
@@ -78,14 +85,14 @@ impl Scribe {
     /// When to come back without an entry, to try again what is kept; `None` if nothing is.
     #[must_use]
     pub fn retry_at(&self) -> Option<Mono> {
-        (!self.kept.is_empty()).then_some(self.retry_at)
+        (self.unwritten() > 0).then_some(self.retry_at)
     }
 
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> WriterStatus {
         WriterStatus {
-            kept: self.kept.len(),
+            kept: self.unwritten(),
             lost: self.lost,
             trouble: self.trouble,
         }
@@ -93,27 +100,60 @@ impl Scribe {
 
     /// The last try; what is left then is lost.
     pub fn finish(&mut self, answer: &mut Answer<'_>) {
+        self.settle(answer);
         self.write_kept(answer);
-        if !self.kept.is_empty() {
-            self.lost = self.lost.saturating_add(self.kept.len() as u64);
-            tracing::error!(
-                entries = self.kept.len(),
-                "the journal did not take the last entries"
-            );
+        let entries = self.unwritten();
+        if entries > 0 {
+            self.lost = self.lost.saturating_add(entries as u64);
+            tracing::error!(entries, "the journal did not take the last entries");
             self.kept.clear();
+            self.doubt.clear();
         }
+    }
+
+    /// Entries that are on no disk for certain.
+    fn unwritten(&self) -> usize {
+        self.kept.len().saturating_add(self.doubt.len())
     }
 
     /// Takes a group of at most [`GROUP_MAX`] entries, and what is kept if it is time to try that again.
     pub fn take(&mut self, group: Vec<Queued>, answer: &mut Answer<'_>) {
+        if self.now() >= self.retry_at {
+            self.settle(answer);
+        }
         self.write_group(group, answer);
         if self.now() >= self.retry_at {
             self.write_kept(answer);
         }
     }
 
+    /// Asks the journal whether the batch in doubt is there. If it is not, what nobody waits for is kept for later.
+    fn settle(&mut self, answer: &mut Answer<'_>) {
+        if self.doubt.is_empty() {
+            return;
+        }
+        let is_there = match self.journal.settle(self.doubt_seq) {
+            Ok(is_there) => is_there,
+            Err(error) => return self.troubled(JournalTrouble::Failed, &error),
+        };
+        let result = if is_there {
+            Ok(())
+        } else {
+            Err(JournalTrouble::Failed)
+        };
+        for queued in self.doubt.drain(..).rev().collect::<Vec<_>>() {
+            if is_there || queued.entry.grant.is_some() {
+                answer(self.written(&queued, result));
+            } else {
+                self.kept.push_front(queued);
+            }
+        }
+        self.recovered();
+    }
+
     fn write_group(&mut self, group: Vec<Queued>, answer: &mut Answer<'_>) {
-        let down = self.trouble == Some(JournalTrouble::Failed) && self.now() < self.retry_at;
+        let waits = self.trouble == Some(JournalTrouble::Failed) && self.now() < self.retry_at;
+        let down = waits || !self.doubt.is_empty();
         // What is kept goes first, but nobody who waits at the barrier waits for it.
         let (batch, later): (Vec<_>, Vec<_>) = group
             .into_iter()
@@ -131,7 +171,7 @@ impl Scribe {
     }
 
     fn write_kept(&mut self, answer: &mut Answer<'_>) {
-        while !self.kept.is_empty() {
+        while !self.kept.is_empty() && self.doubt.is_empty() {
             let size = self.kept.len().min(GROUP_MAX);
             let oldest = self.kept.drain(..size).collect();
             let left = self.write(oldest, answer);
@@ -149,6 +189,9 @@ impl Scribe {
     fn write(&mut self, mut batch: Vec<Queued>, answer: &mut Answer<'_>) -> Vec<Queued> {
         if batch.is_empty() {
             return batch;
+        }
+        if !self.doubt.is_empty() {
+            return self.refuse(batch, JournalTrouble::Failed, answer);
         }
         let entries: Vec<_> = batch.iter().map(|queued| queued.entry.clone()).collect();
         let Err(error) = self.journal.append(&entries) else {
@@ -174,6 +217,17 @@ impl Scribe {
             for queued in &batch {
                 answer(self.written(queued, Err(JournalTrouble::Failed)));
             }
+            return Vec::new();
+        }
+        if let JournalError::InDoubt { next_seq, .. } = error {
+            self.troubled(JournalTrouble::Failed, &error);
+            for queued in &mut batch {
+                if !queued.told {
+                    answer(self.written(queued, Err(JournalTrouble::InDoubt)));
+                }
+                queued.told = true;
+            }
+            (self.doubt, self.doubt_seq) = (batch, next_seq);
             return Vec::new();
         }
         let trouble = if let JournalError::Full { .. } = error {
