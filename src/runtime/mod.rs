@@ -17,4 +17,5 @@ pub mod settings;
 pub mod start;
 
 pub use files::StartError;
+pub use gateway::Order;
 pub use start::{Running, Stand, start};
