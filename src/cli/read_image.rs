@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::drivers::camera::picture::load;
+use crate::vision::pipeline::CHARS_MAX;
 use crate::vision::{Reading, read};
 
 /// Pictures to read. The texts are printed: for tests and for the technician, not for passengers' codes.
@@ -90,6 +91,9 @@ fn json(file: &Path, reading: &Reading, cpu_us: u64, error: Option<String>) -> i
 
 fn plain(file: &Path, reading: &Reading, cpu_us: u64) -> String {
     let what = match (reading.texts.as_slice(), reading.located, reading.gave_up) {
+        ([], ..) if reading.too_long => {
+            format!("a code longer than {CHARS_MAX} characters, which no gate takes")
+        }
         ([], _, true) => "given up: too many things that look like a code".into(),
         ([], true, false) => "a code was located and could not be read".into(),
         ([], false, false) => "no code".into(),

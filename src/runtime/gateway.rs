@@ -204,6 +204,7 @@ impl Gateway {
             | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
+            | ReaderReport::TooFast(_)
             | ReaderReport::NotAuthentic) => {
                 self.presentations += 1;
                 let now = self.clock.now().mono;

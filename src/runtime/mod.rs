@@ -5,6 +5,7 @@ pub mod assess;
 pub mod board;
 pub mod clock;
 pub mod files;
+mod floods;
 mod freshness;
 pub mod gateway;
 mod lights;

@@ -51,6 +51,10 @@ impl Performer {
                     .with_label_values(&[name, result])
                     .inc();
             }
+            ReaderReport::TooFast(count) => {
+                self.drop_presentations(port.lane, *count);
+                self.board.flooded(now, port.lane, name, *count);
+            }
             // The driver has logged it.
             ReaderReport::NotAuthentic => {
                 return Some(Event::Presented(refused_card(port, number, now)));
@@ -65,6 +69,7 @@ impl Performer {
         match event {
             GpioEvent::Up(up) => {
                 self.board.device("lines", DeviceState::up(*up));
+
                 return self.barriers.board(*up);
             }
             GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
