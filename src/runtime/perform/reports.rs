@@ -69,8 +69,8 @@ impl Performer {
         match event {
             GpioEvent::Up(up) => {
                 self.board.device("lines", DeviceState::up(*up));
-
-                return self.barriers.board(*up);
+                let lost = (!up).then_some(Event::LinesLost);
+                return lost.into_iter().chain(self.barriers.board(*up)).collect();
             }
             GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
             GpioEvent::Performed { lane, at } => self.released(*lane, *at),
