@@ -35,13 +35,25 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
     })
 }
 
-/// Checks a config and the files it names.
+/// Checks a config and the files it names. A device that is not there is told, and is no reason to refuse: it may be
+/// plugged in later, and the gate goes on trying.
 ///
 /// # Errors
 /// [`Failure`] with 78 and the first thing that is wrong.
 pub fn check(path: &Path) -> Result<u8, Failure> {
     let config = load(path)?;
     read_files(&config).map_err(|error| failure(&error))?;
+    for (key, device) in config.devices() {
+        if !device.exists() {
+            let said = writeln!(
+                std::io::stderr(),
+                "{}: key `{key}`: {} is not there now; the gate starts all the same, and goes on trying",
+                path.display(),
+                device.display()
+            );
+            said.map_err(|error| output(&error))?;
+        }
+    }
     let lanes: Vec<_> = config.lanes.iter().map(|lane| lane.name.as_str()).collect();
     let said = writeln!(
         std::io::stdout(),

@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::drivers::camera::picture::load;
+use crate::vision::pipeline::CHARS_MAX;
 use crate::vision::{Reading, read};
 
 /// Pictures to read. The texts are printed: for tests and for the technician, not for passengers' codes.
@@ -45,7 +46,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
             Err(reason) => {
                 code = 1;
                 // Standard error may be closed; the exit code says it all the same.
-                let _closed = writeln!(io::stderr(), "{}: {reason}", file.display()).is_err();
+                let name = harmless(&file.display().to_string());
+                let _closed = writeln!(io::stderr(), "{name}: {reason}").is_err();
                 if !args.json {
                     continue;
                 }
@@ -89,18 +91,31 @@ fn json(file: &Path, reading: &Reading, cpu_us: u64, error: Option<String>) -> i
 
 fn plain(file: &Path, reading: &Reading, cpu_us: u64) -> String {
     let what = match (reading.texts.as_slice(), reading.located, reading.gave_up) {
+        ([], ..) if reading.too_long => {
+            format!("a code longer than {CHARS_MAX} characters, which no gate takes")
+        }
         ([], _, true) => "given up: too many things that look like a code".into(),
         ([], true, false) => "a code was located and could not be read".into(),
         ([], false, false) => "no code".into(),
         (texts, ..) => texts.join(" | "),
     };
-    // Control characters of a stranger's code do not reach the terminal.
-    let what: String = what
-        .chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect();
+    let (name, what) = (harmless(&file.display().to_string()), harmless(&what));
     let ms = cpu_us as f64 / 1_000.0;
-    format!("{}: {what} ({ms:.1} ms)", file.display())
+    format!("{name}: {what} ({ms:.1} ms)")
+}
+
+/// Out of a stranger's code or file name nothing reaches the terminal that steers it or turns the text around.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| if steers(c) { '\u{FFFD}' } else { c })
+        .collect()
+}
+
+/// Control characters, and those that are invisible or change the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 #[cfg(test)]

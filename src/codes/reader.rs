@@ -87,6 +87,8 @@ impl Reader {
                     credential.alone = issuer.static_alone;
                 }
             }
+            // Refused by `identify` already.
+            Shown::TooLong => return Err(malformed()),
             Shown::Card(card) => {
                 let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
                 credential.medium = Medium::IdCard;
@@ -119,6 +121,7 @@ impl Reader {
         match shown {
             Shown::Code(code) => self.identify_code(code.expose()),
             Shown::Card(card) => self.identify_card(card),
+            Shown::TooLong => Err(malformed()),
         }
     }
 
@@ -127,10 +130,7 @@ impl Reader {
         // A character has at most four bytes: a huge text is refused before it is counted.
         let long = code.len() > CODE_CHARS_MAX * 4 || code.chars().count() > CODE_CHARS_MAX;
         if code.is_empty() || long || code.contains(char::is_control) {
-            return Err(Refusal {
-                reason: Reason::Malformed,
-                issuer: None,
-            });
+            return Err(malformed());
         }
         // An opaque code has no checks of its own, so the first issuer it fits is the one.
         let issuer = detect::of_code(&self.trust, code).next();
@@ -168,6 +168,13 @@ impl Reader {
                 })
             })
             .collect()
+    }
+}
+
+fn malformed() -> Refusal {
+    Refusal {
+        reason: Reason::Malformed,
+        issuer: None,
     }
 }
 

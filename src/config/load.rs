@@ -97,6 +97,32 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 }
 
 impl Config {
+    /// The devices and folders that have to be there for every reader and line to work, with their keys.
+    #[must_use]
+    pub fn devices(&self) -> Vec<(String, &Path)> {
+        let mut devices = Vec::new();
+        // The simulated board makes its folder itself.
+        let chip = self.gpio.chip.as_deref();
+        devices.extend(chip.map(|chip| ("gpio.chip".to_owned(), chip)));
+        for (i, lane) in self.lanes.iter().enumerate() {
+            for (j, reader) in lane.readers.iter().enumerate() {
+                let of = [
+                    ("camera.device", reader.camera.as_ref().map(|c| &c.device)),
+                    ("folder.path", reader.folder.as_ref().map(|f| &f.path)),
+                    ("id_card.port", reader.id_card.as_ref().map(|s| &s.port)),
+                    ("line.port", reader.line.as_ref().map(|s| &s.port)),
+                ];
+                let given = of.into_iter().filter_map(|(key, path)| Some((key, path?)));
+                devices.extend(
+                    given.map(|(key, path)| {
+                        (format!("lane[{i}].reader[{j}].{key}"), path.as_path())
+                    }),
+                );
+            }
+        }
+        devices
+    }
+
     /// Makes every relative path start at `base`, the folder of the config file.
     pub fn resolve_paths(&mut self, base: &Path) {
         // Joining an absolute path gives that path.

@@ -1,6 +1,6 @@
 //! The gate: routes events to lanes, keeps the fire latch, and settles what the journal answers.
 
-use super::lane::Lane;
+use super::lane::{Before, Lane};
 use super::ledger::{Ledger, Settled};
 use super::settings::Settings;
 use super::turn::Turn;
@@ -32,7 +32,8 @@ struct Fire {
 /// A lane as pages and metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneView {
-    /// `locked`, `asking`, `recording`, `released`, `passing`, `closing`, `open`; `absent` if there is no such lane.
+    /// `unsensed`, `locked`, `asking`, `recording`, `released`, `passing`, `closing`, `open`; `absent` if there is no
+    /// such lane.
     pub state: &'static str,
     /// Its mode; while there is a fire it waits.
     pub mode: Mode,
@@ -44,7 +45,7 @@ pub struct LaneView {
 
 impl Gate {
     /// A gate as it stands after a start: what was restored counts again, grants that were open are closed in the
-    /// journal, and every lane is locked, or released if there was a fire.
+    /// journal, and every lane is released if there was a fire, or else locked: a flap once its aisle is seen clear.
     pub fn new(settings: Settings, restored: Restored, now: Now, out: &mut Vec<Action>) -> Self {
         let mut ledger = Ledger::new(now, &settings, &restored);
         let fire = Fire {
@@ -59,7 +60,13 @@ impl Gate {
         };
         let mut lanes = Vec::new();
         for (id, lane) in (0..=u8::MAX).zip(&settings.lanes) {
-            lanes.push(Lane::new(LaneId(id), lane, fire.latched, &mut turn));
+            let on_the_way = restored.open_grants.iter().rev();
+            let mut on_the_way = on_the_way.filter(|(name, ..)| name.as_ref() == Some(&lane.name));
+            let before = Before {
+                fire: fire.latched,
+                rider: on_the_way.next().map(|(_, direction, _)| *direction),
+            };
+            lanes.push(Lane::new(LaneId(id), lane, before, &mut turn));
         }
         if fire.latched {
             turn.act(Action::Alarm(None, Alarm::Fire, true));
@@ -90,6 +97,7 @@ impl Gate {
             | Event::ReaderPrompt(..)
             | Event::TimedOut => true,
             Event::Sensed(..)
+            | Event::LinesLost
             | Event::Fire(_)
             | Event::FireReset
             | Event::ModeSet(..)
@@ -138,6 +146,7 @@ impl Gate {
             Event::Sensed(lane, levels) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.sensed(levels, turn));
             }
+            Event::LinesLost => self.each_lane(now, out, |lane, _| lane.lose_sight()),
             Event::Fire(input) => {
                 self.fire.input = input;
                 if input && !self.fire.latched {

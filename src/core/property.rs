@@ -11,7 +11,7 @@ use crate::domain::{
     Sensor, Service, Standing, Utc, Verdict,
 };
 
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 3_200;
 const EVENTS: u64 = 120;
 const LANES: u8 = 2;
 
@@ -115,6 +115,12 @@ impl World {
             trace: Vec::new(),
         };
         world.observe(&out);
+        // Most of the time the driver says levels before anybody comes.
+        if !world.random.one_in(4) {
+            for lane in (0..LANES).map(LaneId) {
+                world.step(Event::Sensed(lane, Levels::default()));
+            }
+        }
         world
     }
 
@@ -172,6 +178,7 @@ impl World {
             | Event::Answered { .. }
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
+            | Event::LinesLost
             | Event::Readers(..)
             | Event::TimedOut => {}
         }
@@ -340,6 +347,7 @@ impl World {
             26..=33 => self.journal(),
             34 | 35 => self.answer(),
             36 => Event::Fire(self.random.one_in(2)),
+            37 if self.random.one_in(6) => Event::LinesLost,
             37 => Event::FireReset,
             38 => Event::ModeSet(
                 lane,

@@ -167,6 +167,17 @@ impl Scene {
     }
 
     pub(super) fn restored(settings: Settings, restored: Restored) -> Self {
+        let lanes = settings.lanes.len();
+        let mut scene = Self::unsensed(settings, restored);
+        // The driver says levels at once.
+        for lane in (0..).map(LaneId).take(lanes) {
+            scene.step(0, Event::Sensed(lane, Levels::default()));
+        }
+        scene
+    }
+
+    /// A gate whose sensors have said nothing yet.
+    pub(super) fn unsensed(settings: Settings, restored: Restored) -> Self {
         let mut out = Vec::new();
         let gate = Gate::new(settings.clone(), restored, now(0, false), &mut out);
         Self {

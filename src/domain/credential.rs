@@ -94,6 +94,8 @@ pub enum Shown {
     Code(Personal<String>),
     /// A card.
     Card(IdCard),
+    /// Something longer than any code; it is not kept.
+    TooLong,
 }
 
 /// One showing of a credential to a reader.

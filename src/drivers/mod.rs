@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod camera;
 pub mod clock;
 pub mod gpio;
+pub mod pace;
 pub mod reader;
 pub mod serial;
 

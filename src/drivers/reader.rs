@@ -72,6 +72,8 @@ pub enum ReaderReport {
         /// True if it gave at least one text.
         read: bool,
     },
+    /// Presentations that came faster than people can show them, and were dropped: counted.
+    TooFast(u32),
     /// Bad bytes, frames that could not be decoded, panics contained: counted.
     Faults(u32),
     /// Card and module did not authenticate each other (READERS §1.4, 31/32/33): a security event.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::floods::{Floods, READER_FLOODED};
 use super::freshness::{self, Freshness, STALE_LIST};
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
@@ -73,6 +74,7 @@ pub struct Board {
     cared: Mono,
     nearly_full: bool,
     freshness: Freshness,
+    floods: Floods,
 }
 
 impl Board {
@@ -103,6 +105,7 @@ impl Board {
             cared: Mono::default(),
             nearly_full: false,
             freshness,
+            floods: Floods::default(),
         }
     }
 
@@ -144,20 +147,26 @@ impl Board {
         });
     }
 
-    /// An alarm begins or ends; returns where.
-    pub fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) -> String {
+    /// An alarm begins or ends; returns where, and false if it was so already.
+    pub fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) -> (String, bool) {
         let place = lane.map_or_else(|| "gate".into(), |lane| self.lane_name(lane));
         let name = format!("{alarm:?}").to_lowercase();
         self.metrics
             .alarm
             .with_label_values(&[place.as_str(), name.as_str()])
             .set(on.into());
-        if on {
-            self.alarms.insert((place.clone(), alarm));
+        let is_change = if on {
+            self.alarms.insert((place.clone(), alarm))
         } else {
-            self.alarms.remove(&(place.clone(), alarm));
-        }
-        place
+            self.alarms.remove(&(place.clone(), alarm))
+        };
+        (place, is_change)
+    }
+
+    /// So many presentations came faster than people can show them.
+    pub fn flooded(&mut self, now: Mono, lane: LaneId, reader: &str, dropped: u32) {
+        let lane = self.lane_name(lane);
+        self.floods.see(now, lane, reader, dropped, &self.metrics);
     }
 
     /// What sync says; a date if something signed says that it is at least that late.
@@ -221,6 +230,7 @@ impl Board {
 
     /// Brings gauges and pages up to date.
     pub fn tick(&mut self, now: Now, gate: &Gate) {
+        self.floods.settle(now.mono, &self.metrics);
         let journal = self.sources.journal.status();
         let oldest_age = journal
             .oldest_utc
@@ -271,25 +281,34 @@ impl Board {
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
             clock: now.quality.to_string(),
-            alarms: self
-                .alarms
-                .iter()
-                .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
-                .chain(
-                    self.nearly_full
-                        .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
-                )
-                .chain(
-                    self.freshness
-                        .is_any()
-                        .then(|| ("gate".into(), STALE_LIST.into())),
-                )
-                .collect(),
+            alarms: self.alarms_on(),
             decisions: self.decisions.clone(),
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
         self.care(now);
+    }
+
+    /// Where, and what.
+    fn alarms_on(&self) -> Vec<(String, String)> {
+        self.alarms
+            .iter()
+            .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
+            .chain(
+                self.nearly_full
+                    .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
+            )
+            .chain(
+                self.freshness
+                    .is_any()
+                    .then(|| ("gate".into(), STALE_LIST.into())),
+            )
+            .chain(
+                self.floods
+                    .lanes()
+                    .map(|lane| (lane.to_owned(), READER_FLOODED.into())),
+            )
+            .collect()
     }
 
     /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.

@@ -11,7 +11,7 @@ use super::clock::WallClock;
 use super::notify::{self, Systemd};
 use super::perform::Performer;
 use crate::core::Gate;
-use crate::domain::{Action, Event, HealthOutcome, Standing};
+use crate::domain::{Action, Event, HealthOutcome, LaneId, Mode, Standing};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{ReaderEvent, ReaderReport};
 use crate::store::journal::Written;
@@ -25,6 +25,15 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Answer of the backend to a question of the gate.
 pub type Answer = (u64, Result<Standing, HealthOutcome>);
 
+/// What staff ask of a gate. Whoever sends it has made sure that they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The fire is over. It counts only while the fire loop says so too.
+    ResetFire,
+    /// A lane gets another mode.
+    SetMode(LaneId, Mode),
+}
+
 /// Everything the loop listens to.
 pub struct Inlets {
     /// Readers.
@@ -33,6 +42,8 @@ pub struct Inlets {
     pub assessments: mpsc::Receiver<Assessment>,
     /// Sensors, fire loop, relays.
     pub lines: mpsc::Receiver<GpioEvent>,
+    /// Staff.
+    pub orders: mpsc::Receiver<Order>,
     /// Entries that are on the disk, or will not be.
     pub written: mpsc::Receiver<Written>,
     /// Lists, uplink.
@@ -58,6 +69,7 @@ enum Turn {
     Reader(ReaderEvent),
     Assessed(Assessment),
     Lines(GpioEvent),
+    Order(Order),
     Written(Written),
     Sync(SyncEvent),
     Answered(Answer),
@@ -96,6 +108,7 @@ impl Gateway {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Turn::Stop,
                 Some(event) = inlets.lines.recv() => Turn::Lines(event),
+                Some(order) = inlets.orders.recv() => Turn::Order(order),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
                 Some(assessment) = inlets.assessments.recv() => Turn::Assessed(assessment),
@@ -130,6 +143,8 @@ impl Gateway {
                 self.step(Event::Presented(assessed));
             }
             Turn::Lines(event) => self.lines(event),
+            Turn::Order(Order::ResetFire) => self.step(Event::FireReset),
+            Turn::Order(Order::SetMode(lane, mode)) => self.step(Event::ModeSet(lane, mode)),
             Turn::Written(written) => {
                 if let Some(event) = self.perform.written(&written) {
                     self.step(event);
@@ -189,6 +204,7 @@ impl Gateway {
             | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
+            | ReaderReport::TooFast(_)
             | ReaderReport::NotAuthentic) => {
                 self.presentations += 1;
                 let now = self.clock.now().mono;

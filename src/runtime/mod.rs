@@ -5,6 +5,7 @@ pub mod assess;
 pub mod board;
 pub mod clock;
 pub mod files;
+mod floods;
 mod freshness;
 pub mod gateway;
 mod lights;
@@ -17,4 +18,5 @@ pub mod settings;
 pub mod start;
 
 pub use files::StartError;
+pub use gateway::Order;
 pub use start::{Running, Stand, start};

@@ -247,7 +247,10 @@ impl Performer {
         if let Some(lane) = lane {
             self.lines(Command::Buzz(lane, on));
         }
-        let name = self.board.alarm(lane, alarm, on);
+        let (name, is_change) = self.board.alarm(lane, alarm, on);
+        if !is_change {
+            return;
+        }
         if on {
             tracing::warn!(lane = name, ?alarm, "staff are called");
         } else {
@@ -269,13 +272,18 @@ impl Performer {
             return;
         };
         if assessor.try_send(job).is_err() {
-            let name = self.board.lane_name(lane);
-            self.board
-                .metrics
-                .presentations
-                .with_label_values(&[name.as_str(), "any", "dropped"])
-                .inc();
+            self.drop_presentations(lane, 1);
         }
+    }
+
+    /// Counts presentations that nobody looks at.
+    pub(super) fn drop_presentations(&self, lane: LaneId, count: u32) {
+        let name = self.board.lane_name(lane);
+        self.board
+            .metrics
+            .presentations
+            .with_label_values(&[name.as_str(), "any", "dropped"])
+            .inc_by(count.into());
     }
 
     /// The relay of a lane was commanded at `at`.

@@ -15,7 +15,7 @@ use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
 use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{StartError, read_files};
-use super::gateway::{Answer, Gateway, Inlets};
+use super::gateway::{Answer, Gateway, Inlets, Order};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
@@ -39,6 +39,8 @@ use crate::telemetry::{Metrics, Status};
 const READER_EVENTS: usize = 64;
 /// Everything else that may wait for the loop.
 const EVENTS: usize = 256;
+/// What staff ask for that may wait for the loop.
+const ORDERS: usize = 8;
 
 /// Opens a board, as often as it is asked.
 pub type OpenBoard = Box<dyn FnMut() -> Result<Box<dyn gpio::Board>, GpioError> + Send>;
@@ -67,6 +69,8 @@ pub struct Running {
     pub pages: SocketAddr,
     /// The journal, to be looked at.
     pub journal: Journal,
+    /// What staff ask of it.
+    pub orders: mpsc::Sender<Order>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -125,6 +129,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (written_in, written) = mpsc::channel(EVENTS);
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
+    let (orders_in, orders) = mpsc::channel(ORDERS);
 
     let date = match stand.date {
         Some(date) => date,
@@ -188,6 +193,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         readers,
         assessments,
         lines: lines_out,
+        orders,
         written,
         sync: synced,
         answers,
@@ -198,6 +204,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         status,
         pages,
         journal,
+        orders: orders_in,
         stop,
         task,
     })

@@ -110,6 +110,8 @@ pub struct Reading {
     pub located: bool,
     /// The stage that read it.
     pub stage: Option<&'static str>,
+    /// True if a text was read that is longer than [`CHARS_MAX`]; it is not kept.
+    pub too_long: bool,
     /// Panics of the decoder, contained.
     pub panics: u32,
     /// True if the frame was given up: too many patterns, or the budget was spent.
@@ -122,6 +124,7 @@ impl fmt::Debug for Reading {
             .field("texts", &self.texts.len())
             .field("located", &self.located)
             .field("stage", &self.stage)
+            .field("too_long", &self.too_long)
             .field("panics", &self.panics)
             .field("gave_up", &self.gave_up)
             .finish()
@@ -158,8 +161,8 @@ fn read_fitting(luma: Luma<'_>) -> Reading {
         reading.located |= found.grids > 0;
         reading.panics += found.panics;
         reading.gave_up |= found.gave_up;
-        keep(found.texts, &mut reading.texts);
-        if !reading.texts.is_empty() {
+        keep(found.texts, &mut reading);
+        if !reading.texts.is_empty() || reading.too_long {
             reading.stage = Some(stage.name);
             break;
         }
@@ -168,10 +171,12 @@ fn read_fitting(luma: Luma<'_>) -> Reading {
 }
 
 /// Keeps what is new, short enough and not empty.
-fn keep(found: Vec<String>, texts: &mut Vec<String>) {
+fn keep(found: Vec<String>, reading: &mut Reading) {
+    let texts = &mut reading.texts;
     for text in found {
-        let fits = !text.is_empty() && text.chars().nth(CHARS_MAX).is_none();
-        if fits && texts.len() < TEXTS_MAX && !texts.contains(&text) {
+        if text.chars().nth(CHARS_MAX).is_some() {
+            reading.too_long = true;
+        } else if !text.is_empty() && texts.len() < TEXTS_MAX && !texts.contains(&text) {
             texts.push(text);
         }
     }
@@ -183,12 +188,13 @@ mod tests {
 
     #[test]
     fn texts_are_distinct_and_bounded() {
-        let mut texts = Vec::new();
+        let mut reading = Reading::default();
         let long = "x".repeat(CHARS_MAX + 1);
         let fits = "马".repeat(CHARS_MAX);
         let found = ["", "A", "A", &long, &fits, "B", "C", "D"];
-        keep(found.map(String::from).to_vec(), &mut texts);
-        assert_eq!(texts, ["A", &fits, "B", "C"]);
+        keep(found.map(String::from).to_vec(), &mut reading);
+        assert_eq!(reading.texts, ["A", &fits, "B", "C"]);
+        assert!(reading.too_long);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Aisle {
     debounce: Debounce,
     levels: Levels,
     watch: Watch,
+    /// Levels have come since the start, or since the lines were away.
+    sensed: bool,
 }
 
 #[derive(Debug)]
@@ -53,19 +55,27 @@ impl Watch {
 }
 
 impl Aisle {
-    pub(super) fn new(lane: &LaneSettings) -> Self {
+    /// An aisle that nobody has looked into yet; `rider`: somebody may be in it, on this way.
+    pub(super) fn new(lane: &LaneSettings, now: Mono, rider: Option<Direction>) -> Self {
         Self {
             debounce: Debounce::new(lane.debounce),
             levels: Levels::default(),
             watch: match lane.barrier {
-                Barrier::Flap => Watch::Beams(Beams::new(lane.release)),
+                Barrier::Flap => Watch::Beams(Beams::new(now, lane.release, rider)),
                 Barrier::Tripod { .. } => Watch::Rotor(Rotor::default()),
             },
+            sensed: false,
         }
+    }
+
+    /// Nothing is known until the next levels.
+    pub(super) const fn lose_sight(&mut self) {
+        self.sensed = false;
     }
 
     /// Takes levels as the driver repeats them.
     pub(super) fn sense(&mut self, now: Mono, levels: Levels, side: Side) -> Vec<Fact> {
+        self.sensed = true;
         // A sensor that this kind of barrier does not have says nothing.
         let mut own = Levels::default();
         for sensor in self.watch.sensors() {
@@ -106,9 +116,9 @@ impl Aisle {
         }
     }
 
-    /// True if nobody is there and no sensor says otherwise, not even for an instant.
+    /// True if the sensors have been heard, nobody is there and none says otherwise, not even for an instant.
     pub(super) fn is_clear(&self) -> bool {
-        self.occupant().is_none() && self.debounce.is_quiet()
+        self.sensed && self.occupant().is_none() && self.debounce.is_quiet()
     }
 
     /// True while a level is still too young to count: what it means is not known yet.

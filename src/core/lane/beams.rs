@@ -47,11 +47,10 @@ pub(super) struct Beams {
 }
 
 impl Beams {
-    pub(super) const fn new(linger: Duration) -> Self {
-        Self {
-            track: Track::Clear,
-            linger,
-        }
+    /// Beams over an aisle; `unseen`: somebody on this way may stand between them already.
+    pub(super) fn new(now: Mono, linger: Duration, unseen: Option<Direction>) -> Self {
+        let track = unseen.map_or(Track::Clear, |way| Track::Inside(way, now + linger));
+        Self { track, linger }
     }
 
     /// The way of whoever is in the aisle.
@@ -228,7 +227,10 @@ mod tests {
 
     /// Plays pictures of the two beams, `#` broken, 100 ms apart.
     fn facts(side: Side, pictures: &[&str]) -> (Vec<Fact>, Track) {
-        let (mut beams, mut facts) = (Beams::new(Duration::from_secs(5)), Vec::new());
+        let (mut beams, mut facts) = (
+            Beams::new(Mono::default(), Duration::from_secs(5), None),
+            Vec::new(),
+        );
         for (at, picture) in (0u64..).zip(pictures) {
             let levels = (picture.starts_with('#'), picture.ends_with('#'));
             beams.follow(Mono::from_millis(at * 100), levels, side, &mut facts);
@@ -257,7 +259,10 @@ mod tests {
 
     #[test]
     fn somebody_unseen_between_the_beams_is_still_there_for_a_while() {
-        let (mut beams, mut facts) = (Beams::new(Duration::from_secs(5)), Vec::new());
+        let (mut beams, mut facts) = (
+            Beams::new(Mono::default(), Duration::from_secs(5), None),
+            Vec::new(),
+        );
         beams.follow(Mono::from_millis(0), (true, false), RELEASED, &mut facts);
         beams.follow(Mono::from_millis(100), (false, false), RELEASED, &mut facts);
         assert_eq!(

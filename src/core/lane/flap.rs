@@ -1,6 +1,7 @@
 //! A flap, a swing gate or a full-height gate: a held relay keeps it open, beams tell the body.
 //!
-//! It is locked in one place only: `Closing` and the aisle is clear. So it never closes on a body that can be seen.
+//! It is locked in two places only, `Closing` and `Unsensed`, and only when the aisle is clear. So it never closes on a
+//! body that can be seen.
 
 use super::machine::{Effect, Input, Times};
 use crate::core::desk::Pass;
@@ -9,6 +10,8 @@ use crate::domain::{Direction, Mono, Outcome};
 /// Where a flap stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flap {
+    /// Nobody has looked into the aisle since the start, or since the lines were away: it stays as it was found.
+    Unsensed,
     /// Locked.
     Locked,
     /// Released for a rider who has not stepped in yet; `told`: somebody comes the wrong way, and was told.
@@ -41,7 +44,8 @@ impl Flap {
     pub(super) fn step(&mut self, now: Mono, times: Times, input: Input, out: &mut Vec<Effect>) {
         use {Effect as E, Flap as S, Input as I};
         *self = match (*self, input) {
-            (S::Locked, I::Granted(pass, inside)) => {
+            // A decision that was on its way when somebody was seen in an aisle that nobody had looked into still counts.
+            (S::Locked | S::Unsensed | S::Closing(After::Open), I::Granted(pass, inside)) => {
                 out.push(E::Release(pass.direction));
                 match inside {
                     true => S::Passing { pass, told: false },
@@ -56,13 +60,25 @@ impl Flap {
                 out.push(E::Stray(way, Outcome::Intrusion));
                 S::Locked
             }
-            (S::Locked, I::HoldOpen) => {
+            (S::Locked | S::Unsensed, I::HoldOpen) => {
                 out.push(E::ReleaseBoth);
                 S::Open { rider: None }
             }
             (S::Locked, I::Left(_) | I::Cleared | I::EndOpen | I::Withdraw | I::TimedOut) => {
                 S::Locked
             }
+
+            // Whoever is there then has not broken in: he waits until the aisle is clear, and is counted.
+            (S::Unsensed, I::Entered(_) | I::Followed(_)) => S::Closing(After::Open),
+            (S::Unsensed, I::Crossed(way)) => {
+                out.push(E::uncontrolled(way));
+                S::Closing(After::Open)
+            }
+            (S::Unsensed, I::Cleared) => {
+                out.push(E::Lock);
+                S::Locked
+            }
+            (S::Unsensed, I::Left(_) | I::EndOpen | I::Withdraw | I::TimedOut) => S::Unsensed,
 
             (S::Released { pass, .. }, I::Entered(way) | I::Followed(way))
                 if way == pass.direction =>
@@ -178,7 +194,11 @@ impl Flap {
     pub(super) const fn deadline(&self) -> Option<Mono> {
         match self {
             Self::Released { until, .. } => Some(*until),
-            Self::Locked | Self::Passing { .. } | Self::Closing(_) | Self::Open { .. } => None,
+            Self::Unsensed
+            | Self::Locked
+            | Self::Passing { .. }
+            | Self::Closing(_)
+            | Self::Open { .. } => None,
         }
     }
 
@@ -187,12 +207,13 @@ impl Flap {
         match self {
             Self::Released { pass, .. } | Self::Passing { pass, .. } => Some(*pass),
             Self::Open { rider } => *rider,
-            Self::Locked | Self::Closing(_) => None,
+            Self::Unsensed | Self::Locked | Self::Closing(_) => None,
         }
     }
 
     pub(super) const fn name(&self) -> &'static str {
         match self {
+            Self::Unsensed => "unsensed",
             Self::Locked => "locked",
             Self::Released { .. } => "released",
             Self::Passing { .. } => "passing",

@@ -83,7 +83,7 @@ impl Machine {
         match lane.barrier {
             Barrier::Flap => {
                 let pulse = Duration::ZERO;
-                Self::Flap(Flap::Locked, Times { release, pulse })
+                Self::Flap(Flap::Unsensed, Times { release, pulse })
             }
             Barrier::Tripod { pulse } => Self::Tripod(Tripod::Locked, Times { release, pulse }),
         }
@@ -111,10 +111,26 @@ impl Machine {
         }
     }
 
+    /// True if nobody is let through.
     pub(super) const fn is_locked(&self) -> bool {
         match self {
-            Self::Flap(flap, _) => matches!(flap, Flap::Locked),
+            Self::Flap(flap, _) => matches!(flap, Flap::Locked | Flap::Unsensed),
             Self::Tripod(tripod, _) => matches!(tripod, Tripod::Locked),
+        }
+    }
+
+    /// True if locking cannot hurt anybody who is not seen: the arms of a tripod do not close on a body.
+    pub(super) const fn may_lock_unseen(&self) -> bool {
+        match self {
+            Self::Flap(..) => false,
+            Self::Tripod(..) => true,
+        }
+    }
+
+    /// Nothing is sensed until the next levels.
+    pub(super) const fn lose_sight(&mut self) {
+        if let Self::Flap(flap @ Flap::Locked, _) = self {
+            *flap = Flap::Unsensed;
         }
     }
 

@@ -32,6 +32,15 @@ const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
 /// Nobody walks through more often than this; a contact that flickers does, and must not fill the journal.
 const STRIDE: Duration = Duration::from_millis(250);
 
+/// What the gate knew of a lane when the daemon ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    /// The fire latch was set.
+    pub(super) fire: bool,
+    /// Somebody with a grant may still be on the way, in this direction.
+    pub(super) rider: Option<Direction>,
+}
+
 /// A lane.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -50,20 +59,21 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A locked lane with nobody in it; `fire`: the latch was set when the daemon ended.
+    /// A lane after a start. A tripod is locked at once. A flap stays as it was found until its aisle is seen clear:
+    /// power may be back with somebody in it.
     pub(super) fn new(
         id: LaneId,
         settings: &LaneSettings,
-        fire: bool,
+        before: Before,
         turn: &mut Turn<'_>,
     ) -> Self {
         let mut lane = Self {
             id,
             directions: settings.directions.clone(),
             mode: settings.mode,
-            fire,
+            fire: before.fire,
             machine: Machine::new(settings),
-            aisle: Aisle::new(settings),
+            aisle: Aisle::new(settings, turn.mono(), before.rider),
             desk: Desk::default(),
             signs: Signs::default(),
             watch: Watch::new(settings.obstruction),
@@ -72,7 +82,7 @@ impl Lane {
         };
         if lane.is_held_open() {
             lane.drive(Input::HoldOpen, turn);
-        } else {
+        } else if lane.machine.may_lock_unseen() {
             turn.act(Action::LockBarrier(id));
         }
         lane.settle(turn);
@@ -130,6 +140,12 @@ impl Lane {
     pub(super) fn sensed(&mut self, levels: Levels, turn: &mut Turn<'_>) {
         let facts = self.aisle.sense(turn.mono(), levels, self.side());
         self.judge(facts, turn);
+    }
+
+    /// Nothing is sensed until the next levels: a flap that was locked may stand open now, with somebody in it.
+    pub(super) fn lose_sight(&mut self) {
+        self.aisle.lose_sight();
+        self.machine.lose_sight();
     }
 
     /// A reader wants to help a passenger: only while nobody is being served.

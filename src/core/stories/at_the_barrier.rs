@@ -1,8 +1,8 @@
 //! What the sensors make of a grant, and of nobody's.
 
-use crate::core::scene::{Scene, all, flap, green, settings, tripod};
-use crate::domain::Direction::{Entry, Exit};
-use crate::domain::{Alarm, Outcome, Prompt, Reason, Rule, StateChange, Verdict};
+use crate::core::scene::{Scene, all, flap, grant, green, settings, tripod};
+use crate::domain::Direction::{self, Entry, Exit};
+use crate::domain::{Alarm, Event, Outcome, Prompt, Reason, Restored, Rule, StateChange, Verdict};
 
 const WALK_IN: [(u64, &str); 4] = [(1_000, "#."), (1_400, "##"), (1_700, ".#"), (2_000, "..")];
 
@@ -322,4 +322,77 @@ fn one_at_a_time_and_the_second_is_neither_recorded_nor_queued() {
         scene.signs(Entry),
         [Prompt::Idle, Prompt::Go, Prompt::OneAtATime, Prompt::Idle]
     );
+}
+
+/// Power is back, and the journal has a grant that was on its way.
+fn after_a_cut(rider: Option<Direction>) -> Scene {
+    let grant = rider.map(|way| (Some("north".into()), way, grant(5)));
+    let restored = Restored {
+        boot: 8,
+        open_grants: grant.into_iter().collect(),
+        ..Restored::default()
+    };
+    Scene::unsensed(settings(vec![flap()]), restored)
+}
+
+#[test]
+fn power_that_comes_back_does_not_close_a_flap_on_somebody_in_it() {
+    let mut scene = after_a_cut(Some(Entry));
+    scene
+        .senses(&[(20, "##"), (4_000, "##"), (20_000, ".#")])
+        .until_ms(20_900);
+    assert_eq!(scene.barrier(), [], "it stays as it was found");
+    scene.senses(&[(21_000, "..")]).until_ms(30_000);
+    // Whoever was granted may still stand between the beams, so it waits a little longer.
+    assert_eq!(scene.barrier(), [(26_010, 'L')]);
+    assert_eq!(
+        scene.outcomes(),
+        [
+            (Outcome::UnknownAfterRestart, Some(5)),
+            (Outcome::Obstruction, None),
+            (Outcome::PassedUncontrolled, None)
+        ]
+    );
+    assert!(scene.alarms(Alarm::Intrusion).is_empty());
+    scene.shows(30_000, Entry, green(1));
+    assert_eq!(scene.decisions(), [(Verdict::Grant, Reason::InOrder)]);
+}
+
+#[test]
+fn power_that_comes_back_waits_for_a_rider_whom_no_beam_sees() {
+    let mut scene = after_a_cut(Some(Entry));
+    scene.senses(&[(20, ".."), (2_000, ".#"), (2_500, "..")]);
+    scene.until_ms(9_000);
+    assert_eq!(scene.barrier(), [(2_510, 'L')]);
+
+    // Nobody comes: it locks when a rider who stood there would have gone.
+    let mut scene = after_a_cut(Some(Entry));
+    scene.senses(&[(20, "..")]).until_ms(9_000);
+    assert_eq!(scene.barrier(), [(5_000, 'L')]);
+
+    let mut scene = after_a_cut(None);
+    scene.senses(&[(20, "..")]).until_ms(9_000);
+    assert_eq!(scene.barrier(), [(20, 'L')], "nobody was on the way");
+}
+
+#[test]
+fn lines_that_were_away_lock_nothing_until_the_aisle_is_seen_clear() {
+    let mut scene = Scene::new(flap());
+    scene.at_ms(1_000, Event::LinesLost);
+    assert_eq!(scene.view().state, "unsensed");
+    scene.senses(&[(3_000, "#."), (3_500, ".#")]);
+    assert_eq!(scene.barrier(), [(0, 'L')]);
+    scene.senses(&[(4_000, "..")]).until_ms(9_000);
+    assert_eq!(scene.barrier(), [(0, 'L'), (4_010, 'L')]);
+    assert_eq!(scene.outcomes(), [(Outcome::PassedUncontrolled, None)]);
+
+    // A rider who is waited for when the lines go is not locked out by the time that is up.
+    let mut scene = Scene::new(flap());
+    scene
+        .shows(100, Entry, green(1))
+        .at_ms(1_000, Event::LinesLost)
+        .until_ms(20_000);
+    assert_eq!(scene.barrier(), [(0, 'L'), (105, 'R')]);
+    scene.senses(&[(20_000, "..")]);
+    assert_eq!(scene.barrier(), [(0, 'L'), (105, 'R'), (20_000, 'L')]);
 }

@@ -238,10 +238,18 @@ fn after_a_restart_open_grants_are_closed_and_nothing_is_annulled() {
     assert!(scene.records().contains(&Kind::Started {
         software: "1.2.3".into()
     }));
-    scene.shows(100, Entry, read(dynamic(1), standing(HealthOutcome::Green)));
+    // Until the rider of the open grant has certainly left the aisle, nobody is sent against him.
+    scene.shows(100, Entry, green(3));
+    assert_eq!(scene.decisions(), [(Verdict::Deny, Reason::LaneBusy)]);
+    scene.until_ms(6_000).log.clear();
+    scene.shows(
+        6_100,
+        Entry,
+        read(dynamic(1), standing(HealthOutcome::Green)),
+    );
     scene
-        .shows(200, Entry, green(2))
-        .shows(300, Entry, green(3));
+        .shows(6_200, Entry, green(2))
+        .shows(6_300, Entry, green(3));
     assert_eq!(
         scene
             .decisions()

@@ -7,7 +7,8 @@ use tokio::sync::mpsc::Sender;
 
 use super::newest::{Frame, Newest};
 use super::view::InView;
-use crate::domain::{Medium, Personal, Prompt, Shown};
+use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
+use crate::drivers::pace::Pace;
 use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 use crate::vision::{Luma, Reading, read};
 
@@ -28,7 +29,7 @@ pub(super) fn run(
     clock: MonoClock,
     events: &Sender<ReaderEvent>,
 ) {
-    let mut view = InView::default();
+    let (mut view, mut pace) = (InView::default(), Pace::default());
     while !events.is_closed() {
         let Some(frame) = newest.take(PATIENCE) else {
             continue;
@@ -41,7 +42,7 @@ pub(super) fn run(
                 let decode = ended.since(begun);
                 let read = !reading.texts.is_empty();
                 say(events, port, ReaderReport::Frame { decode, read });
-                report(reading, &frame, ended, &mut view, port, events);
+                report(reading, &frame, ended, (&mut view, &mut pace), port, events);
             }
             Err(_) => {
                 say(events, port, ReaderReport::Faults(1));
@@ -54,8 +55,8 @@ pub(super) fn run(
 fn report(
     reading: Reading,
     frame: &Frame,
-    read: crate::domain::Mono,
-    view: &mut InView,
+    read: Mono,
+    (view, pace): (&mut InView, &mut Pace),
     port: &Arc<Port>,
     events: &Sender<ReaderEvent>,
 ) {
@@ -66,11 +67,21 @@ fn report(
     if view.wants_prompt(frame.captured, &reading) {
         say(events, port, ReaderReport::Prompt(Prompt::HoldStill));
     }
-    for text in reading.texts {
+    // A text that is empty is never read: it stands for those that are longer than any code.
+    let too_long = reading.too_long.then(String::new);
+    for text in too_long.into_iter().chain(reading.texts) {
         if !view.is_new(frame.captured, &text) {
             continue;
         }
-        let shown = Shown::Code(Personal::new(text));
+        if !pace.admits(read) {
+            say(events, port, ReaderReport::TooFast(1));
+            continue;
+        }
+        let shown = if text.is_empty() {
+            Shown::TooLong
+        } else {
+            Shown::Code(Personal::new(text))
+        };
         let presentation = port.presentation(Medium::QrCode, shown, frame.captured, read);
         if !say(events, port, ReaderReport::Presented(presentation)) {
             // The next frame shows it again.

@@ -112,7 +112,8 @@ impl FrameSource for FolderSource {
                 Ok(None)
             }
             Err(error) => {
-                tracing::warn!(file = %name.display(), error = %error, "skipped a picture");
+                // A stranger chose the name: quoted, it cannot break the line.
+                tracing::warn!(file = ?name, error = %error, "skipped a picture");
                 self.advance();
                 Err(CameraError::Damaged {
                     reason: error.to_string(),

@@ -1,5 +1,9 @@
 //! The lines of any Linux board through the GPIO character device (uAPI v2), by offset on the chip.
+//!
+//! Each output is a request of its own: it is undriven until it is driven for the first time, and none of the others is
+//! touched then.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gpiocdev::Request;
@@ -15,29 +19,31 @@ const CONSUMER: &str = "turnstiled";
 #[derive(Debug)]
 pub struct ChardevBoard {
     chip: PathBuf,
-    outputs: Option<Request>,
+    outputs: BTreeMap<u8, Output>,
     inputs: Option<Request>,
 }
 
+/// One output line.
+#[derive(Debug)]
+struct Output {
+    request: Request,
+    is_driven: bool,
+}
+
 impl ChardevBoard {
-    /// Requests the lines; outputs start inactive, the bias of inputs stays as it is.
+    /// Requests the lines; outputs are undriven at first, the bias of inputs stays as it is.
     ///
     /// # Errors
     /// [`GpioError`] if the chip cannot be opened, or a line is taken or not there.
     pub fn open(chip: &Path, layout: &Layout) -> Result<Self, GpioError> {
-        let request = |lines: Vec<Line>, output: bool| {
+        let request = |lines: Vec<Line>| {
             if lines.is_empty() {
                 return Ok(None);
             }
             let mut builder = Request::builder();
             builder.on_chip(chip).with_consumer(CONSUMER);
             for line in lines {
-                builder.with_line(line.pin.get().into());
-                if output {
-                    builder.as_output(Value::Inactive);
-                } else {
-                    builder.as_input();
-                }
+                builder.with_line(line.pin.get().into()).as_input();
                 match line.active {
                     Active::High => builder.as_active_high(),
                     Active::Low => builder.as_active_low(),
@@ -46,10 +52,18 @@ impl ChardevBoard {
             let request = builder.request().map_err(|source| wrong(chip, source))?;
             Ok(Some(request))
         };
+        let mut outputs = BTreeMap::new();
+        for line in layout.outputs() {
+            let taken = request(vec![line])?.map(|request| Output {
+                request,
+                is_driven: false,
+            });
+            outputs.extend(taken.map(|output| (line.pin.get(), output)));
+        }
         Ok(Self {
             chip: chip.to_owned(),
-            inputs: request(layout.inputs().map(|input| input.line).collect(), false)?,
-            outputs: request(layout.outputs().collect(), true)?,
+            inputs: request(layout.inputs().map(|input| input.line).collect())?,
+            outputs,
         })
     }
 
@@ -62,15 +76,15 @@ impl ChardevBoard {
 
 impl Board for ChardevBoard {
     fn drive(&mut self, line: Line, active: bool) -> Result<(), GpioError> {
-        let request = self.outputs.as_ref();
-        let request = request.ok_or(GpioError::UnknownLine(line.pin.get()))?;
+        let output = self.outputs.get_mut(&line.pin.get());
+        let output = output.ok_or(GpioError::UnknownLine(line.pin.get()))?;
         let value = if active {
             Value::Active
         } else {
             Value::Inactive
         };
-        request
-            .set_value(line.pin.get().into(), value)
+        output
+            .drive(line, value)
             .map_err(|source| wrong(&self.chip, source))
     }
 
@@ -79,19 +93,35 @@ impl Board for ChardevBoard {
     }
 
     fn driven(&mut self, line: Line) -> Result<bool, GpioError> {
-        self.read(self.outputs.as_ref(), line)
+        let output = self.outputs.get(&line.pin.get());
+        self.read(output.map(|output| &output.request), line)
+    }
+}
+
+impl Output {
+    /// The first level makes the line an output, so that it never shows another one.
+    fn drive(&mut self, line: Line, value: Value) -> gpiocdev::Result<()> {
+        let offset = line.pin.get().into();
+        if self.is_driven {
+            return self.request.set_value(offset, value).map(|_| ());
+        }
+        let mut config = self.request.config();
+        config.with_line(offset).as_output(value);
+        self.request.reconfigure(&config)?;
+        self.is_driven = true;
+        Ok(())
     }
 }
 
 impl Drop for ChardevBoard {
     fn drop(&mut self) {
         // What a line does after its release is up to the kernel's driver; as an input it is undriven on all of them.
-        let Some(request) = &self.outputs else { return };
-        let mut config = request.config();
-        let offsets = config.lines().to_vec();
-        config.with_lines(&offsets).as_input();
-        if let Err(error) = request.reconfigure(&config) {
-            tracing::warn!(chip = %self.chip.display(), %error, "cannot leave the outputs undriven");
+        for (pin, output) in &self.outputs {
+            let mut config = output.request.config();
+            config.with_line((*pin).into()).as_input();
+            if let Err(error) = output.request.reconfigure(&config) {
+                tracing::warn!(chip = %self.chip.display(), pin, %error, "cannot leave an output undriven");
+            }
         }
     }
 }

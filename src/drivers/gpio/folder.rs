@@ -1,7 +1,7 @@
 //! Simulated lines: a folder with one file a line, `gpio17`, that holds `0` or `1`, the voltage level.
 //!
-//! Outputs are created, or set back, at their inactive level when the board is opened. An input that is not there is
-//! created at its quiet level: no beam broken, no contact closed, the fire loop intact. Whoever plays the world writes
+//! What is there when the board is opened stays as it is until it is driven. An output that is not there is created at
+//! its inactive level, an input at its quiet one: no beam broken, no contact closed, the fire loop intact. Whoever plays the world writes
 //! `0` or `1` into it; a file caught while it is empty, between truncation and writing, keeps its last level.
 //! Anything else in it, or a file that is gone, is a fault of the board.
 
@@ -35,22 +35,20 @@ impl FolderBoard {
             folder: folder.to_owned(),
             last: BTreeMap::new(),
         };
-        for line in layout.outputs() {
+        let outputs = layout.outputs().map(|line| (line, false));
+        let inputs = layout.inputs().map(|input| (input.line, input.quiet));
+        for (line, at_rest) in outputs.chain(inputs) {
             let path = board.path(line);
-            fs::write(&path, digit(line.level(false))).map_err(|source| wrong(&path, source))?;
-        }
-        for input in layout.inputs() {
-            let path = board.path(input.line);
-            let quiet = input.line.level(input.quiet);
+            let level = line.level(at_rest);
             match File::create_new(&path) {
                 Ok(mut file) => file
-                    .write_all(digit(quiet))
+                    .write_all(digit(level))
                     .map_err(|source| wrong(&path, source))?,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(wrong(&path, source)),
             }
-            board.last.insert(input.line.pin.get(), quiet);
-            board.sense(input.line)?;
+            board.last.insert(line.pin.get(), level);
+            board.sense(line)?;
         }
         Ok(board)
     }
@@ -142,13 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_is_there_is_kept_and_an_output_is_set_back() {
+    fn what_is_there_is_kept_until_it_is_driven() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("gpio5"), "0").unwrap();
         fs::write(folder.path().join("gpio17"), "1").unwrap();
         let mut board = FolderBoard::open(folder.path(), &layout()).unwrap();
         assert!(board.sense(line(5, Active::Low)).unwrap());
-        assert!(!board.driven(line(17, Active::High)).unwrap());
+        let barrier = line(17, Active::High);
+        assert!(board.driven(barrier).unwrap());
+        board.drive(barrier, false).unwrap();
+        assert!(!board.driven(barrier).unwrap());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Which line is whose: the lines of the config, by lane and by use.
 
 use crate::config::Config;
-use crate::config::tree::Lane;
+use crate::config::tree::{Barrier, Lane};
 use crate::config::types::Line;
 use crate::domain::{Direction, LaneId, Sensor};
 
 /// The lines of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneLines {
+    /// The barrier may close on a body: a flap, and not a tripod.
+    pub closes: bool,
     /// Releases the barrier inwards.
     pub release_entry: Option<Line>,
     /// Releases the barrier outwards; the same line as `release_entry` on a flap with one relay.
@@ -53,6 +55,7 @@ impl From<&Lane> for LaneLines {
             (Sensor::ExitRotor, sensors.exit_rotor),
         ];
         Self {
+            closes: lane.barrier == Barrier::Flap,
             release_entry: outputs.release_entry,
             release_exit: outputs.release_exit,
             green: outputs.green_light,

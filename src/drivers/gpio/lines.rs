@@ -3,6 +3,7 @@
 //! It performs commands at once, polls the inputs every 2 ms, and says every level again every 100 ms, so that one
 //! lost message heals by itself. Outputs are read back after every command and at every repetition. When the board
 //! fails it is opened again, with longer and longer waits, and gets the wanted levels; commands given meanwhile count.
+//! Only the lock of a flap from before does not: nobody has seen the aisle meanwhile. At the start it is the same.
 //! It ends, with every output inactive, when either channel closes: there is no second shutdown path.
 //!
 //! While the board is away nothing is sensed, and that is said by [`GpioEvent::Up`]; no fire is reported then, because
@@ -111,9 +112,12 @@ pub fn spawn(
 struct Output {
     lane: LaneId,
     line: Line,
-    wanted: bool,
+    /// `None`: nobody has said yet. A flap stays as it is found then, for somebody may be in it.
+    wanted: Option<bool>,
     /// It moves the barrier; the others are lights and the buzzer.
     moves: bool,
+    /// It moves a barrier that may close on a body.
+    closes: bool,
 }
 
 struct Worker<'a, F> {
@@ -143,11 +147,17 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
     fn new(open: F, layout: &'a Layout, events: Sender<GpioEvent>, clock: MonoClock) -> Self {
         let now = clock.now();
         let outputs = layout.lanes().flat_map(|(lane, lines)| {
-            lines.outputs().map(move |line| Output {
-                lane,
-                line,
-                wanted: false,
-                moves: [lines.release_entry, lines.release_exit].contains(&Some(line)),
+            lines.outputs().map(move |line| {
+                let releases = [lines.release_entry, lines.release_exit];
+                let moves = releases.iter().flatten().any(|of| of.pin == line.pin);
+                let closes = lines.closes && moves;
+                Output {
+                    lane,
+                    line,
+                    wanted: (!closes).then_some(false),
+                    moves,
+                    closes,
+                }
             })
         });
         Self {
@@ -246,10 +256,13 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
         for (lane, (was, disobeyed)) in (0..=u8::MAX).map(LaneId).zip(lanes) {
             let (mut wrong, mut obeys) = (None, true);
             for output in self.outputs.iter().filter(|output| output.lane == lane) {
-                if board.driven(output.line)? != output.wanted {
+                let Some(wanted) = output.wanted else {
+                    continue;
+                };
+                if board.driven(output.line)? != wanted {
                     wrong = Some(output.line.pin.get());
                     obeys &= !output.moves;
-                    board.drive(output.line, output.wanted)?;
+                    board.drive(output.line, wanted)?;
                 }
             }
             match wrong {
@@ -287,7 +300,7 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             let outputs = self.outputs.iter_mut();
             outputs
                 .filter(|output| output.lane == lane && output.line.pin == line.pin)
-                .for_each(|output| output.wanted = *active);
+                .for_each(|output| output.wanted = Some(*active));
         }
         let Some(mut board) = self.board.take() else {
             return;
@@ -338,7 +351,8 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
         let opened = (self.open)().and_then(|mut board| {
             self.outputs
                 .iter()
-                .try_for_each(|output| board.drive(output.line, output.wanted))?;
+                .filter_map(|output| Some((output.line, output.wanted?)))
+                .try_for_each(|(line, wanted)| board.drive(line, wanted))?;
             Ok(board)
         });
         match opened {
@@ -370,6 +384,12 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             }
             self.up = Some(false);
             self.outbox.push(GpioEvent::Up(false));
+        }
+        // Undriven, a flap may have opened. Whether it may be locked again is said anew, by whoever knows the aisle.
+        for output in &mut self.outputs {
+            if output.closes && output.wanted == Some(false) {
+                output.wanted = None;
+            }
         }
         self.retry = now + self.backoff.wait();
     }

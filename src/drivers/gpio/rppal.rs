@@ -40,10 +40,8 @@ impl RppalBoard {
                 .collect::<Result<_, _>>()?,
         };
         for line in layout.outputs() {
-            let (number, mut pin) = take(line)?;
-            // The level first: the line never shows another one.
-            pin.write(level(line, false));
-            pin.set_mode(Mode::Output);
+            // Undriven until it is driven for the first time.
+            let (number, pin) = take(line)?;
             board.outputs.insert(number, pin);
         }
         Ok(board)
@@ -53,8 +51,12 @@ impl RppalBoard {
 impl Board for RppalBoard {
     fn drive(&mut self, line: Line, active: bool) -> Result<(), GpioError> {
         let pin = self.outputs.get_mut(&line.pin.get());
-        pin.ok_or(GpioError::UnknownLine(line.pin.get()))?
-            .write(level(line, active));
+        let pin = pin.ok_or(GpioError::UnknownLine(line.pin.get()))?;
+        // The level first: the line never shows another one.
+        pin.write(level(line, active));
+        if pin.mode() != Mode::Output {
+            pin.set_mode(Mode::Output);
+        }
         Ok(())
     }
 

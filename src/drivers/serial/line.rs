@@ -9,12 +9,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::SerialError;
 use super::link::{Device, Ended, Link};
-use crate::domain::{Medium, Mono, Personal, Shown};
+use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
 use crate::proto::line::{LINE_MAX, LineError, LineLatch, LineReader};
 
 /// Modules without a suffix end a code with this much silence.
 const SILENCE: Duration = Duration::from_millis(40);
 const CHUNK_LEN: usize = 512;
+/// Noise is told no more often than this.
+const PROMPT_EVERY: Duration = Duration::from_secs(1);
 /// So many spoiled lines without a good one before them are another line speed.
 const SPOILED_MAX: u32 = 3;
 
@@ -84,6 +86,8 @@ struct Codes {
     /// When the first byte of this line came.
     seen: Mono,
     silent_at: Mono,
+    /// When somebody was last told to show it again.
+    prompted: Option<Mono>,
     /// A line was a code.
     has_good: bool,
     /// Lines with bytes that no code has.
@@ -97,6 +101,7 @@ impl Codes {
             latch: LineLatch::default(),
             seen: now,
             silent_at: now,
+            prompted: None,
             has_good: false,
             spoiled: 0,
         }
@@ -140,11 +145,24 @@ impl Codes {
                     link.present(Medium::QrCode, Shown::Code(text), self.seen);
                 }
             }
+            // Somebody shows something, and waits for an answer.
+            Err(LineError::TooLong(_)) => {
+                link.faults(1);
+                link.present(Medium::QrCode, Shown::TooLong, self.seen);
+            }
+            // Noise, or a code with bytes that we do not take: who stands there is told.
             Err(LineError::Foreign) => {
                 self.spoiled = self.spoiled.saturating_add(1);
                 link.faults(1);
+                let now = link.now();
+                if self
+                    .prompted
+                    .is_none_or(|last| now.since(last) >= PROMPT_EVERY)
+                {
+                    self.prompted = Some(now);
+                    link.prompt(Prompt::ShowAgain);
+                }
             }
-            Err(LineError::TooLong(_)) => link.faults(1),
         }
     }
 }

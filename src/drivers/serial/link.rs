@@ -15,9 +15,10 @@ use tokio::time::{self, Instant};
 use super::SerialError;
 use crate::domain::{Medium, Mono, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, BACKOFF_MIN, Backoff};
+use crate::drivers::pace::Pace;
 use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 
-/// Faults are told together, this long after the first.
+/// Faults, and what came too fast, are told together, this long after the first.
 const FAULTS_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often is looked for a port that was unplugged: sooner than the longest wait, and no work for anybody.
@@ -81,6 +82,7 @@ pub(super) struct Link {
     up: Option<bool>,
     logged: Option<Trouble>,
     dropping: bool,
+    pace: Pace,
     /// Speed of the port that is open, or was last.
     baud: u32,
     /// Where the port is, if it is a file that can go and come back.
@@ -92,8 +94,10 @@ pub(super) struct Link {
 struct Waiting {
     up: Option<bool>,
     not_authentic: u32,
+    too_fast: u32,
     faults: u32,
-    faults_due: Option<Instant>,
+    /// When counts are told.
+    counts_due: Option<Instant>,
 }
 
 impl Waiting {
@@ -101,7 +105,7 @@ impl Waiting {
         if self.up.is_some() || self.not_authentic > 0 {
             return Some(now);
         }
-        self.faults_due
+        self.counts_due
     }
 
     fn take(&mut self, now: Instant) -> Option<ReaderReport> {
@@ -112,8 +116,12 @@ impl Waiting {
             self.not_authentic -= 1;
             return Some(ReaderReport::NotAuthentic);
         }
-        self.faults_due.take_if(|due| *due <= now)?;
-        Some(ReaderReport::Faults(std::mem::take(&mut self.faults)))
+        let due = self.counts_due.filter(|due| *due <= now)?;
+        if self.too_fast > 0 {
+            return Some(ReaderReport::TooFast(std::mem::take(&mut self.too_fast)));
+        }
+        self.counts_due.take_if(|at| *at == due);
+        (self.faults > 0).then(|| ReaderReport::Faults(std::mem::take(&mut self.faults)))
     }
 }
 
@@ -141,6 +149,7 @@ impl Link {
             up: None,
             logged: None,
             dropping: false,
+            pace: Pace::default(),
             baud: 0,
             path: None,
         }
@@ -247,8 +256,26 @@ impl Link {
 
     /// Hands a presentation on, now or never.
     pub(super) fn present(&mut self, medium: Medium, shown: Shown, seen: Mono) {
-        let presentation = self.port.presentation(medium, shown, seen, self.now());
-        self.offer(ReaderReport::Presented(presentation));
+        let now = self.now();
+        if self.admits(now) {
+            let presentation = self.port.presentation(medium, shown, seen, now);
+            self.offer(ReaderReport::Presented(presentation));
+        }
+    }
+
+    /// False, and counted, for what comes faster than people can show it.
+    fn admits(&mut self, now: Mono) -> bool {
+        let admits = self.pace.admits(now);
+        if !admits {
+            self.waiting.too_fast = self.waiting.too_fast.saturating_add(1);
+            self.tell_counts();
+        }
+        admits
+    }
+
+    fn tell_counts(&mut self) {
+        let due = Instant::now() + FAULTS_PERIOD;
+        self.waiting.counts_due.get_or_insert(due);
     }
 
     /// Asks for a prompt, now or never.
@@ -271,15 +298,17 @@ impl Link {
     /// A security event.
     pub(super) fn not_authentic(&mut self) {
         tracing::warn!(reader = %self.port.name, "card and module did not authenticate each other");
-        self.waiting.not_authentic = self.waiting.not_authentic.saturating_add(1);
+        let now = self.now();
+        if self.admits(now) {
+            self.waiting.not_authentic = self.waiting.not_authentic.saturating_add(1);
+        }
     }
 
     /// Counts faults.
     pub(super) fn faults(&mut self, count: u32) {
         if count > 0 {
             self.waiting.faults = self.waiting.faults.saturating_add(count);
-            let due = Instant::now() + FAULTS_PERIOD;
-            self.waiting.faults_due.get_or_insert(due);
+            self.tell_counts();
         }
     }
 

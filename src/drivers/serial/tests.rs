@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::domain::{Direction, IdCard, IdCardKind, LaneId, Personal, Presentation, Shown};
+use crate::domain::{Direction, IdCard, IdCardKind, LaneId, Personal, Presentation, Prompt, Shown};
 use crate::drivers::ReaderReport;
 use crate::proto::sam::{Command, decode_command, encode_read, encode_reply};
 
@@ -108,6 +108,7 @@ impl Scene {
         let text = match &presentation.shown {
             Shown::Code(text) => text.expose().clone(),
             Shown::Card(card) => card.number.expose().clone(),
+            Shown::TooLong => String::new(),
         };
         (presentation, text)
     }
@@ -207,6 +208,15 @@ async fn spoiled_lines_are_counted_together_and_the_next_one_is_read() {
     scanner.write_all(b"b\xFFad\rb\x01ad\r").await.unwrap();
     scanner.write_all(&[b'a'; 2000]).await.unwrap();
     scanner.write_all(b"\rHC1:6BF+70\r").await.unwrap();
+    let told = scene.next().await;
+    let again = matches!(told, ReaderReport::Prompt(Prompt::ShowAgain));
+    assert!(again, "once for both: {told:?}");
+    let (presentation, _) = scene.presented().await;
+    assert_eq!(
+        presentation.shown,
+        Shown::TooLong,
+        "who showed it gets an answer"
+    );
     assert_eq!(scene.presented().await.1, CODE);
     scene.faults(3).await;
 }

@@ -67,6 +67,7 @@ impl Scene {
             | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
+            | ReaderReport::TooFast(_)
             | ReaderReport::NotAuthentic => panic!("{report:?}"),
         }
     }

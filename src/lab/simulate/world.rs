@@ -444,6 +444,7 @@ impl World {
                 | Event::ReaderPrompt(..)
                 | Event::Readers(..)
                 | Event::BarrierWorks(..)
+                | Event::LinesLost
                 | Event::TimedOut => {}
             }
             controller.tell_time(now.mono);

@@ -51,6 +51,10 @@ impl Performer {
                     .with_label_values(&[name, result])
                     .inc();
             }
+            ReaderReport::TooFast(count) => {
+                self.drop_presentations(port.lane, *count);
+                self.board.flooded(now, port.lane, name, *count);
+            }
             // The driver has logged it.
             ReaderReport::NotAuthentic => {
                 return Some(Event::Presented(refused_card(port, number, now)));
@@ -65,7 +69,8 @@ impl Performer {
         match event {
             GpioEvent::Up(up) => {
                 self.board.device("lines", DeviceState::up(*up));
-                return self.barriers.board(*up);
+                let lost = (!up).then_some(Event::LinesLost);
+                return lost.into_iter().chain(self.barriers.board(*up)).collect();
             }
             GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
             GpioEvent::Performed { lane, at } => self.released(*lane, *at),

@@ -31,6 +31,7 @@ fn layout() -> Layout {
     Layout {
         lanes: vec![
             LaneLines {
+                closes: true,
                 release_entry: Some(high(17)),
                 release_exit: Some(high(17)),
                 green: Some(high(22)),
@@ -321,6 +322,36 @@ fn a_board_that_never_opens_is_reported_and_tried_again() {
         "what was locked meanwhile is not released later"
     );
     assert!(scene.wires.take_changes().is_empty());
+}
+
+#[test]
+fn a_flap_stays_as_it_is_found_until_somebody_who_knows_the_aisle_locks_it() {
+    // The pull holds it open while nobody drives it; so does a process that was killed.
+    let mut scene = Scene::with(64, |wires| wires.set_input(17, true));
+    scene.expect(GpioEvent::Sensed(FLAP, clear()));
+    scene.expect(GpioEvent::Sensed(FLAP, clear()));
+    assert!(scene.wires.is_active(high(17)), "not at the start");
+    scene.say(Command::Lock(FLAP));
+    scene.until("locked", |wires| !wires.is_active(high(17)));
+
+    scene.wires.fail(true);
+    scene.expect(GpioEvent::Up(false));
+    scene.wires.set_input(17, true);
+    scene.wires.set_input(20, false);
+    scene.wires.fail(false);
+    scene.expect(GpioEvent::Up(true));
+    scene.expect(GpioEvent::Sensed(FLAP, clear()));
+    scene.expect(GpioEvent::Sensed(FLAP, clear()));
+    assert!(
+        scene.wires.is_active(high(17)),
+        "not when the board is back"
+    );
+    assert!(
+        !scene.wires.is_active(low(20)),
+        "the arms of a tripod close on nobody"
+    );
+    scene.say(Command::Lock(FLAP));
+    scene.until("locked again", |wires| !wires.is_active(high(17)));
 }
 
 #[test]
