@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
 use super::types::{
-    DebounceTime, FrameRate, JournalSize, Line, ObstructionTime, PassbackTime, PollTime, PulseTime,
-    ReleaseTime, ResolveTime, StaleAfter, StallTime,
+    DebounceTime, FrameRate, JournalSize, LearnedTime, Line, ObstructionTime, PassbackTime,
+    PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime, UnknownTime,
 };
 use crate::domain::{Direction, GateId, ListId, Mode};
 
@@ -63,6 +63,12 @@ pub struct Backend {
     /// How long such a question may take.
     #[serde(default)]
     pub resolve_ms: ResolveTime,
+    /// How long the answer is kept for the next time; 0: it is not.
+    #[serde(default)]
+    pub learned_s: LearnedTime,
+    /// How long it is kept that the backend does not know somebody; 0: it is not.
+    #[serde(default)]
+    pub learned_unknown_s: UnknownTime,
     /// How often to look for a newer manifest.
     #[serde(default)]
     pub poll_ms: PollTime,

@@ -11,6 +11,7 @@ use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
+use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
@@ -44,6 +45,8 @@ pub struct Sources {
     pub lists: Vec<ListId>,
     /// The cache, for versions and rows.
     pub cache: Arc<dyn Codes>,
+    /// Online answers that are kept, for their counts.
+    pub learned: Option<Arc<Learned>>,
     /// The journal, for the backlog.
     pub journal: Journal,
     /// Where the pages look.
@@ -230,6 +233,7 @@ impl Board {
                 );
             }
         }
+        self.learned(now);
         self.metrics.clock_trusted.set(now.utc.is_some().into());
         let status = Status {
             gate: self.sources.gate.clone(),
@@ -291,6 +295,20 @@ impl Board {
                 }
             }
         });
+    }
+
+    /// Counts of the answers that were at hand.
+    fn learned(&self, now: Now) {
+        let Some(learned) = &self.sources.learned else {
+            return;
+        };
+        let counts = learned.counts(now.mono);
+        for (answer, total) in [("known", counts.known), ("nobody", counts.nobody)] {
+            let counter = self.metrics.learned_hits.with_label_values(&[answer]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        let kept = i64::try_from(counts.kept).unwrap_or(i64::MAX);
+        self.metrics.learned_kept.set(kept);
     }
 
     fn lanes(&mut self, gate: &Gate) -> Vec<LaneStatus> {

@@ -13,7 +13,7 @@ use super::assess::Job;
 use super::board::Board;
 use super::lights::light;
 use super::observe::Observation;
-use super::online::Online;
+use super::online::{Asking, Online};
 use crate::core::Gate;
 use crate::domain::{
     Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
@@ -23,7 +23,6 @@ use crate::drivers::gpio::{Command, GpioEvent};
 use crate::drivers::{Port, ReaderReport};
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
-use crate::sync::online::Question;
 use crate::telemetry::metrics::seconds;
 
 /// Everything that actions go out to.
@@ -50,7 +49,7 @@ pub struct Outlets {
 pub struct Performer {
     outlets: Outlets,
     board: Board,
-    questions: BTreeMap<LaneId, (u64, Question)>,
+    questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
 }
 
@@ -85,11 +84,11 @@ impl Performer {
             Action::LockBarrier(lane) => self.lines(Command::Lock(lane)),
             Action::Show(lane, direction, prompt) => self.show(lane, direction, prompt),
             Action::AskOnline { number, until } => {
-                let question = self.questions.values().find(|(of, _)| *of == number);
-                if let (Some(online), Some((_, question))) = (&self.outlets.online, question) {
-                    online.ask(number, question.clone(), until.since(now.mono));
+                let asking = self.questions.values().find(|(of, _)| *of == number);
+                if let (Some(online), Some((_, asking))) = (&self.outlets.online, asking) {
+                    online.ask(number, asking.clone(), until.since(now.mono));
                 } else {
-                    // Nobody to ask: the deadline need not be waited for.
+                    // Nobody to ask, or the answer is known: the deadline need not be waited for.
                     let answer = Err(HealthOutcome::Unknown);
                     follow_up.push_back(Event::Answered { number, answer });
                 }
@@ -248,9 +247,9 @@ impl Performer {
     }
 
     /// Keeps the question that goes with a presentation, should the gate want to ask.
-    pub fn remember_question(&mut self, lane: LaneId, number: u64, question: Option<Question>) {
-        if let Some(question) = question {
-            self.questions.insert(lane, (number, question));
+    pub fn remember_question(&mut self, lane: LaneId, number: u64, asking: Option<Asking>) {
+        if let Some(asking) = asking {
+            self.questions.insert(lane, (number, asking));
         }
     }
 

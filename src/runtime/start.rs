@@ -29,6 +29,7 @@ use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
+use crate::store::learned::Learned;
 use crate::sync::{self, Client, Followed, Parts, PinnedKeys, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
@@ -129,7 +130,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         .for_each(|state| clock.raise_floor(state.created));
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
-    let assessors = start_assessors(config, files.reader, &cache, &assessed_in)?;
+    let learned = learned(config);
+    let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
     start_readers(config, mono, &stand.sources, &readers_in)?;
     let uplink = Arc::new(Notify::new());
     let link = Link {
@@ -137,6 +139,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         journal: &journal,
         mono,
         uplink: &uplink,
+        learned: learned.as_ref(),
         sync: sync_in,
         answers: answers_in,
     };
@@ -156,6 +159,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             config,
             names,
             cache,
+            learned,
             journal.clone(),
             status_in,
             heartbeat_in,
@@ -209,6 +213,7 @@ fn sources(
     config: &Config,
     lists: Vec<ListId>,
     cache: Arc<dyn Codes>,
+    learned: Option<Arc<Learned>>,
     journal: Journal,
     status: watch::Sender<Arc<Status>>,
     heartbeat: watch::Sender<Instant>,
@@ -229,12 +234,21 @@ fn sources(
         devices: readers.chain(["lines".to_owned()]).collect(),
         lists,
         cache,
+        learned,
         journal,
         status,
         heartbeat,
         remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),
     }
+}
+
+/// Where online answers are kept; nothing where nobody is asked.
+fn learned(config: &Config) -> Option<Arc<Learned>> {
+    let backend = config.backend.as_ref().filter(|backend| backend.resolve)?;
+    let (known_for, nobody_for) = (&backend.learned_s, &backend.learned_unknown_s);
+    let learned = Learned::new(known_for.duration(), nobody_for.duration());
+    Some(Arc::new(learned))
 }
 
 type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
@@ -261,6 +275,7 @@ fn start_assessors(
     config: &Config,
     reader: Reader,
     cache: &Arc<dyn Codes>,
+    learned: &Option<Arc<Learned>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
     let lists = config
@@ -272,6 +287,7 @@ fn start_assessors(
         reader,
         cache: Arc::clone(cache),
         lists,
+        learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
@@ -316,6 +332,7 @@ struct Link<'a> {
     journal: &'a Journal,
     mono: MonoClock,
     uplink: &'a Arc<Notify>,
+    learned: Option<&'a Arc<Learned>>,
     sync: mpsc::Sender<SyncEvent>,
     answers: mpsc::Sender<Answer>,
 }
@@ -343,12 +360,14 @@ fn start_sync(
     });
     let mut tasks = sync::start(&parts, followed, stop);
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-    backend.resolve.then(|| {
+    link.learned.map(|learned| {
         // No list named: the backend may know more than the lists this gate follows.
         let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
         Online::new(
             sync::Online::new(config.gate.clone(), &[], transport, report),
             link.answers,
+            Arc::clone(learned),
+            mono,
         )
     })
 }

@@ -32,6 +32,10 @@ pub struct Metrics {
     pub decode: HistogramVec,
     /// `turnstile_online_wait_seconds`: how long the backend was waited for.
     pub online_wait: Histogram,
+    /// `turnstile_learned_hits_total{answer}`: presentations answered from earlier online answers: `known` or `nobody`.
+    pub learned_hits: IntCounterVec,
+    /// `turnstile_learned_answers`: online answers that are kept.
+    pub learned_kept: IntGauge,
     /// `turnstile_end_to_end_seconds{lane,medium}`: in view to relay commanded.
     pub end_to_end: HistogramVec,
     /// `turnstile_frames_total{device,result}`: `read` or `empty`.
@@ -123,6 +127,12 @@ impl Metrics {
                 "turnstile_online_wait_seconds",
                 "How long the backend was waited for",
             )?,
+            learned_hits: new.counters(
+                "turnstile_learned_hits_total",
+                "Presentations answered from earlier online answers",
+                &["answer"],
+            )?,
+            learned_kept: new.gauge("turnstile_learned_answers", "Online answers that are kept")?,
             end_to_end: new.histograms(
                 "turnstile_end_to_end_seconds",
                 "In view to relay commanded",
