@@ -53,8 +53,15 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// `http://127.0.0.1:9480`. Plain HTTP is accepted for loopback addresses only.
+    /// `https://backend.example:9481`, or `http://127.0.0.1:9480`: plain HTTP is accepted for loopback addresses only.
     pub url: String,
+    /// `https`: certificate of this gate, PEM. For this and the two keys below, a value without a slash names a systemd
+    /// credential if there is one of that name, and a file beside the config otherwise.
+    pub certificate: Option<PathBuf>,
+    /// `https`: its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// `https`: the authority that the backend's certificate comes from, PEM.
+    pub ca: Option<PathBuf>,
     /// Ed25519 keys that sign manifests, base64 of 32 bytes each: the current and the next.
     pub list_keys: Vec<String>,
     /// Ask about credentials that no list knows.
@@ -84,7 +91,7 @@ const fn yes() -> bool {
 pub struct List {
     /// Its name at the backend.
     pub name: ListId,
-    /// File with the pepper: 64 hex digits. Whoever has it can enumerate ID numbers.
+    /// File with the pepper, or name of a systemd credential: 64 hex digits. Whoever has it can enumerate ID numbers.
     pub pepper_file: PathBuf,
     /// From which age it counts as stale.
     #[serde(default)]

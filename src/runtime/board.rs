@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::certificates::Certificates;
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
@@ -55,6 +56,8 @@ pub struct Sources {
     pub heartbeat: watch::Sender<Instant>,
     /// How long passback remembers; what is older leaves the journal.
     pub remember: Duration,
+    /// The gate's certificates; nothing where it shows none.
+    pub certificates: Option<Certificates>,
     /// True if there is a backend at all.
     pub has_backend: bool,
 }
@@ -165,9 +168,9 @@ impl Board {
         match event {
             SyncEvent::ListApplied { list, state, .. } => {
                 tracing::info!(%list, era = state.era, version = state.version, rows = state.rows, "list applied");
-                Some(state.created)
+                Some(self.floor(state.created))
             }
-            SyncEvent::ListCurrent { state, .. } => Some(state.created),
+            SyncEvent::ListCurrent { state, .. } => Some(self.floor(state.created)),
             SyncEvent::ListFailed { list, .. } => {
                 self.metrics
                     .list_failures
@@ -180,6 +183,11 @@ impl Board {
                 self.metrics.backend_up.set(up.into());
                 None
             }
+            SyncEvent::Untrusted { whose, why } => {
+                let labels = [whose.as_str(), why.as_str()];
+                self.metrics.tls_refusals.with_label_values(&labels).inc();
+                None
+            }
             SyncEvent::Delivered { records, .. } => {
                 self.metrics.delivered.inc_by(records);
                 None
@@ -189,6 +197,14 @@ impl Board {
                 None
             }
         }
+    }
+
+    /// Something signed is of this date.
+    fn floor(&self, date: Utc) -> Utc {
+        if let Some(certificates) = &self.sources.certificates {
+            certificates.raise_floor(date);
+        }
+        date
     }
 
     /// How the journal's writer stands.
@@ -234,6 +250,8 @@ impl Board {
             }
         }
         self.learned(now);
+        let certificates = self.sources.certificates.as_mut();
+        let certificates = certificates.map(|all| all.tick(now, &self.metrics));
         self.metrics.clock_trusted.set(now.utc.is_some().into());
         let status = Status {
             gate: self.sources.gate.clone(),
@@ -256,6 +274,12 @@ impl Board {
                 .chain(
                     self.nearly_full
                         .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
+                )
+                .chain(
+                    certificates
+                        .into_iter()
+                        .flatten()
+                        .map(|alarm| ("gate".into(), alarm.into())),
                 )
                 .collect(),
             decisions: self.decisions.clone(),

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
+use super::certificates::Certificates;
 use super::clock::WallClock;
-use super::files::{StartError, read_files};
+use super::files::{self, Secure, StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
@@ -23,14 +24,18 @@ use crate::codes::Reader;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{LaneId, ListId};
+use crate::domain::{LaneId, ListId, Utc};
 use crate::drivers::camera::{self, CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
-use crate::sync::{self, Client, Followed, Parts, PinnedKeys, Report, SyncEvent};
+use crate::sync::tls::{
+    self,
+    renew::{self, Renewal},
+};
+use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -95,7 +100,7 @@ impl Running {
     reason = "one part a line, in the order they depend on each other"
 )]
 pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Running, StartError> {
-    let files = read_files(config)?;
+    let mut files = read_files(config)?;
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -133,6 +138,17 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let learned = learned(config);
     let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
     start_readers(config, mono, &stand.sources, &readers_in)?;
+    let certificates = files.link.as_mut().and_then(|link| {
+        let secure = link.secure.take()?;
+        let floor = clock.floor();
+        Some(look_after(
+            config,
+            secure,
+            floor,
+            link.client.clone(),
+            &tasks_stopping,
+        ))
+    });
     let uplink = Arc::new(Notify::new());
     let link = Link {
         cache: &cache,
@@ -160,6 +176,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             names,
             cache,
             learned,
+            certificates,
             journal.clone(),
             status_in,
             heartbeat_in,
@@ -214,6 +231,7 @@ fn sources(
     lists: Vec<ListId>,
     cache: Arc<dyn Codes>,
     learned: Option<Arc<Learned>>,
+    certificates: Option<Certificates>,
     journal: Journal,
     status: watch::Sender<Arc<Status>>,
     heartbeat: watch::Sender<Instant>,
@@ -235,6 +253,7 @@ fn sources(
         lists,
         cache,
         learned,
+        certificates,
         journal,
         status,
         heartbeat,
@@ -249,6 +268,31 @@ fn learned(config: &Config) -> Option<Arc<Learned>> {
     let (known_for, nobody_for) = (&backend.learned_s, &backend.learned_unknown_s);
     let learned = Learned::new(known_for.duration(), nobody_for.duration());
     Some(Arc::new(learned))
+}
+
+/// Looks after the gate's certificates: reads them again when their files change, and knows when they end.
+fn look_after(
+    config: &Config,
+    secure: Secure,
+    floor: Utc,
+    client: Client,
+    stop: &watch::Receiver<bool>,
+) -> Certificates {
+    let Secure { files, facts, date } = secure;
+    date.raise_floor(floor);
+    let (send, ends) = watch::channel(facts);
+    let renewal = Renewal::new(files, Some(config.gate.clone()));
+    let checked_at = date.date();
+    let take = move |material: tls::Material| match client.renew(&material, Arc::clone(&checked_at))
+    {
+        Ok(()) => {
+            tracing::info!("certificate, key and authority are read again");
+            send.send_replace((material.facts, material.authority));
+        }
+        Err(error) => tracing::error!(%error, "the new certificate is not used"),
+    };
+    tokio::spawn(renew::run(renewal, renew::LOOK, stop.clone(), take));
+    Certificates::new(ends, date)
 }
 
 type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
@@ -340,19 +384,19 @@ struct Link<'a> {
 /// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
 fn start_sync(
     config: &Config,
-    found: Option<(Client, PinnedKeys)>,
+    found: Option<files::Link>,
     followed: &[Followed],
     link: Link<'_>,
     stop: &watch::Receiver<bool>,
 ) -> Option<Online> {
-    let (backend, (client, keys)) = config.backend.as_ref().zip(found)?;
+    let (backend, found) = config.backend.as_ref().zip(found)?;
     let mono = link.mono;
     let parts = Arc::new(Parts {
         gate: config.gate.clone(),
-        transport: Arc::new(client),
+        transport: Arc::new(found.client),
         codes: Arc::clone(link.cache),
         journal: link.journal.clone(),
-        keys,
+        keys: found.keys,
         poll: backend.poll_ms.duration(),
         report: Arc::new(Report::new(link.sync)),
         wake: Arc::clone(link.uplink),

@@ -70,6 +70,11 @@ pub struct Metrics {
     pub list_failures: IntCounterVec,
     /// `turnstile_backend_up`: 1 while the backend answers.
     pub backend_up: IntGauge,
+    /// `turnstile_tls_refusals_total{certificate,reason}`: connections to the backend that did not come about because of
+    /// our certificate (`ours`) or its (`theirs`).
+    pub tls_refusals: IntCounterVec,
+    /// `turnstile_certificate_expires_seconds{certificate}`: until the gate's certificate, or the authority's, ends.
+    pub certificate_expires: GaugeVec,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
     /// `turnstile_epoch_conflicts_total`: the backend holds other records under our epoch.
@@ -196,6 +201,16 @@ impl Metrics {
                 &["list"],
             )?,
             backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
+            tls_refusals: new.counters(
+                "turnstile_tls_refusals_total",
+                "Connections to the backend refused for a certificate, ours or theirs",
+                &["certificate", "reason"],
+            )?,
+            certificate_expires: new.real_gauges(
+                "turnstile_certificate_expires_seconds",
+                "Until a certificate ends",
+                &["certificate"],
+            )?,
             delivered: new.counter(
                 "turnstile_delivered_records_total",
                 "Records the backend has acknowledged",

@@ -12,6 +12,8 @@
 
 mod backend_away;
 mod from_outside;
+mod learned;
+mod mutual_trust;
 mod nobody_is_trapped;
 mod nothing_personal;
 mod rider_is_refused;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::super::blocking;
+use super::super::caller::Caller;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
 use super::super::store::passages::{Arrived, link};
@@ -27,10 +28,12 @@ const READ_MAX: usize = 1_000;
 /// `POST /v1/passages`
 pub(super) async fn store(
     State(inner): State<Arc<Inner>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Acknowledged>, Refusal> {
     let delivery: Delivery = json(&headers, &body)?;
+    caller.speaks_for(&delivery.gate, "/v1/passages", &inner)?;
     let epoch: [u8; 16] =
         hex::decode(&delivery.epoch).ok_or_else(|| Refusal::bad("an epoch has 32 hex digits"))?;
     let records = records(delivery.first_seq, delivery.events)?;
