@@ -86,9 +86,12 @@ impl Authority {
         set_validity(&mut params, now, now + DAY * days);
         let signed = params.self_signed(&pair).map_err(failed(&certificate))?;
         let text = Zeroizing::new(pair.serialize_pem());
-        write_new(&key, text.as_bytes()).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => BackendError::Exists(key.clone()),
-            _ => io_error(&key, source),
+        write_new(&key, text.as_bytes()).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                BackendError::Exists(key.clone())
+            } else {
+                io_error(&key, source)
+            }
         })?;
         write_durably(&certificate, signed.pem().as_bytes(), 0o644)
             .map_err(|source| io_error(&certificate, source))?;

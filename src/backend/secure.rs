@@ -67,7 +67,7 @@ pub fn host_name() -> Option<String> {
 /// Where the newest certificate comes from.
 pub(super) enum Source {
     Issued(PathBuf, Vec<String>),
-    Files(Renewal),
+    Files(Box<Renewal>),
 }
 
 impl Source {
@@ -87,7 +87,7 @@ impl Source {
                 let renewal = Renewal::new(files.clone(), None);
                 let material = Material::read(files)
                     .map_err(|FileError { path, why }| BackendError::Secret { path, what: why })?;
-                Ok((Self::Files(renewal), material))
+                Ok((Self::Files(Box::new(renewal)), material))
             }
         }
     }

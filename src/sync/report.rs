@@ -151,7 +151,7 @@ impl Report {
 }
 
 /// The refusal among the causes of an error.
-fn refusal<'a>(error: &'a (dyn Error + Sync)) -> Option<&'a Refusal> {
+fn refusal(error: &(dyn Error + Sync)) -> Option<&Refusal> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(refusal) = error.downcast_ref() {

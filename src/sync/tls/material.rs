@@ -105,11 +105,12 @@ impl Material {
             let why = "this is no X.509 certificate".to_owned();
             (Part::Certificate, why)
         })?;
-        let of_key = |error: Error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+        let of_key = |error: Error| {
+            if error == Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
                 "this is not the key of the certificate".to_owned()
+            } else {
+                format!("this key cannot be used; ECDSA P-256 is what we make ({error})")
             }
-            other => format!("this key cannot be used; ECDSA P-256 is what we make ({other})"),
         };
         let key = CertifiedKey::from_der(chain, key, &provider())
             .map_err(|error| (Part::Key, of_key(error)))?;

@@ -99,6 +99,10 @@ impl Refusal {
         None
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library may add faults; each is told in its own words"
+    )]
     fn of(fault: &TlsFault, them: &str) -> Self {
         use {Whose as W, Why as Y};
         let theirs = |why, what: String| Self {
