@@ -241,6 +241,7 @@ impl Inner {
 
 const fn nothing_known() -> Answer {
     Answer {
+        id: String::new(),
         health: HealthOutcome::NotApplied,
         subject: None,
         valid_from: None,

@@ -13,6 +13,7 @@ pub mod enrol;
 mod error;
 mod fragment;
 mod http;
+pub mod inbox;
 mod inner;
 mod listener;
 mod secrets;
@@ -51,7 +52,7 @@ use secure::Source;
 pub use secure::{OwnCertificate, Tls};
 pub use store::StoreError;
 pub use store::lists::{Imported, Mode, ROWS_MAX};
-pub use store::passages::Counts;
+pub use store::passages::{Counts, Hole};
 
 /// Where a backend listens if nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
@@ -244,6 +245,14 @@ impl Backend {
     /// [`BackendError::Store`].
     pub fn counts(&self, gate: &GateId) -> Result<Vec<(String, Counts)>, BackendError> {
         self.inner.counts(gate)
+    }
+
+    /// Numbers of records that are missing, of all gates.
+    ///
+    /// # Errors
+    /// [`BackendError::Store`].
+    pub fn holes(&self) -> Result<Vec<Hole>, BackendError> {
+        Ok(self.inner.passages.holes(usize::MAX)?)
     }
 
     /// Takes rows over, whole or not at all. Waiting gates hear of it at once.

@@ -19,6 +19,8 @@ pub mod codes_import;
 pub mod demo;
 pub mod gate;
 pub mod read_image;
+#[cfg(feature = "lab")]
+pub mod simulate;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -56,6 +58,9 @@ enum Command {
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
+    /// Days at a gate in moments, with everything that can go wrong, and an oracle
+    #[cfg(feature = "lab")]
+    Simulate(simulate::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +130,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "lab")]
+        Command::Simulate(args) => simulate::run(&args),
     }
 }
 

@@ -183,7 +183,8 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockTrust {
-    /// The time daemon, or a real-time clock on the board.
+    /// A time daemon (systemd-timesyncd, chrony, ntpd, ntpd-rs), or a real-time clock on the board that runs in UTC and
+    /// says the same.
     #[default]
     System,
     /// Whoever runs this: for a desk without either. The clock floor holds all the same.
@@ -352,7 +353,7 @@ pub struct Folder {
 pub struct Serial {
     /// `/dev/serial/by-path/...`, or any terminal.
     pub port: PathBuf,
-    /// Line speed; absent: 115200 for a module, 9600 for a scanner.
+    /// Line speed; absent: it is found, 115200 first for a module, 9600 first for a scanner.
     pub baud: Option<u32>,
 }
 

@@ -89,7 +89,12 @@ impl Gate {
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
             | Event::TimedOut => true,
-            Event::Sensed(..) | Event::Fire(_) | Event::FireReset | Event::ModeSet(..) => false,
+            Event::Sensed(..)
+            | Event::Fire(_)
+            | Event::FireReset
+            | Event::ModeSet(..)
+            | Event::Readers(..)
+            | Event::BarrierWorks(..) => false,
         };
         if serves {
             self.each_lane(now, out, Lane::timed_out);
@@ -149,6 +154,12 @@ impl Gate {
             }
             Event::ReaderPrompt(lane, side, prompt) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.hint(side, prompt, turn));
+            }
+            Event::Readers(lane, side, service) => {
+                self.at_lane(lane, now, out, |lane, _| lane.set_readers(side, service));
+            }
+            Event::BarrierWorks(lane, works) => {
+                self.at_lane(lane, now, out, |lane, turn| lane.set_barrier(works, turn));
             }
             Event::TimedOut => {}
         }

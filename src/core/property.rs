@@ -8,7 +8,7 @@ use super::{Gate, OnTrouble, Settings};
 use crate::domain::{
     Action, Alarm, Assessed, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
     JournalTrouble, Kind, LaneId, Levels, Medium, Mode, Mono, Now, Prompt, Reason, Restored, Rule,
-    Sensor, Standing, Utc, Verdict,
+    Sensor, Service, Standing, Utc, Verdict,
 };
 
 const SEEDS: u64 = 3_000;
@@ -58,6 +58,8 @@ struct World {
     now_us: u64,
     levels: Vec<Levels>,
     modes: Vec<Mode>,
+    /// Whether a barrier can be moved.
+    works: Vec<bool>,
     latched: bool,
     input: bool,
     /// Entries that the journal has not answered yet.
@@ -102,6 +104,7 @@ impl World {
             now_us: 0,
             levels: vec![Levels::default(); usize::from(LANES)],
             modes: vec![Mode::Normal; usize::from(LANES)],
+            works: vec![true; usize::from(LANES)],
             latched,
             input: false,
             pending: Vec::new(),
@@ -164,10 +167,12 @@ impl World {
             }
             Event::FireReset => self.latched &= self.input,
             Event::ModeSet(lane, mode) => self.modes[usize::from(lane.0)] = *mode,
+            Event::BarrierWorks(lane, works) => self.works[usize::from(lane.0)] = *works,
             Event::Presented(_)
             | Event::Answered { .. }
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
+            | Event::Readers(..)
             | Event::TimedOut => {}
         }
         let mut out = Vec::new();
@@ -250,6 +255,11 @@ impl World {
             self.trace
         );
         live.unwrap().released = true;
+        assert!(
+            self.works[usize::from(lane.0)],
+            "granted at a barrier that cannot be moved: {:#?}",
+            self.trace
+        );
     }
 
     fn see_lock(&self, lane: LaneId) {
@@ -311,7 +321,7 @@ impl World {
 
     fn event(&mut self) -> Event {
         let lane = LaneId(u8::try_from(self.random.below(u64::from(LANES))).unwrap());
-        match self.random.below(40) {
+        match self.random.below(42) {
             0..=11 => self.presentation(),
             12..=25 => {
                 let sensors = if lane.0 == 0 {
@@ -343,6 +353,13 @@ impl World {
                     Mode::Maintenance,
                     Mode::Emergency,
                 ]),
+            ),
+            39 => Event::BarrierWorks(lane, self.random.one_in(2)),
+            40 => Event::Readers(
+                lane,
+                self.random.pick(&[Direction::Entry, Direction::Exit]),
+                self.random
+                    .pick(&[Service::Full, Service::CardsOnly, Service::None]),
             ),
             _ => Event::ReaderPrompt(lane, Direction::Entry, Prompt::HoldStill),
         }
@@ -376,6 +393,7 @@ impl World {
         for lane in (0..LANES).map(LaneId) {
             self.step(Event::Sensed(lane, Levels::default()));
             self.step(Event::ModeSet(lane, Mode::Normal));
+            self.step(Event::BarrierWorks(lane, true));
         }
         self.step(Event::Fire(false));
         self.step(Event::FireReset);

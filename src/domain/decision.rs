@@ -110,6 +110,8 @@ reasons! {
     ClockUntrusted = "clock_untrusted" => SeeStaff,
     /// The lane does not serve this side now (BACnet 161).
     LaneClosed = "lane_closed" => LaneClosed,
+    /// The lane cannot serve: its barrier does not obey, or its aisle does not clear (BACnet 161).
+    OutOfService = "out_of_service" => OutOfService,
     /// The gate was serving somebody else.
     LaneBusy = "lane_busy" => OneAtATime,
     /// Shown too long ago: it never opens a gate later.
@@ -142,6 +144,10 @@ macro_rules! prompts {
 prompts! {
     /// "Show your code or tap your ID card."
     Idle = "idle",
+    /// "Codes cannot be read here: please tap your ID card, or use another lane."
+    UseCard = "use_card",
+    /// "Cards cannot be read here: please show your code, or use another lane."
+    UseCode = "use_code",
     /// "Please go."
     Go = "go",
     /// "Please wait": the backend is being asked.

@@ -85,6 +85,20 @@ pub enum JournalTrouble {
     Failed,
 }
 
+/// What the readers of one side of a lane can take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Service {
+    /// Everything the side is built for.
+    #[default]
+    Full,
+    /// Cards, but no codes: its cameras and scanners are gone or see nothing.
+    CardsOnly,
+    /// Codes, but no cards.
+    CodesOnly,
+    /// Nothing: no reader works.
+    None,
+}
+
 /// What a lane is meant to do.
 #[derive(
     Clone,
@@ -144,6 +158,11 @@ pub enum Event {
     ModeSet(LaneId, Mode),
     /// A prompt from a reader: located but not read, lift and tap again.
     ReaderPrompt(LaneId, Direction, super::decision::Prompt),
+    /// What the readers of one side of a lane can take has changed. Until it is said, they can take everything.
+    Readers(LaneId, Direction, Service),
+    /// The barrier of a lane can be moved, or cannot: relays and sensors are gone, or a relay does not obey. Until it is
+    /// said, it can.
+    BarrierWorks(LaneId, bool),
     /// Nothing happened, but the deadline is here.
     TimedOut,
 }

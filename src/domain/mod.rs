@@ -17,7 +17,7 @@ pub use credential::{
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;
-pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor};
+pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor, Service};
 pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
 pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
 pub use standing::{Colour, HealthOutcome, Row, Standing};

@@ -8,4 +8,4 @@ pub mod reader;
 pub mod serial;
 
 pub use clock::MonoClock;
-pub use reader::{Port, ReaderEvent, ReaderReport};
+pub use reader::{Blindness, Port, ReaderEvent, ReaderReport};

@@ -45,6 +45,15 @@ pub struct ReaderEvent {
     pub report: ReaderReport,
 }
 
+/// What is wrong with a camera whose frames go on coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blindness {
+    /// Every frame is the same, to the last pixel. No sensor does that.
+    Frozen,
+    /// Nothing but darkness: something covers the lens, or there is no light.
+    Dark,
+}
+
 /// What a reader can say.
 #[derive(Clone, Debug)]
 pub enum ReaderReport {
@@ -54,6 +63,8 @@ pub enum ReaderReport {
     Prompt(Prompt),
     /// The driver has a working connection, or has lost it. Sent once a change.
     Up(bool),
+    /// It is connected and of no use. It counts as down until it is said to be up. Sent once a change.
+    Blind(Blindness),
     /// One frame went through the pipeline.
     Frame {
         /// Thread time or wall time of the decode.

@@ -1,19 +1,18 @@
 //! An emulated SAM module on a pseudo-terminal: the real driver opens it like any port and meets the real bytes, at
-//! the pace of a line of 115200 baud.
+//! the pace of a line of 115200 baud. Its plug can be pulled, in the middle of a reply too, and its line spoiled.
 
+use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::OpenptFlags;
-use rustix::termios::OptionalActions;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time;
 use zeroize::Zeroizing;
 
+use super::line_faults::{LineFaults, noise};
+use super::random::SplitMix64;
+use super::terminal::Terminal;
 use crate::domain::IdCard;
 use crate::drivers::MonoClock;
 use crate::proto::sam::{Command, FrameError, decode_command, encode_read, encode_reply};
@@ -21,6 +20,10 @@ use crate::proto::sam::{Command, FrameError, decode_command, encode_read, encode
 /// A byte with its start and stop bit at 115200 baud.
 const BYTE_TIME: Duration = Duration::from_nanos(86_806);
 const CHUNK_LEN: usize = 64;
+/// Bytes of a flood that are written together, as fast as they are taken.
+const FLOOD_CHUNK_LEN: usize = 1_024;
+/// What a module at another line speed answers to what it cannot make out.
+const GARBAGE_LEN: usize = 11;
 
 /// What the module answers to "find" while a card that has been read is still there. Both are in the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,13 @@ struct World {
     /// Counts the layings: the same card again is another laying.
     number: u64,
     is_plugged: bool,
+    /// Counts the times it was plugged in.
+    plugs: u64,
+    /// The plug is pulled when so many bytes of one reply are out.
+    torn_after: Option<usize>,
+    faults: LineFaults,
+    /// Bytes of noise that were ordered, since the start.
+    flood_len: usize,
 }
 
 /// The handle: lay cards on it, lift them, pull the plug. The module is gone when it is dropped.
@@ -61,18 +71,27 @@ impl SamModule {
     /// The system has no pseudo-terminals left, or something else stands at `path`.
     pub fn start(path: impl Into<PathBuf>, after_read: AfterRead) -> io::Result<Self> {
         let path = path.into();
-        let terminal = Terminal::open(&path)?;
+        let terminal = Terminal::open(&path, None)?;
         let (world, seen) = watch::channel(World {
             laid: None,
             number: 0,
             is_plugged: true,
+            plugs: 0,
+            torn_after: None,
+            faults: LineFaults::default(),
+            flood_len: 0,
         });
         let module = Module {
             path: path.clone(),
+            node: terminal.node().clone(),
             terminal: Some(terminal),
             world: seen,
             after_read,
             was_read: 0,
+            torn: None,
+            replies: 0,
+            flooded: 0,
+            random: SplitMix64::new(1),
             clock: MonoClock::start(),
         };
         tokio::spawn(module.run());
@@ -105,9 +124,29 @@ impl SamModule {
         self.world.send_modify(|world| world.is_plugged = false);
     }
 
-    /// Puts the plug back: another terminal, at the same path. Plugged back at once, it was never out.
+    /// Pulls the plug in the middle of the next reply that is longer than `bytes`: so many of them are out.
+    pub fn unplug_in_mid_frame(&self, bytes: usize) {
+        self.world
+            .send_modify(|world| world.torn_after = Some(bytes));
+    }
+
+    /// Puts the plug back: a terminal of another name, at the same path. Plugged back at once, it was never out.
     pub fn plug(&self) {
-        self.world.send_modify(|world| world.is_plugged = true);
+        self.world.send_modify(|world| {
+            world.is_plugged = true;
+            world.plugs += 1;
+            world.torn_after = None;
+        });
+    }
+
+    /// Sets what is wrong with the line from the next reply on.
+    pub fn set_faults(&self, faults: LineFaults) {
+        self.world.send_modify(|world| world.faults = faults);
+    }
+
+    /// Sends so many bytes of noise unasked, as fast as they are taken.
+    pub fn flood(&self, bytes: usize) {
+        self.world.send_modify(|world| world.flood_len += bytes);
     }
 
     fn lay(&self, laid: Option<Laid>) {
@@ -118,80 +157,20 @@ impl SamModule {
     }
 }
 
-/// Both ends of a pseudo-terminal, and the link to it.
-struct Terminal {
-    master: AsyncFd<OwnedFd>,
-    /// Kept open, not exclusively, so that the driver can close and open its end at will.
-    _slave: OwnedFd,
-    link: PathBuf,
-}
-
-impl Terminal {
-    fn open(link: &Path) -> io::Result<Self> {
-        let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        rustix::pty::grantpt(&master)?;
-        rustix::pty::unlockpt(&master)?;
-        let name = rustix::pty::ptsname(&master, Vec::new())?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
-        let mut settings = rustix::termios::tcgetattr(&slave)?;
-        settings.make_raw();
-        rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings)?;
-        let flags = rustix::fs::fcntl_getfl(&master)?;
-        rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
-        #[expect(
-            deprecated,
-            reason = "the replacement is unsafe; an OwnedFd keeps its descriptor for life"
-        )]
-        let master = AsyncFd::new(master)?;
-        // A link that an earlier run left behind is ours to replace; anything else is not.
-        if link.symlink_metadata().is_ok_and(|at| at.is_symlink()) {
-            std::fs::remove_file(link)?;
-        }
-        rustix::fs::symlink(name.as_c_str(), link)?;
-        Ok(Self {
-            master,
-            _slave: slave,
-            link: link.into(),
-        })
-    }
-
-    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let mut ready = self.master.readable().await?;
-            match ready.try_io(|fd| Ok(rustix::io::read(fd, &mut *buf)?)) {
-                Ok(read) => return read,
-                Err(_would_block) => {}
-            }
-        }
-    }
-
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let mut ready = self.master.writable().await?;
-            if let Ok(written) = ready.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
-                bytes = bytes.get(written?..).unwrap_or_default();
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.link) {
-            tracing::debug!(%error, "the emulated module's link is already gone");
-        }
-    }
-}
-
 struct Module {
     path: PathBuf,
     terminal: Option<Terminal>,
+    /// The name of its last terminal.
+    node: CString,
     world: watch::Receiver<World>,
     after_read: AfterRead,
     /// The laying that was read last.
     was_read: u64,
+    /// How often it had been plugged in when its plug was pulled in the middle of a reply.
+    torn: Option<u64>,
+    replies: u32,
+    flooded: usize,
+    random: SplitMix64,
     clock: MonoClock,
 }
 
@@ -200,17 +179,8 @@ impl Module {
     async fn run(mut self) {
         let mut received = Vec::new();
         loop {
-            let is_plugged = self.world.borrow_and_update().is_plugged;
-            let result = if !is_plugged {
-                self.terminal = None;
-                received.clear();
-                Ok(())
-            } else if self.terminal.is_none() {
-                Terminal::open(&self.path).map(|terminal| self.terminal = Some(terminal))
-            } else {
-                self.answer_all(&mut received).await
-            };
-            if let Err(error) = result {
+            self.world.borrow_and_update();
+            if let Err(error) = self.turn(&mut received).await {
                 tracing::warn!(%error, "the emulated module has lost its terminal");
                 return;
             }
@@ -230,8 +200,58 @@ impl Module {
         }
     }
 
+    /// Follows the plug, and answers what has come.
+    async fn turn(&mut self, received: &mut Vec<u8>) -> io::Result<()> {
+        if self.is_plugged() && self.terminal.is_none() {
+            let terminal = Terminal::open(&self.path, Some(&self.node))?;
+            self.node = terminal.node().clone();
+            self.terminal = Some(terminal);
+        }
+        self.flood().await?;
+        self.answer_all(received).await?;
+        if !self.is_plugged() {
+            self.terminal = None;
+            received.clear();
+        }
+        Ok(())
+    }
+
+    fn is_plugged(&self) -> bool {
+        let world = self.world.borrow();
+        world.is_plugged && self.torn != Some(world.plugs)
+    }
+
+    fn faults(&self) -> LineFaults {
+        self.world.borrow().faults
+    }
+
+    /// Sends the noise that was ordered.
+    async fn flood(&mut self) -> io::Result<()> {
+        loop {
+            let ordered = self.world.borrow().flood_len;
+            let length = ordered.saturating_sub(self.flooded).min(FLOOD_CHUNK_LEN);
+            let (Some(terminal), 1..) = (&self.terminal, length) else {
+                return Ok(());
+            };
+            if !self.is_plugged() {
+                return Ok(());
+            }
+            let bytes = noise(&mut self.random, length);
+            self.flooded += length;
+            terminal.write_all(&bytes).await?;
+        }
+    }
+
     /// Answers each whole command in `received`.
     async fn answer_all(&mut self, received: &mut Vec<u8>) -> io::Result<()> {
+        if received.is_empty() || !self.is_plugged() {
+            return Ok(());
+        }
+        if self.hears_noise()? {
+            received.clear();
+            let garbage = noise(&mut self.random, GARBAGE_LEN);
+            return self.send(&garbage).await;
+        }
         loop {
             let (reply, used) = match decode_command(received) {
                 Ok(None) => return Ok(()),
@@ -240,10 +260,21 @@ impl Module {
                 Err(FrameError::NotAStart | FrameError::Length(_)) => (None, 1),
             };
             received.drain(..used);
-            if let Some(reply) = reply {
+            if let Some(mut reply) = reply {
+                self.replies = self.replies.wrapping_add(1);
+                let faults = self.faults();
+                faults.spoil(&mut reply, self.replies, &mut self.random);
                 self.send(&reply).await?;
             }
         }
+    }
+
+    /// True if the port is open at another speed than the module is set to.
+    fn hears_noise(&self) -> io::Result<bool> {
+        Ok(match (&self.terminal, self.faults().baud) {
+            (Some(terminal), Some(baud)) => terminal.baud()? != baud,
+            (Some(_) | None, _) => false,
+        })
     }
 
     fn reply_to(&mut self, code: [u8; 2]) -> Zeroizing<Vec<u8>> {
@@ -265,18 +296,27 @@ impl Module {
         }
     }
 
-    /// Sends at the pace of the line, in parts, as a UART brings them.
-    async fn send(&self, reply: &[u8]) -> io::Result<()> {
+    /// Sends at the pace of the line, in parts, as a UART brings them; until the plug is pulled.
+    async fn send(&mut self, reply: &[u8]) -> io::Result<()> {
+        let (torn_after, plugs) = {
+            let world = self.world.borrow();
+            let torn_after = world.torn_after.filter(|length| *length < reply.len());
+            (torn_after, world.plugs)
+        };
+        let reply = reply
+            .get(..torn_after.unwrap_or(reply.len()))
+            .unwrap_or(reply);
         let mut at = self.clock.now();
-        for part in reply.chunks(CHUNK_LEN) {
+        for part in reply.chunks(self.faults().chunk_len.max(1)) {
             at = at + BYTE_TIME * u32::try_from(part.len()).unwrap_or(u32::MAX);
             time::sleep_until(self.clock.instant(at)).await;
             match &self.terminal {
-                Some(terminal) if self.world.borrow().is_plugged => {
-                    terminal.write_all(part).await?;
-                }
+                Some(terminal) if self.is_plugged() => terminal.write_all(part).await?,
                 Some(_) | None => return Ok(()),
             }
+        }
+        if torn_after.is_some() {
+            self.torn = Some(plugs);
         }
         Ok(())
     }
@@ -298,163 +338,4 @@ fn status(sw3: u8) -> Zeroizing<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::config::tree::Serial;
-    use crate::domain::{Direction, IdCardKind, LaneId, Personal, Presentation, Prompt, Shown};
-    use crate::drivers::serial::run_id_card;
-    use crate::drivers::{Port, ReaderEvent, ReaderReport};
-
-    fn card(number: &str) -> IdCard {
-        IdCard {
-            number: Personal::new(number.into()),
-            kind: IdCardKind::Resident,
-            valid_from: "20200101".into(),
-            valid_until: None,
-        }
-    }
-
-    struct Scene {
-        module: SamModule,
-        events: mpsc::Receiver<ReaderEvent>,
-        clock: MonoClock,
-        _folder: tempfile::TempDir,
-    }
-
-    impl Scene {
-        /// The real driver, on a module behind a real terminal.
-        fn new(after_read: AfterRead) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let module = SamModule::start(folder.path().join("id-card"), after_read).unwrap();
-            let settings = Serial {
-                port: module.path().into(),
-                baud: None,
-            };
-            let port = Arc::new(Port {
-                lane: LaneId(0),
-                direction: Direction::Entry,
-                name: "id-card".into(),
-            });
-            let clock = MonoClock::start();
-            let (sender, events) = mpsc::channel(16);
-            tokio::spawn(async move { run_id_card(&settings, port, clock, sender).await });
-            Self {
-                module,
-                events,
-                clock,
-                _folder: folder,
-            }
-        }
-
-        async fn next(&mut self) -> ReaderReport {
-            let next = time::timeout(Duration::from_secs(5), self.events.recv());
-            next.await.unwrap().unwrap().report
-        }
-
-        async fn next_number(&mut self) -> String {
-            let report = self.next().await;
-            match report {
-                ReaderReport::Presented(Presentation {
-                    shown: Shown::Card(card),
-                    ..
-                }) => card.number.expose().clone(),
-                ReaderReport::Presented(_)
-                | ReaderReport::Prompt(_)
-                | ReaderReport::Up(_)
-                | ReaderReport::Frame { .. }
-                | ReaderReport::Faults(_)
-                | ReaderReport::NotAuthentic => panic!("{report:?}"),
-            }
-        }
-
-        async fn quiet_for(&mut self, ms: u64) {
-            let next = time::timeout(Duration::from_millis(ms), self.events.recv());
-            assert!(next.await.is_err(), "something came");
-        }
-
-        async fn up(&mut self, up: bool) {
-            let report = self.next().await;
-            assert!(
-                matches!(report, ReaderReport::Up(is) if is == up),
-                "{report:?}"
-            );
-        }
-    }
-
-    const A: &str = "11010519491231002X";
-    const B: &str = "440524188001010014";
-
-    async fn reads_two_cards_once_each(after_read: AfterRead) {
-        let mut scene = Scene::new(after_read);
-        scene.up(true).await;
-        let laid = scene.clock.now();
-        scene.module.present(card(A));
-        assert_eq!(scene.next_number().await, A);
-        let took = scene.clock.now().since(laid);
-        println!("{after_read:?}: presented after {took:?}");
-        // The line alone takes 112 ms for the read.
-        assert!(took > Duration::from_millis(112), "{took:?}");
-        scene.quiet_for(400).await;
-        scene.module.lift();
-        scene.quiet_for(100).await;
-        scene.module.present(card(B));
-        assert_eq!(scene.next_number().await, B);
-    }
-
-    #[tokio::test]
-    async fn a_module_that_is_quiet_after_a_read_gives_each_card_once() {
-        reads_two_cards_once_each(AfterRead::Quiet).await;
-    }
-
-    #[tokio::test]
-    async fn a_module_that_goes_on_finding_the_card_gives_each_card_once() {
-        reads_two_cards_once_each(AfterRead::Found).await;
-    }
-
-    #[tokio::test]
-    async fn a_pulled_plug_heals() {
-        let mut scene = Scene::new(AfterRead::Quiet);
-        scene.up(true).await;
-        scene.module.unplug();
-        scene.up(false).await;
-        scene.module.plug();
-        scene.up(true).await;
-        scene.module.present(card(A));
-        assert_eq!(scene.next_number().await, A);
-    }
-
-    #[tokio::test]
-    async fn cards_that_fail_are_told_apart() {
-        let mut scene = Scene::new(AfterRead::Found);
-        scene.up(true).await;
-        scene.module.present_failing(0x31);
-        let report = scene.next().await;
-        assert!(matches!(report, ReaderReport::NotAuthentic), "{report:?}");
-        scene.module.present_failing(0x40);
-        let report = scene.next().await;
-        let not_supported = matches!(report, ReaderReport::Prompt(Prompt::CardNotSupported));
-        assert!(not_supported, "{report:?}");
-    }
-
-    #[tokio::test]
-    async fn nothing_stays_behind_and_nothing_foreign_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("id-card");
-        std::fs::write(&path, "mine").unwrap();
-        assert!(SamModule::start(&path, AfterRead::Quiet).is_err());
-        std::fs::remove_file(&path).unwrap();
-        let module = SamModule::start(&path, AfterRead::Quiet).unwrap();
-        drop(module);
-        for _ in 0..100 {
-            if !path.is_symlink() {
-                return;
-            }
-            time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the link is still there");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::certificates::Certificates;
+use super::freshness::{self, Freshness, STALE_LIST};
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
@@ -15,7 +16,9 @@ use crate::store::journal::{Journal, WriterStatus};
 use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
-use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, LaneStatus, ListStatus, Status};
+use crate::telemetry::status::{
+    DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus, Status,
+};
 
 /// How often stores are looked after.
 const CARE: Duration = Duration::from_secs(600);
@@ -42,8 +45,8 @@ pub struct Sources {
     pub lanes: Vec<LaneBoard>,
     /// Readers and the line board.
     pub devices: Vec<String>,
-    /// Lists that are followed.
-    pub lists: Vec<ListId>,
+    /// Lists that are followed, and from which age each counts as stale.
+    pub lists: Vec<(ListId, Duration)>,
     /// The cache, for versions and rows.
     pub cache: Arc<dyn Codes>,
     /// Online answers that are kept, for their counts.
@@ -67,7 +70,7 @@ pub struct Board {
     /// The series.
     pub metrics: Metrics,
     sources: Sources,
-    devices: BTreeMap<String, bool>,
+    devices: BTreeMap<String, DeviceState>,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
     alarms: BTreeSet<(String, Alarm)>,
     decisions: VecDeque<DecisionStatus>,
@@ -75,6 +78,7 @@ pub struct Board {
     shown: BTreeMap<LaneId, (&'static str, &'static str)>,
     cared: Mono,
     nearly_full: bool,
+    freshness: Freshness,
 }
 
 impl Board {
@@ -84,11 +88,14 @@ impl Board {
         let devices: BTreeMap<_, _> = sources
             .devices
             .iter()
-            .map(|name| (name.clone(), false))
+            .map(|name| (name.clone(), DeviceState::Down))
             .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
+            let down = DeviceState::Down.as_str();
+            Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
+        let freshness = Freshness::new(sources.lists.iter().cloned());
         let backend_up = sources.has_backend.then_some(false);
         Self {
             metrics,
@@ -101,6 +108,7 @@ impl Board {
             shown: BTreeMap::new(),
             cared: Mono::default(),
             nearly_full: false,
+            freshness,
         }
     }
 
@@ -113,19 +121,14 @@ impl Board {
             .map_or_else(String::new, |lane| lane.name.clone())
     }
 
-    /// A device works, or does not.
-    pub fn device(&mut self, name: &str, up: bool) {
-        self.metrics
-            .device_up
-            .with_label_values(&[name])
-            .set(up.into());
-        if self.devices.insert(name.into(), up) != Some(up) {
-            if up {
-                tracing::info!(device = name, "device is up");
-            } else {
-                tracing::warn!(device = name, "device is down");
-            }
-        }
+    /// How a device stands; true if that is a change. Its driver logs it, with the reason.
+    pub fn device(&mut self, name: &str, state: DeviceState) -> bool {
+        let metrics = &self.metrics;
+        let up = metrics.device_up.with_label_values(&[name]);
+        up.set((state == DeviceState::Up).into());
+        let before = self.devices.insert(name.into(), state).unwrap_or_default();
+        Metrics::set_one_of(&metrics.device_state, name, state.as_str(), before.as_str());
+        before != state
     }
 
     /// A prompt is shown.
@@ -192,6 +195,15 @@ impl Board {
                 self.metrics.delivered.inc_by(records);
                 None
             }
+            SyncEvent::DeliveryRefused { .. } => {
+                self.metrics.delivery_failures.inc();
+                None
+            }
+            SyncEvent::BackendLost { from, to } => {
+                let records = to.saturating_sub(from).saturating_add(1);
+                self.metrics.backend_lost.inc_by(records);
+                None
+            }
             SyncEvent::EpochConflict { .. } => {
                 self.metrics.epoch_conflicts.inc();
                 None
@@ -216,6 +228,14 @@ impl Board {
         self.metrics
             .journal_dropped
             .inc_by(writer.lost.saturating_sub(counted));
+    }
+
+    /// How often the date has jumped since the start.
+    pub fn clock_jumps(&self, jumps: u64) {
+        let counted = self.metrics.clock_jumps.get();
+        self.metrics
+            .clock_jumps
+            .inc_by(jumps.saturating_sub(counted));
     }
 
     /// Brings gauges and pages up to date.
@@ -251,8 +271,10 @@ impl Board {
         }
         self.learned(now);
         let certificates = self.sources.certificates.as_mut();
-        let certificates = certificates.map(|all| all.tick(now, &self.metrics));
+        let certificates = certificates.map_or_else(Vec::new, |all| all.tick(now, &self.metrics));
         self.metrics.clock_trusted.set(now.utc.is_some().into());
+        // Judges them too: what is stale is an alarm below.
+        let lists = self.lists(now);
         let status = Status {
             gate: self.sources.gate.clone(),
             uptime_ms: now.mono.as_millis(),
@@ -260,33 +282,37 @@ impl Board {
             devices: self
                 .devices
                 .iter()
-                .map(|(name, up)| (name.clone(), *up))
+                .map(|(name, state)| DeviceStatus {
+                    name: name.clone(),
+                    up: *state == DeviceState::Up,
+                    state: state.as_str(),
+                })
                 .collect(),
-            lists: self.lists(now),
+            lists,
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
             clock: now.quality.to_string(),
-            alarms: self
-                .alarms
-                .iter()
-                .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
-                .chain(
-                    self.nearly_full
-                        .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
-                )
-                .chain(
-                    certificates
-                        .into_iter()
-                        .flatten()
-                        .map(|alarm| ("gate".into(), alarm.into())),
-                )
-                .collect(),
+            alarms: self.alarms(certificates),
             decisions: self.decisions.clone(),
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
         self.care(now);
+    }
+
+    /// Every alarm that is on: where, and what.
+    fn alarms(&self, certificates: Vec<&'static str>) -> Vec<(String, String)> {
+        let of_gate = (self.nearly_full.then_some(JOURNAL_NEARLY_FULL))
+            .into_iter()
+            .chain(certificates)
+            .chain(self.freshness.is_any().then_some(STALE_LIST))
+            .map(|alarm| ("gate".into(), alarm.into()));
+        self.alarms
+            .iter()
+            .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
+            .chain(of_gate)
+            .collect()
     }
 
     /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.
@@ -309,7 +335,7 @@ impl Board {
             if let Err(error) = journal.prune(utc, remember) {
                 tracing::warn!(%error, "what is over stays in the journal for now");
             }
-            for list in lists {
+            for (list, _) in lists {
                 match cache.tidy(&list) {
                     Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
                     Ok(false) => {}
@@ -365,37 +391,20 @@ impl Board {
         lanes
     }
 
-    fn lists(&self, now: Now) -> Vec<ListStatus> {
+    fn lists(&mut self, now: Now) -> Vec<ListStatus> {
         let mut lists = Vec::new();
-        for list in &self.sources.lists {
+        for (list, _) in &self.sources.lists {
             let mut status = ListStatus {
                 name: list.to_string(),
                 ..ListStatus::default()
             };
             if let Some(state) = self.sources.cache.state(list) {
-                let name = [list.as_str()];
-                let age = now.utc.map(|utc| utc.since(state.created).as_secs());
-                self.metrics
-                    .list_version
-                    .with_label_values(&name)
-                    .set(signed(state.version));
-                self.metrics
-                    .list_era
-                    .with_label_values(&name)
-                    .set(state.era.into());
-                self.metrics
-                    .list_rows
-                    .with_label_values(&name)
-                    .set(signed(state.rows));
-                if let Some(age) = now.utc.map(|utc| utc.since(state.created)) {
-                    self.metrics
-                        .list_age
-                        .with_label_values(&name)
-                        .set(age.as_secs_f64());
-                }
+                let age = now.utc.map(|utc| utc.since(state.created));
+                self.freshness.judge(list, age, &self.metrics);
+                freshness::show(&self.metrics, list, &state, age);
                 status.version = Some((state.era, state.version));
                 status.rows = state.rows;
-                status.age_s = age;
+                status.age_s = age.map(|age| age.as_secs());
             }
             lists.push(status);
         }

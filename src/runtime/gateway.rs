@@ -144,7 +144,7 @@ impl Gateway {
             Turn::Due => self.step(Event::TimedOut),
             Turn::Tick => {
                 let now = self.clock.now();
-                self.perform.tick(now, &self.gate);
+                self.perform.tick(now, self.clock.jumps(), &self.gate);
             }
             Turn::Stop => {}
         }
@@ -186,6 +186,7 @@ impl Gateway {
                 self.step(Event::ReaderPrompt(port.lane, port.direction, prompt))
             }
             other @ (ReaderReport::Up(_)
+            | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
             | ReaderReport::NotAuthentic) => {
@@ -207,8 +208,11 @@ impl Gateway {
             GpioEvent::Fire(fire) => self.step(Event::Fire(fire)),
             other @ (GpioEvent::Up(_)
             | GpioEvent::Performed { .. }
-            | GpioEvent::ReadBackMismatch { .. }) => {
-                self.perform.line_report(&other);
+            | GpioEvent::ReadBackMismatch { .. }
+            | GpioEvent::BarrierObeys { .. }) => {
+                for event in self.perform.line_report(&other) {
+                    self.step(event);
+                }
             }
         }
     }

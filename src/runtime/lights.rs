@@ -8,6 +8,8 @@ pub(super) const fn light(prompt: Prompt) -> Light {
     match prompt {
         Prompt::Go | Prompt::EmergencyExit => Light::Green,
         Prompt::Idle
+        | Prompt::UseCard
+        | Prompt::UseCode
         | Prompt::Wait
         | Prompt::HoldStill
         | Prompt::LiftAndRetap

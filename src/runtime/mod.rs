@@ -6,12 +6,14 @@ pub mod board;
 pub mod certificates;
 pub mod clock;
 pub mod files;
+mod freshness;
 pub mod gateway;
 mod lights;
 pub mod notify;
 pub mod observe;
 pub mod online;
 pub mod perform;
+pub mod service;
 pub mod settings;
 pub mod start;
 

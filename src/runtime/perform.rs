@@ -1,6 +1,8 @@
 //! Performs the actions of the gate, in order, and keeps what counters and pages need. Nothing here waits: every
 //! queue is bounded, and what does not fit is answered as a failure at once.
 
+mod reports;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -14,16 +16,17 @@ use super::board::Board;
 use super::lights::light;
 use super::observe::Observation;
 use super::online::{Asking, Online};
+use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
-    Action, Alarm, Assessed, Decided, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
-    JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
+    Action, Alarm, Decided, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble,
+    LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
-use crate::drivers::gpio::{Command, GpioEvent};
-use crate::drivers::{Port, ReaderReport};
+use crate::drivers::gpio::Command;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::telemetry::metrics::seconds;
+use crate::telemetry::status::DeviceState;
 
 /// Everything that actions go out to.
 pub struct Outlets {
@@ -49,6 +52,8 @@ pub struct Outlets {
 pub struct Performer {
     outlets: Outlets,
     board: Board,
+    readers: Readers,
+    barriers: Barriers,
     questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
 }
@@ -63,12 +68,14 @@ struct Granted {
 }
 
 impl Performer {
-    /// A performer that reports on `board`.
+    /// A performer that reports on `board`; `readers` and `barriers` as configured.
     #[must_use]
-    pub fn new(outlets: Outlets, board: Board) -> Self {
+    pub fn new(outlets: Outlets, board: Board, readers: Readers, barriers: Barriers) -> Self {
         Self {
             outlets,
             board,
+            readers,
+            barriers,
             questions: BTreeMap::new(),
             granted: BTreeMap::new(),
         }
@@ -103,9 +110,10 @@ impl Performer {
     }
 
     fn lines(&mut self, command: Command) {
-        if self.outlets.lines.try_send(command).is_err() {
+        if self.outlets.lines.try_send(command).is_err()
+            && self.board.device("lines", DeviceState::Down)
+        {
             tracing::error!("the line driver does not take commands; the lines stay as they are");
-            self.board.device("lines", false);
         }
     }
 
@@ -269,69 +277,6 @@ impl Performer {
         }
     }
 
-    /// A reader's report that is no presentation.
-    pub fn reader_report(
-        &mut self,
-        now: Mono,
-        number: u64,
-        port: &Port,
-        report: &ReaderReport,
-    ) -> Option<Event> {
-        let name = port.name.as_str();
-        match report {
-            ReaderReport::Up(up) => self.board.device(name, *up),
-            ReaderReport::Faults(count) => {
-                self.board
-                    .metrics
-                    .device_faults
-                    .with_label_values(&[name])
-                    .inc_by(u64::from(*count));
-            }
-            ReaderReport::Frame { decode, read } => {
-                self.board
-                    .metrics
-                    .decode
-                    .with_label_values(&[name])
-                    .observe(seconds(*decode));
-                let result = if *read { "read" } else { "empty" };
-                self.board
-                    .metrics
-                    .frames
-                    .with_label_values(&[name, result])
-                    .inc();
-            }
-            ReaderReport::NotAuthentic => {
-                tracing::warn!(
-                    reader = name,
-                    "card and module did not authenticate each other"
-                );
-                return Some(Event::Presented(refused_card(port, number, now)));
-            }
-            ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
-        }
-        None
-    }
-
-    /// A report of the line driver that is no sensor.
-    pub fn line_report(&mut self, event: &GpioEvent) {
-        match event {
-            GpioEvent::Up(up) => self.board.device("lines", *up),
-            GpioEvent::Performed { lane, at } => self.released(*lane, *at),
-            GpioEvent::ReadBackMismatch { lane } => {
-                self.board
-                    .metrics
-                    .device_faults
-                    .with_label_values(&["lines"])
-                    .inc();
-                tracing::warn!(
-                    lane = self.board.lane_name(*lane),
-                    "a relay line does not read back as driven"
-                );
-            }
-            GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
-        }
-    }
-
     /// The relay of a lane was commanded at `at`.
     fn released(&mut self, lane: LaneId, at: Mono) {
         let Some(granted) = self.granted.remove(&lane) else {
@@ -365,8 +310,9 @@ impl Performer {
         self.board.synced(event)
     }
 
-    /// Gauges, pages, and entries that wait.
-    pub fn tick(&mut self, now: Now, gate: &Gate) {
+    /// Gauges, pages, and entries that wait. `jumps`: how often the date has jumped.
+    pub fn tick(&mut self, now: Now, jumps: u64, gate: &Gate) {
+        self.board.clock_jumps(jumps);
         let writer = self.outlets.writer.status();
         self.board.writer(&writer);
         self.board.tick(now, gate);
@@ -408,21 +354,5 @@ impl Performer {
                 tracing::error!("the disk did not take the last records in time")
             }
         }
-    }
-}
-
-/// A card that its module does not believe: refused without a look at it.
-fn refused_card(port: &Port, number: u64, now: Mono) -> Assessed {
-    Assessed {
-        number,
-        lane: port.lane,
-        direction: port.direction,
-        medium: Medium::IdCard,
-        seen: now,
-        read: now,
-        finding: Finding::Refused {
-            reason: Reason::CardNotAuthentic,
-            issuer: None,
-        },
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -13,12 +14,13 @@ use tokio::time::Instant;
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
 use super::certificates::Certificates;
-use super::clock::WallClock;
+use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{self, Secure, StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
+use super::service::{Barriers, Readers};
 use super::settings;
 use crate::codes::Reader;
 use crate::config::Config;
@@ -59,6 +61,8 @@ pub struct Stand {
     pub sources: Vec<(String, OpenSource)>,
     /// Sees what people see.
     pub observer: Option<mpsc::Sender<Observation>>,
+    /// Says the date instead of the system.
+    pub date: Option<Box<dyn DateSource>>,
 }
 
 /// A running gate.
@@ -128,7 +132,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
 
-    let mut clock = WallClock::new(mono, config.clock.trust, restored.clock_floor);
+    let date = match stand.date {
+        Some(date) => date,
+        None => Box::new(SystemDate::start(config.clock.trust, mono)?),
+    };
+    let mut clock = WallClock::new(mono, date, restored.clock_floor);
     names
         .iter()
         .filter_map(|list| cache.state(list))
@@ -173,7 +181,6 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         metrics,
         sources(
             config,
-            names,
             cache,
             learned,
             certificates,
@@ -200,7 +207,10 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         clock.now(),
         &mut actions,
     );
-    let gateway = Gateway::new(clock, gate, Performer::new(outlets, board), actions);
+    let readers_known = Readers::new(config);
+    let barriers = Barriers::new(config.lanes.len());
+    let perform = Performer::new(outlets, board, readers_known, barriers);
+    let gateway = Gateway::new(clock, gate, perform, actions);
     let inlets = Inlets {
         readers,
         assessments,
@@ -228,7 +238,6 @@ async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<
 
 fn sources(
     config: &Config,
-    lists: Vec<ListId>,
     cache: Arc<dyn Codes>,
     learned: Option<Arc<Learned>>,
     certificates: Option<Certificates>,
@@ -250,7 +259,7 @@ fn sources(
         gate: config.gate.to_string(),
         lanes: config.lanes.iter().map(lane).collect(),
         devices: readers.chain(["lines".to_owned()]).collect(),
-        lists,
+        lists: lists(config),
         cache,
         learned,
         certificates,
@@ -322,19 +331,20 @@ fn start_assessors(
     learned: &Option<Arc<Learned>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
-    let lists = config
-        .lists
-        .iter()
-        .map(|list| (list.name.clone(), list.stale_after_min.duration()))
-        .collect();
     let assessor = Arc::new(Assessor {
         reader,
         cache: Arc::clone(cache),
-        lists,
+        lists: lists(config),
         learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
+}
+
+/// The lists that are followed, and from which age each counts as stale.
+fn lists(config: &Config) -> Vec<(ListId, Duration)> {
+    let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
+    config.lists.iter().map(list).collect()
 }
 
 fn start_readers(

@@ -73,16 +73,7 @@ impl Trouble {
 
 /// Follows one list until told to stop.
 pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop: Stop) {
-    let seed = seed(parts.gate.as_str()) ^ seed(list.list.as_str());
-    let mut follower = Follower {
-        parts,
-        list,
-        etag: None,
-        delta_failed: false,
-        trouble: None,
-        link: Backoff::of_link(seed),
-        content: Backoff::of_content(seed),
-    };
+    let mut follower = Follower::new(parts, list);
     loop {
         let pause = tokio::select! {
             biased;
@@ -96,7 +87,8 @@ pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop
     }
 }
 
-struct Follower<T> {
+/// The following as steps: whoever drives them keeps the time.
+pub struct Follower<T> {
     parts: Arc<Parts<T>>,
     list: Followed,
     /// Mark of the manifest that is in force.
@@ -110,8 +102,23 @@ struct Follower<T> {
 }
 
 impl<T: Transport> Follower<T> {
+    /// A follower that has not asked yet.
+    #[must_use]
+    pub fn new(parts: Arc<Parts<T>>, list: Followed) -> Self {
+        let seed = seed(parts.gate.as_str()) ^ seed(list.list.as_str());
+        Self {
+            parts,
+            list,
+            etag: None,
+            delta_failed: false,
+            trouble: None,
+            link: Backoff::of_link(seed),
+            content: Backoff::of_content(seed),
+        }
+    }
+
     /// One round, what is told of it, and how long to wait for the next.
-    async fn turn(&mut self) -> Duration {
+    pub async fn turn(&mut self) -> Duration {
         match self.round().await {
             Ok(()) => {
                 self.link.reset();
@@ -224,19 +231,31 @@ impl<T: Transport> Follower<T> {
                 .await;
         }
         self.trouble = None;
-        self.remember(next, at_hand.floor).await?;
+        self.remember(next, at_hand.floor, applied || step == Step::Resigned)
+            .await?;
         if applied { self.tidy().await } else { Ok(()) }
     }
 
-    async fn remember(&self, next: ListState, floor: Option<(u32, u64)>) -> Result<(), Trouble> {
-        if floor >= Some((next.era, next.version)) {
-            return Ok(());
-        }
+    /// What outlives the cache: the version below which nothing is accepted, and, if it is `signed` anew, the date below
+    /// which no clock is believed.
+    async fn remember(
+        &self,
+        next: ListState,
+        floor: Option<(u32, u64)>,
+        signed: bool,
+    ) -> Result<(), Trouble> {
         let (journal, name) = (self.parts.journal.clone(), floor_name(&self.list.list));
-        blocking(move || journal.raise_floor(&name, next.era, next.version))
-            .await
-            .ok_or(Trouble::CutShort)??;
-        Ok(())
+        let higher = floor < Some((next.era, next.version));
+        let keep = move || {
+            if higher {
+                journal.raise_floor(&name, next.era, next.version)?;
+            }
+            if signed {
+                journal.raise_clock_floor(next.created)?;
+            }
+            Ok::<_, JournalError>(())
+        };
+        Ok(blocking(keep).await.ok_or(Trouble::CutShort)??)
     }
 
     async fn tidy(&self) -> Result<(), Trouble> {

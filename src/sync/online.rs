@@ -46,6 +46,7 @@ impl<T> Clone for Online<T> {
 #[derive(Serialize)]
 struct Asked<'a> {
     gate: &'a GateId,
+    id: &'a str,
     profile: &'a str,
     issuer: &'a IssuerId,
     identifier: &'a str,
@@ -74,8 +75,11 @@ impl<T: Transport> Online<T> {
         question: &Question,
         within: Duration,
     ) -> Result<Standing, HealthOutcome> {
+        let id = getrandom::u64().map_err(|_| HealthOutcome::QueryFailed)?;
+        let id = format!("{id:016x}");
         let body = serde_json::to_vec(&Asked {
             gate: &self.gate,
+            id: &id,
             profile: &question.profile,
             issuer: &question.issuer,
             identifier: question.identifier.expose(),
@@ -90,6 +94,10 @@ impl<T: Transport> Online<T> {
         self.report.backend_answered().await;
         let answer: Answer =
             serde_json::from_slice(&answer).map_err(|_| HealthOutcome::QueryFailed)?;
+        if answer.id != id {
+            tracing::warn!("the backend answers another question; nobody passes by that answer");
+            return Err(HealthOutcome::QueryFailed);
+        }
         standing(answer)
     }
 

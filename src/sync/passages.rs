@@ -11,7 +11,7 @@ use super::hex;
 use super::report::{SyncEvent, chain};
 use super::wire::{Acknowledged, Delivered, Delivery, EVENT_BYTES_MAX, EVENTS_MAX};
 use super::{Parts, Stop, blocking, stopped};
-use crate::store::journal::{JournalError, StoredRecord};
+use crate::store::journal::{Epoch, JournalError, StoredRecord};
 
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ enum Trouble {
     Link(#[from] LinkError),
     #[error("the answer is no acknowledgement")]
     Nonsense,
+    #[error("the acknowledgement is for another gate or another epoch")]
+    SomebodyElses,
     #[error("the backend acknowledges {acked}, but {first} to {last} were sent")]
     NotSent { acked: u64, first: u64, last: u64 },
     #[error("the journal cannot be delivered")]
@@ -41,72 +43,97 @@ enum Round {
     Held,
 }
 
+/// When the next turn is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More may be waiting.
+    AtOnce,
+    /// When the journal has something new, or after so long without a word of it.
+    Woken(Duration),
+    /// After so long.
+    In(Duration),
+}
+
 /// Delivers passages until told to stop.
 pub async fn deliver<T: Transport>(parts: Arc<Parts<T>>, mut stop: Stop) {
-    let seed = seed(parts.gate.as_str());
-    let mut uplink = Uplink {
-        parts,
-        trouble: None,
-    };
-    let mut link = Backoff::of_link(seed);
-    let mut content = Backoff::of_content(seed);
+    let wake = Arc::clone(&parts.wake);
+    let mut uplink = Uplink::new(parts);
     loop {
-        let round = tokio::select! {
+        let next = tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            round = Box::pin(uplink.turn()) => round,
+            next = Box::pin(uplink.turn()) => next,
         };
-        let pause = match round {
-            Ok(Round::Delivered) => {
-                (link, content) = (Backoff::of_link(seed), Backoff::of_content(seed));
-                continue;
-            }
-            Ok(Round::Empty) => {
-                tokio::select! {
-                    () = stopped(&mut stop) => return,
-                    () = uplink.parts.wake.notified() => {}
-                    () = time::sleep(IDLE) => {}
-                }
-                continue;
-            }
-            Ok(Round::Held) => link.wait(),
-            Err(Trouble::Link(error)) if error.is_away() => link.wait(),
-            Err(_) => content.wait(),
+        let (woken, pause) = match next {
+            Next::AtOnce => continue,
+            Next::Woken(idle) => (true, idle),
+            Next::In(pause) => (false, pause),
         };
         tokio::select! {
             () = stopped(&mut stop) => return,
+            () = wake.notified(), if woken => {}
             () = time::sleep(pause) => {}
         }
     }
 }
 
-struct Uplink<T> {
+/// The delivery as steps: whoever drives them keeps the time.
+pub struct Uplink<T> {
     parts: Arc<Parts<T>>,
-    /// What was logged last.
+    link: Backoff,
+    content: Backoff,
+    /// What was told last.
     trouble: Option<String>,
+    /// A new epoch has begun because the backend lost records; not another one before it takes something.
+    rewound: bool,
 }
 
 impl<T: Transport> Uplink<T> {
-    async fn turn(&mut self) -> Result<Round, Trouble> {
-        let round = self.round().await;
-        match &round {
-            Ok(Round::Delivered) => self.trouble = None,
-            Ok(Round::Empty | Round::Held) => {}
-            Err(Trouble::Link(error)) if error.is_away() => {
-                self.parts.report.backend_away(error).await;
-            }
-            Err(trouble) => {
-                let why = chain(trouble);
-                if self.trouble.as_ref() != Some(&why) {
-                    tracing::warn!(error = %why, "passages are not delivered; they stay in the journal");
-                    self.trouble = Some(why);
-                }
-            }
+    /// A delivery that has not begun.
+    #[must_use]
+    pub fn new(parts: Arc<Parts<T>>) -> Self {
+        let seed = seed(parts.gate.as_str());
+        Self {
+            parts,
+            link: Backoff::of_link(seed),
+            content: Backoff::of_content(seed),
+            trouble: None,
+            rewound: false,
         }
-        round
     }
 
-    async fn round(&self) -> Result<Round, Trouble> {
+    /// One round, what is told of it, and when the next is due.
+    pub async fn turn(&mut self) -> Next {
+        match self.round().await {
+            Ok(Round::Delivered) => {
+                self.link.reset();
+                self.content.reset();
+                self.trouble = None;
+                self.rewound = false;
+                Next::AtOnce
+            }
+            Ok(Round::Empty) => Next::Woken(IDLE),
+            Ok(Round::Held) => Next::In(self.link.wait()),
+            Err(Trouble::Link(error)) if error.is_away() => {
+                self.parts.report.backend_away(&error).await;
+                Next::In(self.link.wait())
+            }
+            Err(trouble) => {
+                let why = chain(&trouble);
+                if self.trouble.as_ref() != Some(&why) {
+                    tracing::warn!(error = %why, "passages are not delivered; they stay in the journal");
+                    self.trouble = Some(why.clone());
+                    self.parts
+                        .report
+                        .send(SyncEvent::DeliveryRefused { why })
+                        .await;
+                }
+                Next::In(self.content.wait())
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Result<Round, Trouble> {
         let journal = self.parts.journal.clone();
         let (epoch, records) = blocking(move || {
             let status = journal.status();
@@ -121,9 +148,10 @@ impl<T: Transport> Uplink<T> {
         ) else {
             return Ok(Round::Empty);
         };
+        let epoch = epoch.to_string();
         let delivery = Delivery {
             gate: self.parts.gate.clone(),
-            epoch: epoch.to_string(),
+            epoch: epoch.clone(),
             first_seq: first,
             events: records.into_iter().map(event).collect(),
         };
@@ -133,10 +161,19 @@ impl<T: Transport> Uplink<T> {
             answer => answer?,
         };
         self.parts.report.backend_answered().await;
-        let Acknowledged { acked_seq: acked } =
+        let answer: Acknowledged =
             serde_json::from_slice(&answer).map_err(|_| Trouble::Nonsense)?;
-        if acked > last || acked.saturating_add(1) < first {
+        if (&answer.gate, &answer.epoch) != (&self.parts.gate, &epoch) {
+            return Err(Trouble::SomebodyElses);
+        }
+        let acked = answer.acked_seq;
+        let lost = acked.saturating_add(1) < first;
+        if acked > last || (lost && self.rewound) {
             return Err(Trouble::NotSent { acked, first, last });
+        }
+        if lost {
+            self.rewound = true;
+            return self.begin_again(acked, first).await;
         }
         let records = acked.saturating_add(1).saturating_sub(first);
         if records == 0 {
@@ -154,13 +191,33 @@ impl<T: Transport> Uplink<T> {
         Ok(Round::Delivered)
     }
 
+    /// The backend has lost what was deleted here after it had it. Nothing can bring that back; what is still here goes
+    /// out under an epoch that does not miss it.
+    async fn begin_again(&self, acked: u64, first: u64) -> Result<Round, Trouble> {
+        let epoch = self.new_epoch().await?;
+        let (from, to) = (acked.saturating_add(1), first.saturating_sub(1));
+        tracing::warn!(
+            gate = %self.parts.gate, from, to, %epoch,
+            "the backend has lost records that it had acknowledged; what is still here goes out under a new epoch"
+        );
+        self.parts
+            .report
+            .send(SyncEvent::BackendLost { from, to })
+            .await;
+        Ok(Round::Held)
+    }
+
+    async fn new_epoch(&self) -> Result<Epoch, Trouble> {
+        let journal = self.parts.journal.clone();
+        Ok(blocking(move || journal.new_epoch())
+            .await
+            .ok_or(Trouble::CutShort)??)
+    }
+
     /// Somebody else's records lie under our epoch: ours go on under one that is ours alone.
     async fn begin_epoch(&self) -> Result<Round, Trouble> {
         self.parts.report.backend_answered().await;
-        let journal = self.parts.journal.clone();
-        let epoch = blocking(move || journal.new_epoch())
-            .await
-            .ok_or(Trouble::CutShort)??;
+        let epoch = self.new_epoch().await?;
         tracing::warn!(
             gate = %self.parts.gate, %epoch,
             "the backend has other records under our epoch; what is not acknowledged goes out under a new one"

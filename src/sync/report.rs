@@ -53,6 +53,20 @@ pub enum SyncEvent {
         /// How many.
         records: u64,
     },
+    /// An answer to a delivery was not believed, or the delivery was refused. Everything stays in the journal. Told
+    /// once a state change.
+    DeliveryRefused {
+        /// Why.
+        why: String,
+    },
+    /// The backend has lost records which it had acknowledged, and which are gone here. An alarm: it was restored from
+    /// a copy.
+    BackendLost {
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
     /// The backend has other records under our epoch; ours go on under a new one. An alarm: two gates may share a
     /// name, or a journal was copied.
     EpochConflict {

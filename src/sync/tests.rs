@@ -49,9 +49,19 @@ struct Answers {
     envelope: Option<Vec<u8>>,
     chunks: BTreeMap<ChunkId, Vec<u8>>,
     /// Answers to deliveries, then all is acknowledged.
-    passages: VecDeque<Result<Vec<u8>, LinkError>>,
+    passages: VecDeque<Result<Reply, LinkError>>,
     resolve: Option<Result<Vec<u8>, LinkError>>,
     away: bool,
+}
+
+/// What comes back for a delivery.
+enum Reply {
+    /// An acknowledgement for who asked.
+    Acked(u64),
+    /// One that a test has changed.
+    Changed(fn(&mut Acknowledged)),
+    /// Anything.
+    Raw(&'static [u8]),
 }
 
 #[derive(Default)]
@@ -97,17 +107,31 @@ impl Transport for Fake {
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
         self.there()?;
         let delivery: Delivery = serde_json::from_slice(&delivery).unwrap();
-        let acked_seq = delivery.events.last().unwrap().seq;
+        let mut acked = Acknowledged {
+            gate: delivery.gate.clone(),
+            epoch: delivery.epoch.clone(),
+            acked_seq: delivery.events.last().unwrap().seq,
+        };
         self.delivered.lock().unwrap().push(delivery);
-        let scripted = self.answers.lock().unwrap().passages.pop_front();
-        scripted.unwrap_or_else(|| Ok(serde_json::to_vec(&Acknowledged { acked_seq }).unwrap()))
+        match self.answers.lock().unwrap().passages.pop_front() {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Reply::Raw(bytes))) => return Ok(bytes.to_vec()),
+            Some(Ok(Reply::Acked(seq))) => acked.acked_seq = seq,
+            Some(Ok(Reply::Changed(change))) => change(&mut acked),
+            None => {}
+        }
+        Ok(serde_json::to_vec(&acked).unwrap())
     }
 
-    async fn resolve(&self, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, LinkError> {
+    async fn resolve(&self, question: Vec<u8>, _: Duration) -> Result<Vec<u8>, LinkError> {
         self.there()?;
         let scripted = self.answers.lock().unwrap().resolve.clone();
+        let question: wire::Question = serde_json::from_slice(&question).unwrap();
         match scripted {
-            Some(answer) => answer,
+            Some(answer) => answer.map(|text| {
+                let text = String::from_utf8(text).unwrap();
+                text.replace("{id}", &question.id).into_bytes()
+            }),
             None => std::future::pending().await,
         }
     }
@@ -518,10 +542,22 @@ async fn passages_go_in_order_in_bounded_batches_with_their_chain() {
 async fn an_acknowledgement_of_what_was_never_sent_deletes_nothing() {
     let mut gate = Gate::new();
     gate.record(3);
-    let ack = |acked_seq| Ok(serde_json::to_vec(&Acknowledged { acked_seq }).unwrap());
+    let ack = |acked_seq| Ok(Reply::Acked(acked_seq));
+    let other_gate = |acked: &mut Acknowledged| acked.gate = GateId::new("gate-2").unwrap();
     gate.fake.now(|answers| {
-        answers.passages = [ack(4), ack(u64::MAX), Ok(b"[]".to_vec()), ack(0), ack(2)].into();
+        answers.passages = [
+            ack(4),
+            ack(u64::MAX),
+            Ok(Reply::Raw(b"[]")),
+            Ok(Reply::Raw(br#"{"acked_seq":3}"#)),
+            Ok(Reply::Changed(other_gate)),
+            Ok(Reply::Changed(|acked| acked.epoch = "0".repeat(32))),
+            ack(0),
+            ack(2),
+        ]
+        .into();
     });
+    let mut refused = Vec::new();
     gate.start();
     loop {
         match gate.next().await {
@@ -530,16 +566,67 @@ async fn an_acknowledgement_of_what_was_never_sent_deletes_nothing() {
                 assert_eq!((seq, records), (2, 2));
                 break;
             }
+            SyncEvent::DeliveryRefused { why } => refused.push(why),
             SyncEvent::BackendUp(_) | SyncEvent::ListFailed { .. } => {
-                assert!(gate.fake.delivered.lock().unwrap().len() < 5);
+                assert!(gate.fake.delivered.lock().unwrap().len() < 8);
             }
             other => panic!("{other:?}"),
         }
     }
+    let told = [
+        "acknowledges 4",
+        "acknowledges 18446744073709551615",
+        "no acknowledgement",
+        "another gate or another epoch",
+    ];
+    assert_eq!(refused.len(), told.len(), "{refused:?}");
+    for (why, part) in refused.iter().zip(told) {
+        assert!(why.contains(part), "{why}");
+    }
     let event = gate.next().await;
     assert_eq!(event, SyncEvent::Delivered { seq: 3, records: 1 });
-    assert_eq!(gate.fake.delivered.lock().unwrap().len(), 6);
+    assert_eq!(gate.fake.delivered.lock().unwrap().len(), 9);
     assert_eq!(gate.journal.status().backlog, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_has_lost_records_gets_the_others_under_one_new_epoch() {
+    let mut gate = Gate::new();
+    gate.record(5);
+    gate.journal.acknowledge(3).unwrap();
+    let old = gate.journal.status().epoch;
+    gate.fake.now(|answers| {
+        answers.passages = [
+            Ok(Reply::Acked(1)),
+            // It does not want to know of them under the new epoch either, for a while.
+            Ok(Reply::Acked(1)),
+            Ok(Reply::Acked(0)),
+        ]
+        .into();
+    });
+    gate.start();
+    let (mut lost, mut refused) = (Vec::new(), 0);
+    loop {
+        match gate.next().await {
+            SyncEvent::BackendLost { from, to } => lost.push((from, to)),
+            SyncEvent::DeliveryRefused { .. } => refused += 1,
+            SyncEvent::Delivered { seq, records } => {
+                assert_eq!((seq, records), (5, 2));
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(
+        (lost, refused),
+        (vec![(2, 3)], 2),
+        "one new epoch, not one a try"
+    );
+    let delivered = gate.fake.delivered.lock().unwrap();
+    let new = gate.journal.status().epoch.to_string();
+    let epochs: Vec<_> = delivered.iter().map(|delivery| &delivery.epoch).collect();
+    assert_eq!(epochs, [&old.to_string(), &new, &new, &new]);
+    assert!(delivered.iter().all(|delivery| delivery.first_seq == 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -593,21 +680,34 @@ async fn an_online_answer_is_late_lost_or_nonsense_but_never_red() {
     assert_eq!(ask(Some(Err(LinkError::Status(500)))).await, failed);
     assert_eq!(ask(Some(Err(LinkError::TooLong))).await, failed);
     assert_eq!(ask(Some(Ok("<html>"))).await, failed);
-    assert_eq!(ask(Some(Ok(r#"{"health":"gree"}"#))).await, failed);
     assert_eq!(
-        ask(Some(Ok(r#"{"health":"green","subject":"12"}"#))).await,
+        ask(Some(Ok(r#"{"id":"{id}","health":"gree"}"#))).await,
         failed
     );
-    assert_eq!(ask(Some(Ok(r#"{"health":"query_failed"}"#))).await, failed);
     assert_eq!(
-        ask(Some(Ok(r#"{"health":"unknown"}"#))).await,
+        ask(Some(Ok(r#"{"id":"{id}","health":"green","subject":"12"}"#))).await,
+        failed
+    );
+    assert_eq!(
+        ask(Some(Ok(r#"{"id":"{id}","health":"query_failed"}"#))).await,
+        failed
+    );
+    // The answer to somebody else's question.
+    for other in ["", r#""id":"0123456789abcdef","#] {
+        let text = format!(r#"{{{other}"health":"green"}}"#);
+        assert_eq!(ask(Some(Ok(&text))).await, failed, "{text}");
+    }
+    assert_eq!(
+        ask(Some(Ok(r#"{"id":"{id}","health":"unknown"}"#))).await,
         Err(HealthOutcome::Unknown)
     );
     let away = Err(LinkError::Away("reset".into()));
     assert_eq!(ask(Some(away)).await, Err(HealthOutcome::TimedOut));
-    let green = ask(Some(Ok(r#"{"health":"green","entitlements":3}"#)))
-        .await
-        .unwrap();
+    let green = ask(Some(Ok(
+        r#"{"id":"{id}","health":"green","entitlements":3}"#,
+    )))
+    .await
+    .unwrap();
     assert_eq!(
         (green.health, green.entitlements),
         (HealthOutcome::Green, 3)

@@ -1,4 +1,17 @@
 //! Bodies of the calls that are not lists (DESIGN §7). Gate and backend share them.
+//!
+//! Every answer says what it answers: a gate takes none that is meant for another gate, another life of its journal or
+//! another question.
+//!
+//! **Acknowledgements.** `acked_seq` is at least `first_seq - 1` (nothing of the delivery was kept) and at most the last
+//! number of the delivery. Above that, the gate deletes nothing and sends again later. Below that, the backend has lost
+//! records which the gate has deleted after an acknowledgement (a restored copy): they cannot be sent again. The gate
+//! says so once, and sends what it has under a new epoch, which may begin at any number, so that nothing waits for what
+//! will not come.
+//!
+//! **Holes.** A backend takes a delivery that does not go on from what it has, for the same reason, and keeps the numbers
+//! that are missing as a hole: it is logged, counted, and listed by `GET /v1/holes`. An epoch that begins above 1 goes on
+//! from another epoch of the same gate (by number and chain), or there is a hole before it.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +47,12 @@ pub struct Delivered {
 }
 
 /// Answer to a [`Delivery`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
+    /// Whose delivery.
+    pub gate: GateId,
+    /// Under which epoch.
+    pub epoch: String,
     /// The backend has every record of this epoch up to here.
     pub acked_seq: u64,
 }
@@ -45,6 +62,9 @@ pub struct Acknowledged {
 pub struct Question {
     /// Who asks.
     pub gate: GateId,
+    /// Repeated in the answer: 16 random hex digits.
+    #[serde(default)]
+    pub id: String,
     /// Kind of identifier: `opaque` or `id_card`.
     pub profile: String,
     /// Who made the code.
@@ -59,6 +79,9 @@ pub struct Question {
 /// Answer to a [`Question`]; 404 if nobody knows the credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
+    /// The question that is answered.
+    #[serde(default)]
+    pub id: String,
     /// The worst colour, or why there is none.
     pub health: HealthOutcome,
     /// The person: 16 hex digits.

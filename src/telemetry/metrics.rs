@@ -42,6 +42,8 @@ pub struct Metrics {
     pub frames: IntCounterVec,
     /// `turnstile_device_up{device}`: 1 while the driver has a working connection.
     pub device_up: IntGaugeVec,
+    /// `turnstile_device_state{device,state}`: 1 for the state it is in: up, down, dark, frozen.
+    pub device_state: IntGaugeVec,
     /// `turnstile_device_faults_total{device}`: bad bytes, contained panics, read-back mismatches.
     pub device_faults: IntCounterVec,
     /// `turnstile_journal_backlog_records`: records the backend has not acknowledged.
@@ -77,6 +79,11 @@ pub struct Metrics {
     pub certificate_expires: GaugeVec,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
+    /// `turnstile_delivery_failures_total`: deliveries refused, or acknowledged in a way that is not believed; once a
+    /// change.
+    pub delivery_failures: IntCounter,
+    /// `turnstile_backend_lost_records_total`: records the backend had acknowledged and has no more.
+    pub backend_lost: IntCounter,
     /// `turnstile_epoch_conflicts_total`: the backend holds other records under our epoch.
     pub epoch_conflicts: IntCounter,
     /// `turnstile_lane_state{lane,state}`: 1 for the state the lane is in.
@@ -87,6 +94,8 @@ pub struct Metrics {
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
     pub clock_trusted: IntGauge,
+    /// `turnstile_clock_jumps_total`: the date jumped against the monotonic clock.
+    pub clock_jumps: IntCounter,
 }
 
 impl Metrics {
@@ -153,6 +162,11 @@ impl Metrics {
                 "1 while the driver has a connection",
                 &["device"],
             )?,
+            device_state: new.gauges(
+                "turnstile_device_state",
+                "1 for the state of the device: up, down, dark, frozen",
+                &["device", "state"],
+            )?,
             device_faults: new.counters(
                 "turnstile_device_faults_total",
                 "Bad bytes, contained panics, read-back mismatches",
@@ -215,6 +229,14 @@ impl Metrics {
                 "turnstile_delivered_records_total",
                 "Records the backend has acknowledged",
             )?,
+            delivery_failures: new.counter(
+                "turnstile_delivery_failures_total",
+                "Deliveries refused, or acknowledged in a way that is not believed",
+            )?,
+            backend_lost: new.counter(
+                "turnstile_backend_lost_records_total",
+                "Records the backend had acknowledged and has no more",
+            )?,
             epoch_conflicts: new.counter(
                 "turnstile_epoch_conflicts_total",
                 "The backend holds other records under our epoch",
@@ -235,6 +257,10 @@ impl Metrics {
                 &["lane", "alarm"],
             )?,
             clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
+            clock_jumps: new.counter(
+                "turnstile_clock_jumps_total",
+                "The date jumped against the monotonic clock",
+            )?,
         })
     }
 
@@ -246,12 +272,12 @@ impl Metrics {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 
-    /// Marks `state` as the one of `lane`, and no other.
-    pub fn set_one_of(gauge: &IntGaugeVec, lane: &str, state: &str, before: &str) {
+    /// Marks `state` as the one of a lane or device, and no other.
+    pub fn set_one_of(gauge: &IntGaugeVec, of: &str, state: &str, before: &str) {
         if before != state {
-            let _ = gauge.remove_label_values(&[lane, before]);
+            let _ = gauge.remove_label_values(&[of, before]);
         }
-        gauge.with_label_values(&[lane, state]).set(1);
+        gauge.with_label_values(&[of, state]).set(1);
     }
 }
 

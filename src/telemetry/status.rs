@@ -17,8 +17,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Lanes in the order of the config.
     pub lanes: Vec<LaneStatus>,
-    /// Readers and the line board: name and whether it works.
-    pub devices: Vec<(String, bool)>,
+    /// Readers and the line board.
+    pub devices: Vec<DeviceStatus>,
     /// Lists that are followed.
     pub lists: Vec<ListStatus>,
     /// Records not yet acknowledged by the backend.
@@ -33,6 +33,50 @@ pub struct Status {
     pub alarms: Vec<(String, String)>,
     /// The last decisions, newest first.
     pub decisions: VecDeque<DecisionStatus>,
+}
+
+/// How a device stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It works.
+    Up,
+    /// No working connection.
+    #[default]
+    Down,
+    /// A camera that sees nothing but darkness.
+    Dark,
+    /// A camera whose picture does not change.
+    Frozen,
+}
+
+impl DeviceState {
+    /// Of a device that works, or does not.
+    #[must_use]
+    pub const fn up(up: bool) -> Self {
+        if up { Self::Up } else { Self::Down }
+    }
+
+    /// `up`, `down`, `dark` or `frozen`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Dark => "dark",
+            Self::Frozen => "frozen",
+        }
+    }
+}
+
+/// One device on the page.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub name: String,
+    /// True if it works.
+    pub up: bool,
+    /// `up`, `down`, `dark` or `frozen`.
+    pub state: &'static str,
 }
 
 /// One lane on the page.
@@ -89,8 +133,8 @@ impl Status {
         let down = self
             .devices
             .iter()
-            .filter(|(_, up)| !up)
-            .map(|(name, _)| format!("{name} is down"));
+            .filter(|device| !device.up)
+            .map(|device| format!("{} is {}", device.name, device.state));
         let missing = self
             .lists
             .iter()
@@ -121,9 +165,9 @@ impl Status {
             .replace(
                 "{devices}",
                 &rows(
-                    self.devices.iter().map(|(name, up)| {
-                        vec![name.clone(), if *up { "up" } else { "down" }.into()]
-                    }),
+                    self.devices
+                        .iter()
+                        .map(|device| vec![device.name.clone(), device.state.into()]),
                 ),
             )
             .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
@@ -243,7 +287,11 @@ mod tests {
     #[test]
     fn a_gate_is_ready_once_devices_work_and_lists_are_there() {
         let mut status = Status {
-            devices: vec![("entry-camera".into(), false)],
+            devices: vec![DeviceStatus {
+                name: "entry-camera".into(),
+                up: false,
+                state: DeviceState::Dark.as_str(),
+            }],
             lists: vec![ListStatus {
                 name: "health".into(),
                 ..ListStatus::default()
@@ -252,9 +300,9 @@ mod tests {
         };
         assert_eq!(
             status.unready(),
-            ["entry-camera is down", "list health has not arrived"]
+            ["entry-camera is dark", "list health has not arrived"]
         );
-        status.devices[0].1 = true;
+        status.devices[0].up = true;
         status.lists[0].version = Some((1, 1));
         assert!(status.unready().is_empty());
     }

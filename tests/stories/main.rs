@@ -11,14 +11,30 @@
 )]
 
 mod backend_away;
+mod backend_nonsense;
+mod backend_restored;
+mod backend_trouble;
+mod beams_stuck;
+mod cache_lost;
+mod camera_trouble;
+mod days_without_backend;
+mod faults_in_the_log;
 mod from_outside;
 mod learned;
+mod liar;
+mod link;
+mod list_refused;
 mod mutual_trust;
 mod nobody_is_trapped;
 mod nothing_personal;
+mod reader_noise;
+mod reader_unplugged;
+mod relays_gone;
 mod rider_is_refused;
 mod rider_passes;
 mod scene;
+mod told;
 mod used_codes;
 mod walks;
+mod wrong_clock;
 mod wrong_files;

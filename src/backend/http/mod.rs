@@ -1,7 +1,7 @@
 //! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
 
 mod lists;
-mod passages;
+pub(super) mod passages;
 mod resolve;
 
 use std::sync::Arc;
@@ -46,6 +46,7 @@ pub(super) fn routes() -> Routes {
             &["get", "post"],
             get(passages::read).post(passages::store),
         ),
+        ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),
     ]
 }

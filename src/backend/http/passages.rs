@@ -11,11 +11,11 @@ use axum::http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::blocking;
 use super::super::caller::Caller;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
-use super::super::store::passages::{Arrived, link};
+use super::super::store::passages::{Arrived, Hole, Passages, link};
+use super::super::{StoreError, blocking};
 use super::json;
 use crate::domain::GateId;
 use crate::store::journal::RECORD_BYTES_MAX;
@@ -34,23 +34,47 @@ pub(super) async fn store(
 ) -> Result<Json<Acknowledged>, Refusal> {
     let delivery: Delivery = json(&headers, &body)?;
     caller.speaks_for(&delivery.gate, "/v1/passages", &inner)?;
+    blocking(move || take(&inner.passages, delivery))
+        .await?
+        .map(Json)
+}
+
+/// Stores a delivery, whole or not at all.
+pub(in crate::backend) fn take(
+    passages: &Passages,
+    delivery: Delivery,
+) -> Result<Acknowledged, Refusal> {
     let epoch: [u8; 16] =
         hex::decode(&delivery.epoch).ok_or_else(|| Refusal::bad("an epoch has 32 hex digits"))?;
     let records = records(delivery.first_seq, delivery.events)?;
     let Some(acked_seq) = records.last().map(|last| last.seq) else {
         return Err(Refusal::bad("there is no record in it"));
     };
-    let gate = delivery.gate;
-    let named = gate.clone();
-    let stored = blocking(move || inner.passages.store(&gate, &epoch, &records)).await?;
-    if let Err(error @ super::super::StoreError::Conflict { .. }) = &stored {
+    let stored = passages.store(&delivery.gate, &epoch, &records);
+    if let Err(error @ StoreError::Conflict { .. }) = &stored {
         tracing::warn!(
-            gate = %named, epoch = %hex::encode(&epoch), %error,
+            gate = %delivery.gate, epoch = %hex::encode(&epoch), %error,
             "a gate sends other records than before: a copied journal, or two gates with one name"
         );
     }
-    stored?;
-    Ok(Json(Acknowledged { acked_seq }))
+    if let Some(hole) = stored? {
+        tracing::warn!(
+            gate = %delivery.gate, epoch = %delivery.epoch, from = hole.from, to = hole.to,
+            "records of a gate are missing for ever: it had them acknowledged, and this store has lost them; see GET /v1/holes"
+        );
+    }
+    Ok(Acknowledged {
+        gate: delivery.gate,
+        epoch: delivery.epoch,
+        acked_seq,
+    })
+}
+
+/// `GET /v1/holes`: the first thousand, gate by gate.
+pub(super) async fn holes(State(inner): State<Arc<Inner>>) -> Result<Json<Vec<Hole>>, Refusal> {
+    Ok(Json(
+        blocking(move || inner.passages.holes(READ_MAX)).await??,
+    ))
 }
 
 /// Records in order, without a gap, each with the link that it makes.

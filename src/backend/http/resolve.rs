@@ -19,6 +19,8 @@ use crate::sync::wire::{Answer, Question};
 const IDENTIFIER_BYTES_MAX: usize = 8 << 10;
 /// Most lists of a question.
 const LISTS_MAX: usize = 64;
+/// Longest id of a question.
+const ID_BYTES_MAX: usize = 64;
 
 /// `POST /v1/resolve`
 pub(super) async fn resolve(
@@ -30,12 +32,16 @@ pub(super) async fn resolve(
     let question: Question = json(&headers, &body)?;
     let identifier = Personal::new(question.identifier);
     caller.speaks_for(&question.gate, "/v1/resolve", &inner)?;
-    if identifier.expose().len() > IDENTIFIER_BYTES_MAX || question.lists.len() > LISTS_MAX {
+    if identifier.expose().len() > IDENTIFIER_BYTES_MAX
+        || question.lists.len() > LISTS_MAX
+        || question.id.len() > ID_BYTES_MAX
+    {
         return Err(Refusal::bad("the question is too long"));
     }
     let (lists, profile, issuer) = (question.lists, question.profile, question.issuer);
+    let id = question.id;
     blocking(move || inner.resolve(&lists, &profile, &issuer, identifier.expose()))
         .await??
-        .map(Json)
+        .map(|answer| Json(Answer { id, ..answer }))
         .ok_or_else(|| Refusal::not_found("no list knows this credential"))
 }

@@ -2,17 +2,23 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{StoreError, open};
 use crate::domain::GateId;
+use crate::sync::hex;
 
 type Key<'a> = (&'a str, &'a [u8; 16], u64);
 
 /// Link of the chain, number of arrival, text.
 const RECORDS: TableDefinition<Key<'_>, (&[u8; 32], u64, &str)> = TableDefinition::new("records");
 const ARRIVALS: TableDefinition<u64, Key<'_>> = TableDefinition::new("arrivals");
+/// Numbers that will not come: gate, epoch and first number; last number.
+const HOLES: TableDefinition<Key<'_>, u64> = TableDefinition::new("holes");
 /// Stored, repeated, conflicts.
 const COUNTS: TableDefinition<(&str, &[u8; 16]), (u64, u64, u64)> = TableDefinition::new("counts");
 
@@ -40,6 +46,20 @@ pub(in crate::backend) struct Passage {
     pub record: Arrived,
 }
 
+/// Numbers of a gate's records that are missing: the gate has deleted them after an acknowledgement that this store knows
+/// nothing of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hole {
+    /// Whose.
+    pub gate: String,
+    /// The epoch whose delivery showed it: 32 hex digits.
+    pub epoch: String,
+    /// The first number that is missing.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+}
+
 /// What has come from one gate under one epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -56,16 +76,21 @@ pub(in crate::backend) struct Passages(Database);
 
 impl Passages {
     pub(in crate::backend) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let db = open(dir, "passages.redb")?;
+        Self::of(open(dir, "passages.redb")?)
+    }
+
+    /// The same on a database of the caller's.
+    pub(in crate::backend) fn of(db: Database) -> Result<Self, StoreError> {
         let transaction = db.begin_write()?;
         transaction.open_table(RECORDS)?;
         transaction.open_table(ARRIVALS)?;
         transaction.open_table(COUNTS)?;
+        transaction.open_table(HOLES)?;
         transaction.commit()?;
         Ok(Self(db))
     }
 
-    /// Stores a delivery, whole or not at all. Durable when it returns.
+    /// Stores a delivery, whole or not at all. Durable when it returns. Gives the hole that it shows for the first time.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] naming the first record that is another one.
@@ -74,7 +99,7 @@ impl Passages {
         gate: &GateId,
         epoch: &[u8; 16],
         records: &[Arrived],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Hole>, StoreError> {
         match self.try_store(gate, epoch, records) {
             Err(StoreError::Conflict { seq }) => {
                 self.count_conflict(gate, epoch)?;
@@ -89,8 +114,9 @@ impl Passages {
         gate: &GateId,
         epoch: &[u8; 16],
         records: &[Arrived],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Hole>, StoreError> {
         let transaction = self.0.begin_write()?;
+        let hole = hole_before(&transaction, gate, epoch, records)?;
         {
             let mut table = transaction.open_table(RECORDS)?;
             let mut arrivals = transaction.open_table(ARRIVALS)?;
@@ -132,7 +158,19 @@ impl Passages {
             )?;
         }
         transaction.commit()?;
-        Ok(())
+        Ok(hole)
+    }
+
+    /// The holes of all gates, at most `max`.
+    pub(in crate::backend) fn holes(&self, max: usize) -> Result<Vec<Hole>, StoreError> {
+        let holes = self.0.begin_read()?.open_table(HOLES)?;
+        let mut found = Vec::new();
+        for row in holes.iter()?.take(max) {
+            let (key, to) = row?;
+            let (gate, epoch, from) = key.value();
+            found.push(hole(gate, epoch, from, to.value()));
+        }
+        Ok(found)
     }
 
     fn count_conflict(&self, gate: &GateId, epoch: &[u8; 16]) -> Result<(), StoreError> {
@@ -216,6 +254,61 @@ impl Passages {
     }
 }
 
+fn hole(gate: &str, epoch: &[u8; 16], from: u64, to: u64) -> Hole {
+    Hole {
+        gate: gate.to_owned(),
+        epoch: hex::encode(epoch),
+        from,
+        to,
+    }
+}
+
+/// The hole before a delivery, if there is one and it is not kept already.
+fn hole_before(
+    transaction: &WriteTransaction,
+    gate: &GateId,
+    epoch: &[u8; 16],
+    records: &[Arrived],
+) -> Result<Option<Hole>, StoreError> {
+    let Some(first) = records.first().filter(|first| first.seq > 1) else {
+        return Ok(None);
+    };
+    let table = transaction.open_table(RECORDS)?;
+    let gate = gate.as_str();
+    let before = first.seq.saturating_sub(1);
+    // A repeat, or the ordinary case.
+    if table.get((gate, epoch, first.seq))?.is_some() || table.get((gate, epoch, before))?.is_some()
+    {
+        return Ok(None);
+    }
+    let mut known = 0;
+    let mut epochs = Vec::new();
+    for row in transaction
+        .open_table(COUNTS)?
+        .range((gate, &[0; 16])..=(gate, &[0xFF; 16]))?
+    {
+        epochs.push(*row?.0.value().1);
+    }
+    for other in &epochs {
+        let mut earlier = table.range((gate, other, 0)..=(gate, other, before))?;
+        let Some(row) = earlier.next_back() else {
+            continue;
+        };
+        let (key, record) = row?;
+        let seq = key.value().2;
+        // A new epoch goes on from the old one, by number and chain.
+        if seq == before && link(record.value().0, &first.record) == first.hash {
+            return Ok(None);
+        }
+        known = known.max(if seq == before { 0 } else { seq });
+    }
+    let from = known.saturating_add(1);
+    transaction
+        .open_table(HOLES)?
+        .insert((gate, epoch, from), before)?;
+    Ok(Some(hole(gate, epoch, from, before)))
+}
+
 /// The link of the chain that `text` makes.
 pub(in crate::backend) fn link(before: &[u8; 32], text: &str) -> [u8; 32] {
     Sha256::new()
@@ -272,6 +365,30 @@ mod tests {
         assert_eq!(passages.after(None, 1, 10).unwrap().0.len(), 1);
         let stranger = GateId::new("gate-2").unwrap();
         assert!(passages.after(Some(&stranger), 0, 10).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_delivery_after_a_loss_is_taken_and_the_hole_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let passages = Passages::open(dir.path()).unwrap();
+        let gate = GateId::new("gate-1").unwrap();
+        let all = records(&["{}"; 20], 1, [0; 32]);
+        let store = |epoch: u8, from: usize, to: usize| {
+            let hole = passages.store(&gate, &[epoch; 16], &all[from - 1..to]);
+            hole.unwrap().map(|hole| (hole.from, hole.to))
+        };
+        assert_eq!(store(1, 1, 5), None);
+        // Numbers 6 to 9 were here before this store was restored.
+        assert_eq!(store(1, 10, 12), Some((6, 9)));
+        assert_eq!(store(1, 10, 12), None, "a repeat");
+        assert_eq!(store(1, 13, 14), None, "it goes on");
+        // A new epoch that goes on from the old one, and one that does not.
+        assert_eq!(store(2, 15, 16), None);
+        assert_eq!(store(3, 19, 20), Some((17, 18)));
+        let kept = passages.holes(10).unwrap();
+        let kept: Vec<_> = kept.iter().map(|hole| (hole.from, hole.to)).collect();
+        assert_eq!(kept, [(6, 9), (17, 18)]);
+        assert_eq!(passages.holes(1).unwrap().len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod aisle;
 mod beams;
 mod debounce;
+mod doing;
 mod flap;
 mod machine;
 mod rotor;
@@ -13,6 +14,7 @@ mod watch;
 use std::time::Duration;
 
 use aisle::{Aisle, Fact, Side};
+use doing::Works;
 use machine::{Effect, Input, Machine};
 use signs::Signs;
 use watch::Watch;
@@ -42,6 +44,7 @@ pub(super) struct Lane {
     desk: Desk,
     signs: Signs,
     watch: Watch,
+    works: Works,
     /// When somebody last walked through uncontrolled.
     strode: Option<Mono>,
 }
@@ -64,6 +67,7 @@ impl Lane {
             desk: Desk::default(),
             signs: Signs::default(),
             watch: Watch::new(settings.obstruction),
+            works: Works::default(),
             strode: None,
         };
         if lane.is_held_open() {
@@ -81,7 +85,9 @@ impl Lane {
             return;
         }
         let side = assessed.direction;
-        let barred = if !self.is_free_for(side) {
+        let barred = if self.is_out_of_service(side) {
+            Some(Reason::OutOfService)
+        } else if !self.is_free_for(side) {
             Some(Reason::LaneBusy)
         } else if !self.serves(side) {
             Some(Reason::LaneClosed)
@@ -129,7 +135,8 @@ impl Lane {
     /// A reader wants to help a passenger: only while nobody is being served.
     pub(super) fn hint(&mut self, side: Direction, prompt: Prompt, turn: &mut Turn<'_>) {
         let idle = self.desk.serving().is_none() && self.machine.is_locked();
-        if idle && !self.is_held_open() && self.serves(side) {
+        let serves = self.serves(side) && !self.is_out_of_service(side);
+        if idle && !self.is_held_open() && serves {
             let now = turn.mono();
             self.signs.hint(now, self.id, side, prompt, turn.out);
         }
@@ -254,12 +261,13 @@ impl Lane {
         by_mode && self.directions.contains(&side)
     }
 
-    /// One at a time: nobody else is being served, and nobody stands against the way. Where a beam seems stuck,
-    /// whoever wants in waits for staff, but nobody is kept from leaving.
+    /// One at a time: nobody else is being served, and nobody stands against the way. A beam that seems stuck is
+    /// nobody who stands there.
     fn is_free_for(&self, side: Direction) -> bool {
         let way_is_free = match self.aisle.occupant() {
             None => true,
-            Some(_) if self.watch.is_obstructed() => side == Direction::Exit,
+            // Whoever wants in has been refused already.
+            Some(_) if self.watch.is_obstructed() => true,
             Some(way) => way == side,
         };
         self.machine.is_locked() && way_is_free
@@ -289,7 +297,8 @@ impl Lane {
     }
 
     fn release(&mut self, pass: Pass, turn: &mut Turn<'_>) {
-        let inside = self.aisle.occupant() == Some(pass.direction);
+        // A sensor that seems stuck says nothing of this rider: he has the time that everybody has.
+        let inside = self.aisle.occupant() == Some(pass.direction) && !self.watch.is_obstructed();
         self.drive(Input::Granted(pass, inside), turn);
         // Whoever stepped in too early has been granted the way now.
         self.watch.quieten(self.id, turn);
@@ -345,33 +354,6 @@ impl Lane {
             self.strode = Some(now);
         }
         !too_soon
-    }
-
-    /// What a sign shows when there is no answer to show; `None`: it stays as it is.
-    fn doing(&self, side: Direction) -> Option<Prompt> {
-        if self.fire || self.mode == Mode::Emergency {
-            return Some(Prompt::EmergencyExit);
-        }
-        let granted = self
-            .machine
-            .pass()
-            .is_some_and(|pass| pass.direction == side);
-        if self.mode == Mode::Free || granted {
-            return Some(Prompt::Go);
-        }
-        if self.desk.serving() == Some(side) {
-            let asking = matches!(self.desk, Desk::Asking(_));
-            return asking.then_some(Prompt::Wait);
-        }
-        Some(if self.watch.unrest() == Some(side) {
-            Prompt::StepBack
-        } else if self.mode == Mode::Maintenance {
-            Prompt::OutOfService
-        } else if self.serves(side) {
-            Prompt::Idle
-        } else {
-            Prompt::LaneClosed
-        })
     }
 }
 

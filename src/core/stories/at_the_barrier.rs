@@ -240,8 +240,10 @@ fn a_stuck_beam_becomes_an_obstruction_that_ends_when_it_clears() {
     assert_eq!(scene.alarms(Alarm::Obstruction), [(11_010, true)]);
     assert_eq!(scene.outcomes()[1], (Outcome::Obstruction, None));
     scene.shows(16_000, Entry, green(1));
-    assert_eq!(scene.decisions(), [(Verdict::Deny, Reason::LaneBusy)]);
+    assert_eq!(scene.decisions(), [(Verdict::Deny, Reason::OutOfService)]);
+    assert_eq!(scene.signs(Entry).last(), Some(&Prompt::OutOfService));
     scene.senses(&[(17_000, "..")]).until_ms(20_000);
+    assert_eq!(scene.signs(Entry).last(), Some(&Prompt::Idle));
     assert_eq!(
         scene.alarms(Alarm::Obstruction).last(),
         Some(&(17_010, false))

@@ -4,3 +4,4 @@ mod at_the_barrier;
 mod at_the_desk;
 mod fire_and_modes;
 mod journal;
+mod out_of_service;

@@ -14,10 +14,11 @@ use tokio::sync::mpsc::Sender;
 
 use super::decode::{self, say};
 use super::newest::{Frame, Newest};
+use super::sight::Sight;
 use super::{CameraError, OpenSource};
 use crate::domain::Mono;
 use crate::drivers::backoff::Backoff;
-use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
+use crate::drivers::{Blindness, MonoClock, Port, ReaderEvent, ReaderReport};
 
 /// Threads that hang in the driver at one time. They cost a stack each, and a camera that hangs so often needs hands.
 pub const ABANDONED_MAX: usize = 4;
@@ -33,6 +34,8 @@ pub struct Patience {
     pub open: Duration,
     /// How often the supervisor looks.
     pub tick: Duration,
+    /// A picture that is dark or does not change for so long counts as blind.
+    pub blind: Duration,
 }
 
 impl Default for Patience {
@@ -41,6 +44,7 @@ impl Default for Patience {
             stall: Duration::from_secs(2),
             open: Duration::from_secs(5),
             tick: Duration::from_millis(100),
+            blind: Duration::from_secs(3),
         }
     }
 }
@@ -68,7 +72,9 @@ pub(super) fn spawn(
         clock,
         events,
         patience,
-        up: None,
+        said: None,
+        blind: None,
+        logged: None,
         live: Arc::new(()),
     };
     thread::Builder::new().name(name).spawn(move || {
@@ -81,10 +87,43 @@ pub(super) fn spawn(
 
 /// What a capture thread tells the supervisor.
 enum Sign {
-    /// Open, or a frame, or nothing new and all is well.
+    /// Open. Whether a frame will come is another matter: there are cameras that open well and then hang.
+    Opened,
+    /// A frame, or nothing new and all is well.
     Alive,
+    /// What its frames look like, when that changes: `None`, it sees.
+    Sight(Option<Blindness>),
     /// The connection is over.
     Ended(CameraError),
+}
+
+/// What the runtime is told of a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Up,
+    Down,
+    Blind(Blindness),
+}
+
+/// Kinds of trouble: each is one thing for the operator to look at, however often it is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Unplugged, hanging, or taken by another program.
+    Gone,
+    /// Its pictures cannot be used.
+    Unfit,
+    /// Its pictures say nothing.
+    Blind(Blindness),
+}
+
+impl From<&CameraError> for Trouble {
+    fn from(error: &CameraError) -> Self {
+        match error {
+            CameraError::Open { .. } | CameraError::Lost { .. } => Self::Gone,
+            CameraError::NoFormat { .. } | CameraError::Damaged { .. } => Self::Unfit,
+            CameraError::Blind(blindness) => Self::Blind(*blindness),
+        }
+    }
 }
 
 struct Supervisor {
@@ -95,7 +134,11 @@ struct Supervisor {
     events: Sender<ReaderEvent>,
     patience: Patience,
     /// What was said last.
-    up: Option<bool>,
+    said: Option<State>,
+    /// What its frames looked like last, over connections: nobody calls a frozen camera up because it was opened anew.
+    blind: Option<Blindness>,
+    /// The trouble that was logged last.
+    logged: Option<Trouble>,
     /// One more holder for each capture thread that has not ended.
     live: Arc<()>,
 }
@@ -147,6 +190,7 @@ impl Supervisor {
             signs,
             given_up: Arc::clone(given_up),
             live: Arc::clone(&self.live),
+            blind: self.blind,
         };
         thread::Builder::new()
             .name(format!("capture {}", self.port.name))
@@ -162,11 +206,27 @@ impl Supervisor {
         let mut limit = self.patience.open;
         while !self.events.is_closed() {
             match signs.recv_timeout(self.patience.tick) {
+                Ok(Sign::Opened) => alive_last = self.clock.now(),
                 Ok(Sign::Alive) => {
                     alive_last = self.clock.now();
                     limit = self.patience.stall;
+                    if self.blind.is_none() {
+                        backoff.reset();
+                        self.up();
+                    }
+                }
+                Ok(Sign::Sight(None)) => {
+                    self.blind = None;
                     backoff.reset();
-                    self.say_up(true);
+                    self.up();
+                }
+                Ok(Sign::Sight(Some(blindness))) => {
+                    self.blind = Some(blindness);
+                    self.down(&CameraError::Blind(blindness));
+                    // To open a frozen one again often helps. Against darkness it does not.
+                    if blindness == Blindness::Frozen {
+                        return Err(CameraError::Blind(blindness));
+                    }
                 }
                 Ok(Sign::Ended(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) if self.silence(alive_last) > limit => {
@@ -189,25 +249,38 @@ impl Supervisor {
         self.clock.now().since(since)
     }
 
+    /// Logged once a change: another trouble than the last one is a change too.
     fn down(&mut self, error: &CameraError) {
-        if self.up != Some(false) {
+        let trouble = Trouble::from(error);
+        if self.logged.replace(trouble) != Some(trouble) {
             tracing::warn!(reader = self.port.name, error = %error, "the camera is down");
         }
-        self.say_up(false);
+        self.say(match trouble {
+            Trouble::Blind(blindness) => State::Blind(blindness),
+            Trouble::Gone | Trouble::Unfit => State::Down,
+        });
+    }
+
+    fn up(&mut self) {
+        if self.said != Some(State::Up) {
+            tracing::info!(reader = self.port.name, "the camera is up");
+        }
+        self.logged = None;
+        self.say(State::Up);
     }
 
     /// Said once a change, and not dropped: this one waits until it is heard.
-    fn say_up(&mut self, up: bool) {
-        if self.up == Some(up) {
+    fn say(&mut self, state: State) {
+        if self.said.replace(state) == Some(state) {
             return;
         }
-        if up {
-            tracing::info!(reader = self.port.name, "the camera is up");
-        }
-        self.up = Some(up);
         let event = ReaderEvent {
             port: Arc::clone(&self.port),
-            report: ReaderReport::Up(up),
+            report: match state {
+                State::Up => ReaderReport::Up(true),
+                State::Down => ReaderReport::Up(false),
+                State::Blind(blindness) => ReaderReport::Blind(blindness),
+            },
         };
         // A closed channel is the end of the daemon; the loops see it.
         let _closed = self.events.blocking_send(event).is_err();
@@ -233,6 +306,8 @@ struct Capture {
     signs: SyncSender<Sign>,
     given_up: Arc<AtomicBool>,
     live: Arc<()>,
+    /// What was wrong with the frames of the last connection.
+    blind: Option<Blindness>,
 }
 
 impl Capture {
@@ -267,8 +342,9 @@ impl Capture {
         };
         let mut buffer = Vec::new();
         let mut damaged = 0;
+        let mut sight = Sight::new(self.patience.blind, self.blind);
         // A full queue of signs is as good a sign; a closed one shows in `given_up`.
-        let _full = self.signs.try_send(Sign::Alive).is_err();
+        let _full = self.signs.try_send(Sign::Opened).is_err();
         while !self.given_up.load(Ordering::SeqCst) && !self.events.is_closed() {
             if source.loses_nothing() && !self.newest.wait_taken(self.patience.tick) {
                 let _full = self.signs.try_send(Sign::Alive).is_err();
@@ -277,10 +353,18 @@ impl Capture {
             match source.next(&mut buffer) {
                 Ok(Some(shape)) if !self.given_up.load(Ordering::SeqCst) => {
                     damaged = 0;
+                    let captured = self.clock.now();
+                    // Pictures that come once each may well be alike; those of a camera may not.
+                    let said = (!source.loses_nothing())
+                        .then(|| sight.look(captured, &buffer))
+                        .flatten();
+                    if said.is_some_and(|said| self.signs.send(Sign::Sight(said)).is_err()) {
+                        return Ok(());
+                    }
                     buffer = self.newest.put(Frame {
                         luma: buffer,
                         shape,
-                        captured: self.clock.now(),
+                        captured,
                     });
                 }
                 Ok(_) => {}
@@ -310,6 +394,7 @@ mod tests {
         stall: Duration::from_millis(60),
         open: Duration::from_millis(60),
         tick: Duration::from_millis(5),
+        blind: Duration::from_millis(90),
     };
 
     fn port() -> Arc<Port> {
@@ -320,14 +405,16 @@ mod tests {
         })
     }
 
-    /// A dark frame without a code.
-    struct Wall;
+    /// A wall without a code, with a noisy pixel.
+    struct Wall(u8);
 
     impl FrameSource for Wall {
         fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Shape>, CameraError> {
             thread::sleep(Duration::from_millis(5));
             out.clear();
             out.resize(64 * 48, 30);
+            self.0 = self.0.wrapping_add(1);
+            out[0] = self.0;
             Ok(Some(Shape {
                 width: 64,
                 height: 48,
@@ -375,12 +462,11 @@ mod tests {
         let open: OpenSource = Box::new(move || {
             Ok(match hang.take() {
                 Some(hang) => Box::new(Hanging(hang)),
-                None => Box::new(Wall),
+                None => Box::new(Wall(0)),
             })
         });
         let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
-        assert!(wait_for(&mut heard, ups), "open");
-        assert!(!wait_for(&mut heard, ups), "it hangs");
+        assert!(!wait_for(&mut heard, ups), "it opens and hangs");
         assert!(wait_for(&mut heard, ups), "a new thread has it again");
         let read = wait_for(&mut heard, |report| {
             if let ReaderReport::Frame { read, .. } = *report {
@@ -396,9 +482,21 @@ mod tests {
 
     #[test]
     fn threads_that_hang_in_the_driver_do_not_pile_up() {
-        let live = Arc::new(());
+        let (mut supervisor, heard) = supervisor();
+        let live = Arc::clone(&supervisor.live);
+        let hanging = vec![Arc::clone(&live); ABANDONED_MAX - 1];
+        let refused = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
+        assert!(refused.to_string().contains("hang in its driver"));
+        drop((live, hanging));
+        let opened = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
+        assert!(opened.to_string().contains("not reached"));
+        drop(heard);
+    }
+
+    /// One whose camera never opens.
+    fn supervisor() -> (Supervisor, Receiver<ReaderEvent>) {
         let (events, heard) = channel(64);
-        let mut supervisor = Supervisor {
+        let supervisor = Supervisor {
             open: Arc::new(Mutex::new(Box::new(|| {
                 Err(CameraError::Lost {
                     reason: "not reached".into(),
@@ -409,16 +507,74 @@ mod tests {
             clock: MonoClock::start(),
             events,
             patience: HASTE,
-            up: None,
-            live: Arc::clone(&live),
+            said: None,
+            blind: None,
+            logged: None,
+            live: Arc::new(()),
         };
-        let hanging = vec![Arc::clone(&live); ABANDONED_MAX - 1];
-        let refused = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
-        assert!(refused.to_string().contains("hang in its driver"));
-        drop((live, hanging));
-        let opened = supervisor.connection(&mut Backoff::new(1)).unwrap_err();
-        assert!(opened.to_string().contains("not reached"));
-        drop(heard);
+        (supervisor, heard)
+    }
+
+    #[test]
+    fn each_trouble_of_a_camera_is_logged_once_and_its_end_too() {
+        let (mut supervisor, mut heard) = supervisor();
+        let lost = |reason: &str| CameraError::Lost {
+            reason: reason.into(),
+        };
+        let frozen = CameraError::Blind(Blindness::Frozen);
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..50 {
+                supervisor.down(&lost("unplugged"));
+                supervisor.down(&CameraError::Open {
+                    device: "/dev/video0".into(),
+                    reason: "no such file".into(),
+                });
+            }
+            supervisor.up();
+            (0..50).for_each(|_| supervisor.down(&frozen));
+            (0..50).for_each(|_| supervisor.down(&CameraError::Blind(Blindness::Dark)));
+            (0..50).for_each(|_| supervisor.up());
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let words = ["unplugged", "is up", "frozen", "darkness", "is up"];
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), words.len(), "{text}");
+        for (line, word) in lines.iter().zip(words) {
+            assert!(line.contains(word), "{line}");
+        }
+        let mut reports = 0;
+        while heard.try_recv().is_ok() {
+            reports += 1;
+        }
+        assert_eq!(reports, 5, "and reported as often");
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
     }
 
     #[test]
@@ -436,6 +592,68 @@ mod tests {
         assert!(heard.try_recv().is_err(), "once a change");
         drop(heard);
         thread.join().unwrap();
+    }
+
+    /// A wall, or what a broken camera makes of it.
+    struct Fading(Arc<Mutex<Option<Blindness>>>, Wall);
+
+    impl FrameSource for Fading {
+        fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Shape>, CameraError> {
+            let shape = self.1.next(out)?;
+            match *self.0.lock().unwrap() {
+                None => {}
+                Some(Blindness::Frozen) => out.fill(30),
+                Some(Blindness::Dark) => out.iter_mut().for_each(|pixel| *pixel /= 20),
+            }
+            Ok(shape)
+        }
+    }
+
+    /// What is said of a camera that goes blind and sees again, and how often it was opened.
+    fn goes_blind(blindness: Blindness) -> (ReaderReport, usize) {
+        let (events, mut heard) = channel(64);
+        let trouble = Arc::new(Mutex::new(None));
+        let (opened, shared) = (Arc::new(Mutex::new(0)), Arc::clone(&trouble));
+        let count = Arc::clone(&opened);
+        let open: OpenSource = Box::new(move || {
+            *count.lock().unwrap() += 1;
+            Ok(Box::new(Fading(Arc::clone(&shared), Wall(0))))
+        });
+        let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
+        let states = |report: &ReaderReport| {
+            matches!(report, ReaderReport::Up(_) | ReaderReport::Blind(_)).then(|| report.clone())
+        };
+        let up = wait_for(&mut heard, states);
+        assert!(matches!(up, ReaderReport::Up(true)), "{up:?}");
+        *trouble.lock().unwrap() = Some(blindness);
+        let blind = wait_for(&mut heard, states);
+        // A frozen one is opened again, and that alone changes nothing.
+        thread::sleep(Duration::from_millis(700));
+        while let Ok(event) = heard.try_recv() {
+            assert!(states(&event.report).is_none(), "{:?}", event.report);
+        }
+        *trouble.lock().unwrap() = None;
+        let sees = wait_for(&mut heard, states);
+        assert!(matches!(sees, ReaderReport::Up(true)), "{sees:?}");
+        drop(heard);
+        thread.join().unwrap();
+        let opened = *opened.lock().unwrap();
+        (blind, opened)
+    }
+
+    #[test]
+    fn a_frozen_camera_is_reported_once_and_opened_again_until_its_picture_changes() {
+        let (said, opened) = goes_blind(Blindness::Frozen);
+        let frozen = matches!(said, ReaderReport::Blind(Blindness::Frozen));
+        assert!(frozen, "{said:?}");
+        assert!(opened > 1, "it stayed open");
+    }
+
+    #[test]
+    fn a_dark_camera_is_reported_once_and_seen_to_see_again() {
+        let (said, opened) = goes_blind(Blindness::Dark);
+        assert!(matches!(said, ReaderReport::Blind(Blindness::Dark)));
+        assert_eq!(opened, 1, "to open it again lights no lamp");
     }
 
     #[cfg(feature = "lab")]

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod folder;
 pub mod newest;
 pub mod picture;
+mod sight;
 pub mod v4l;
 pub mod view;
 
@@ -19,7 +20,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::Sender;
 
-use super::{MonoClock, Port, ReaderEvent};
+use super::{Blindness, MonoClock, Port, ReaderEvent};
 use crate::config::tree;
 use crate::vision::FrameError;
 
@@ -51,6 +52,9 @@ pub enum CameraError {
         /// As the driver said.
         reason: String,
     },
+    /// Frames come, and say nothing.
+    #[error("{}", sight::words(*.0))]
+    Blind(Blindness),
     /// This frame is no picture; the next one may be.
     #[error("a damaged frame: {reason}")]
     Damaged {

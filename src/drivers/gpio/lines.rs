@@ -27,6 +27,9 @@ use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
 pub const POLL: Duration = Duration::from_millis(2);
 /// How often unchanged levels are said again.
 pub const REPEAT: Duration = Duration::from_millis(100);
+/// A barrier whose relay is found at another level so often, 100 ms apart, does not obey. Less is a glitch, and healed.
+const DISOBEYED_MAX: u32 = 3;
+
 /// What is wanted of the lines. Every command names a state, so a repeated one changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -75,6 +78,13 @@ pub enum GpioEvent {
         /// Of which lane.
         lane: LaneId,
     },
+    /// The relay of a barrier has not been at its wanted level for a while, or is again. Once a change.
+    BarrierObeys {
+        /// Of which lane.
+        lane: LaneId,
+        /// True if it does again.
+        obeys: bool,
+    },
 }
 
 /// Starts the thread.
@@ -102,6 +112,8 @@ struct Output {
     lane: LaneId,
     line: Line,
     wanted: bool,
+    /// It moves the barrier; the others are lights and the buzzer.
+    moves: bool,
 }
 
 struct Worker<'a, F> {
@@ -118,6 +130,8 @@ struct Worker<'a, F> {
     outputs: Vec<Output>,
     /// By lane: whether an output does not agree.
     mismatch: Vec<bool>,
+    /// By lane: how often in a row the barrier's relay was not where it should be.
+    disobeyed: Vec<u32>,
     /// By lane: the levels last said.
     sensed: Vec<Option<Levels>>,
     fire: Fire,
@@ -133,6 +147,7 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
                 lane,
                 line,
                 wanted: false,
+                moves: [lines.release_entry, lines.release_exit].contains(&Some(line)),
             })
         });
         Self {
@@ -147,6 +162,7 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             backoff: Backoff::new(now.as_micros()),
             outputs: outputs.collect(),
             mismatch: vec![false; layout.lanes.len()],
+            disobeyed: vec![0; layout.lanes.len()],
             sensed: vec![None; layout.lanes.len()],
             fire: Fire::default(),
             repeat: now,
@@ -197,7 +213,7 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
     fn serve(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
         if again || self.check_outputs {
             self.check_outputs = false;
-            self.read_back(board)?;
+            self.read_back(board, again)?;
         }
         self.sense(board, now, again)
     }
@@ -225,12 +241,14 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
     }
 
     /// Compares every output with what it should be, and drives it again if it is not.
-    fn read_back(&mut self, board: &mut dyn Board) -> Result<(), GpioError> {
-        for (lane, was) in (0..=u8::MAX).map(LaneId).zip(&mut self.mismatch) {
-            let mut wrong = None;
+    fn read_back(&mut self, board: &mut dyn Board, again: bool) -> Result<(), GpioError> {
+        let lanes = self.mismatch.iter_mut().zip(&mut self.disobeyed);
+        for (lane, (was, disobeyed)) in (0..=u8::MAX).map(LaneId).zip(lanes) {
+            let (mut wrong, mut obeys) = (None, true);
             for output in self.outputs.iter().filter(|output| output.lane == lane) {
                 if board.driven(output.line)? != output.wanted {
                     wrong = Some(output.line.pin.get());
+                    obeys &= !output.moves;
                     board.drive(output.line, output.wanted)?;
                 }
             }
@@ -247,6 +265,15 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
                 Some(_) | None => {}
             }
             *was = wrong.is_some();
+            let had = *disobeyed;
+            match obeys {
+                true => *disobeyed = 0,
+                false if again => *disobeyed = had.saturating_add(1),
+                false => {}
+            }
+            if (had >= DISOBEYED_MAX) != (*disobeyed >= DISOBEYED_MAX) {
+                self.outbox.push(GpioEvent::BarrierObeys { lane, obeys });
+            }
         }
         Ok(())
     }

@@ -15,9 +15,17 @@ use crate::proto::line::{LINE_MAX, LineError, LineLatch, LineReader};
 /// Modules without a suffix end a code with this much silence.
 const SILENCE: Duration = Duration::from_millis(40);
 const CHUNK_LEN: usize = 512;
+/// So many spoiled lines without a good one before them are another line speed.
+const SPOILED_MAX: u32 = 3;
 
 /// Reads one scanner.
-pub(super) struct Scanner;
+#[derive(Default)]
+pub(super) struct Scanner {
+    /// A code came at this speed: it is the right one, whatever people show.
+    is_known: bool,
+    /// Only noise has come so far: it does not count as up before it brings a code.
+    is_noisy: bool,
+}
 
 impl Device for Scanner {
     async fn serve<P: AsyncRead + AsyncWrite + Unpin + Send>(
@@ -25,7 +33,9 @@ impl Device for Scanner {
         link: &mut Link,
         mut port: P,
     ) -> Ended {
-        link.is_up();
+        if !self.is_noisy {
+            link.is_up();
+        }
         let mut codes = Codes::new(link.now());
         let mut chunk = Zeroizing::new([0; CHUNK_LEN]);
         loop {
@@ -36,18 +46,33 @@ impl Device for Scanner {
                 // Before the timer: after a stall of ours the rest of the line may well be here already.
                 read = port.read(chunk.as_mut_slice()) => {
                     let error = match read {
-                        Ok(0) => SerialError::HungUp,
-                        Err(error) => SerialError::Io(error),
+                        Ok(0) => Some(SerialError::HungUp),
+                        Err(error) => Some(SerialError::Io(error)),
                         Ok(length) => {
                             let bytes = chunk.get_mut(..length).unwrap_or_default();
                             codes.take(bytes, link);
                             bytes.zeroize();
-                            continue;
+                            None
                         }
                     };
-                    return Ended::Lost { error, heard: true };
+                    if let Some(error) = error {
+                        // Another one may be plugged in.
+                        self.is_known = false;
+                        return Ended::Lost { error, heard: true };
+                    }
                 }
                 () = Link::sleep_until(clock, wake) => codes.wake(link),
+            }
+            if codes.has_good {
+                (self.is_known, self.is_noisy) = (true, false);
+                link.is_up();
+            } else if !self.is_known && codes.spoiled >= SPOILED_MAX {
+                self.is_noisy = true;
+                let error = SerialError::Noise;
+                return Ended::Lost {
+                    error,
+                    heard: false,
+                };
             }
         }
     }
@@ -59,6 +84,10 @@ struct Codes {
     /// When the first byte of this line came.
     seen: Mono,
     silent_at: Mono,
+    /// A line was a code.
+    has_good: bool,
+    /// Lines with bytes that no code has.
+    spoiled: u32,
 }
 
 impl Codes {
@@ -68,6 +97,8 @@ impl Codes {
             latch: LineLatch::default(),
             seen: now,
             silent_at: now,
+            has_good: false,
+            spoiled: 0,
         }
     }
 
@@ -104,11 +135,16 @@ impl Codes {
         match line {
             Ok(None) => {}
             Ok(Some(text)) => {
+                self.has_good = true;
                 if self.latch.accept(&text, link.now()) {
                     link.present(Medium::QrCode, Shown::Code(text), self.seen);
                 }
             }
-            Err(LineError::Foreign | LineError::TooLong(_)) => link.faults(1),
+            Err(LineError::Foreign) => {
+                self.spoiled = self.spoiled.saturating_add(1);
+                link.faults(1);
+            }
+            Err(LineError::TooLong(_)) => link.faults(1),
         }
     }
 }

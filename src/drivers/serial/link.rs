@@ -3,7 +3,8 @@
 //! News that must arrive (up, down, a security event, counted faults) waits for room in the channel. A presentation
 //! or a prompt does not: late, it would be worse than lost.
 
-use std::mem::Discriminant;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 /// Faults are told together, this long after the first.
 const FAULTS_PERIOD: Duration = Duration::from_secs(1);
 
+/// How often is looked for a port that was unplugged: sooner than the longest wait, and no work for anybody.
+const LOOK_PERIOD: Duration = Duration::from_millis(250);
+
 /// How a connection ended.
 pub(super) enum Ended {
     /// Nobody listens any more.
@@ -29,6 +33,33 @@ pub(super) enum Ended {
         /// It has brought at least one good frame or line: the line speed is right.
         heard: bool,
     },
+}
+
+/// Kinds of trouble: each is one thing for the operator to look at, however often it is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Unplugged: the port has hung up, and then there is none to open.
+    Gone,
+    /// Taken or not allowed.
+    Refused,
+    /// It is there and does not answer.
+    Mute,
+    /// It sends what nobody understands.
+    Noise,
+}
+
+impl From<&SerialError> for Trouble {
+    fn from(error: &SerialError) -> Self {
+        match error {
+            SerialError::HungUp | SerialError::Io(_) => Self::Gone,
+            SerialError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::Gone
+            }
+            SerialError::Open { .. } => Self::Refused,
+            SerialError::Stalled { .. } | SerialError::NoAnswer => Self::Mute,
+            SerialError::Noise => Self::Noise,
+        }
+    }
 }
 
 /// A protocol over an open port.
@@ -48,8 +79,12 @@ pub(super) struct Link {
     events: mpsc::Sender<ReaderEvent>,
     waiting: Waiting,
     up: Option<bool>,
-    logged: Option<Discriminant<SerialError>>,
+    logged: Option<Trouble>,
     dropping: bool,
+    /// Speed of the port that is open, or was last.
+    baud: u32,
+    /// Where the port is, if it is a file that can go and come back.
+    path: Option<PathBuf>,
 }
 
 /// News that waits for room in the channel.
@@ -82,6 +117,16 @@ impl Waiting {
     }
 }
 
+/// Ends when a port that is not there is there again; for ever if it never went.
+async fn returns(path: Option<PathBuf>) {
+    let Some(path) = path.filter(|path| !path.exists()) else {
+        return std::future::pending().await;
+    };
+    while !path.exists() {
+        time::sleep(LOOK_PERIOD).await;
+    }
+}
+
 impl Link {
     pub(super) fn new(
         port: Arc<Port>,
@@ -96,6 +141,16 @@ impl Link {
             up: None,
             logged: None,
             dropping: false,
+            baud: 0,
+            path: None,
+        }
+    }
+
+    /// A link that looks out for a port that is plugged in again.
+    pub(super) fn at(self, path: PathBuf) -> Self {
+        Self {
+            path: Some(path),
+            ..self
         }
     }
 
@@ -129,6 +184,7 @@ impl Link {
         let mut bauds = bauds.iter().copied().cycle().peekable();
         let first = bauds.peek().copied();
         while let Some(baud) = bauds.peek().copied() {
+            self.baud = baud;
             let opening = open(baud);
             let opened = tokio::select! {
                 opened = opening => opened,
@@ -147,8 +203,8 @@ impl Link {
             if heard && self.now().since(since) > BACKOFF_MAX {
                 backoff.reset();
             }
-            self.lost(&error, baud);
-            let is_deaf = !heard && matches!(error, SerialError::NoAnswer);
+            self.lost(&error);
+            let is_deaf = !heard && matches!(error, SerialError::NoAnswer | SerialError::Noise);
             if is_deaf {
                 bauds.next();
             }
@@ -157,8 +213,10 @@ impl Link {
             } else {
                 backoff.wait()
             };
+            let returns = returns(self.path.clone());
             tokio::select! {
                 () = time::sleep(wait) => {}
+                () = returns => {}
                 () = self.attend() => return,
             }
         }
@@ -229,7 +287,7 @@ impl Link {
     pub(super) fn is_up(&mut self) {
         if self.set_up(true) {
             self.logged = None;
-            tracing::info!(reader = %self.port.name, "the reader is online");
+            tracing::info!(reader = %self.port.name, baud = self.baud, "the reader is online");
         }
     }
 
@@ -240,13 +298,13 @@ impl Link {
         }
     }
 
-    fn lost(&mut self, error: &SerialError, baud: u32) {
+    fn lost(&mut self, error: &SerialError) {
         let is_change = self.set_up(false);
         // Another trouble than the last one is worth a line of its own.
-        let kind = std::mem::discriminant(error);
-        if self.logged.replace(kind) != Some(kind) || is_change {
+        let trouble = Trouble::from(error);
+        if self.logged.replace(trouble) != Some(trouble) || is_change {
             let source = std::error::Error::source(error).map(tracing::field::display);
-            tracing::warn!(reader = %self.port.name, baud, error = %error, source, "the reader is offline");
+            tracing::warn!(reader = %self.port.name, baud = self.baud, error = %error, source, "the reader is offline");
         }
     }
 

@@ -21,7 +21,8 @@ use link::Link;
 
 /// Line speeds a module may be set to, tried in this order where the config names none.
 const ID_CARD_BAUDS: [u32; 5] = [115_200, 57_600, 38_400, 19_200, 9_600];
-const LINE_BAUD: u32 = 9_600;
+/// The same for scanners, which come at 9600. Those on USB do not care.
+const LINE_BAUDS: [u32; 5] = [9_600, 115_200, 57_600, 38_400, 19_200];
 
 /// Why a serial connection ended. The driver reconnects after every one of them.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum SerialError {
     /// Commands are not answered: no module, no power, or another line speed.
     #[error("the module does not answer")]
     NoAnswer,
+    /// What comes is noise: another line speed, or another kind of device.
+    #[error("the scanner sends no code, only noise")]
+    Noise,
 }
 
 /// Keeps one SAM module polled for as long as anybody listens. Ends when `events` closes.
@@ -64,7 +68,9 @@ pub async fn run_id_card(
         .map_or(ID_CARD_BAUDS.to_vec(), |baud| vec![baud]);
     let path = settings.port.clone();
     let open = move |baud| port::open(path.clone(), baud);
-    run_id_card_over(&bauds, open, port, clock, events).await;
+    let mut link = Link::new(port, clock, events).at(settings.port.clone());
+    link.keep(&bauds, open, &mut sam::SamReader::default())
+        .await;
 }
 
 /// Keeps one scanner module read for as long as anybody listens. Ends when `events` closes.
@@ -74,10 +80,11 @@ pub async fn run_line(
     clock: MonoClock,
     events: mpsc::Sender<ReaderEvent>,
 ) {
-    let baud = settings.baud.unwrap_or(LINE_BAUD);
+    let bauds = settings.baud.map_or(LINE_BAUDS.to_vec(), |baud| vec![baud]);
     let path = settings.port.clone();
     let open = move |baud| port::open(path.clone(), baud);
-    run_line_over(baud, open, port, clock, events).await;
+    let mut link = Link::new(port, clock, events).at(settings.port.clone());
+    link.keep(&bauds, open, &mut line::Scanner::default()).await;
 }
 
 /// [`run_id_card`] over whatever `open` opens. `bauds` are tried in turn until the module answers.
@@ -95,9 +102,9 @@ pub async fn run_id_card_over<P, F>(
     link.keep(bauds, open, &mut sam::SamReader::default()).await;
 }
 
-/// [`run_line`] over whatever `open` opens.
+/// [`run_line`] over whatever `open` opens. `bauds` are tried in turn until a line is a code.
 pub async fn run_line_over<P, F>(
-    baud: u32,
+    bauds: &[u32],
     open: impl Fn(u32) -> F,
     port: Arc<Port>,
     clock: MonoClock,
@@ -107,7 +114,7 @@ pub async fn run_line_over<P, F>(
     F: Future<Output = Result<P, SerialError>>,
 {
     let mut link = Link::new(port, clock, events);
-    link.keep(&[baud], open, &mut line::Scanner).await;
+    link.keep(bauds, open, &mut line::Scanner::default()).await;
 }
 
 /// No byte is accepted for this long: the port is dead.

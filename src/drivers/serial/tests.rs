@@ -27,7 +27,13 @@ struct Scene {
 impl Scene {
     fn line(ports: Vec<Option<DuplexStream>>) -> Self {
         Self::new(ports, 16, |open, port, clock, sender| {
-            tokio::spawn(run_line_over(9600, open, port, clock, sender))
+            tokio::spawn(run_line_over(&[9600], open, port, clock, sender))
+        })
+    }
+
+    fn line_at(ports: Vec<Option<DuplexStream>>, bauds: &'static [u32]) -> Self {
+        Self::new(ports, 16, move |open, port, clock, sender| {
+            tokio::spawn(run_line_over(bauds, open, port, clock, sender))
         })
     }
 
@@ -205,6 +211,43 @@ async fn spoiled_lines_are_counted_together_and_the_next_one_is_read() {
     scene.faults(3).await;
 }
 
+/// What a line at another speed makes of a code.
+const GARBLED: &[u8] = &[0xE6, 0x1F, 0x80, 0x00, 0xF8, 0x9E];
+
+#[tokio::test(start_paused = true)]
+async fn a_scanner_that_sends_only_noise_is_read_at_the_next_speed_and_is_up_once_it_sends_a_code()
+{
+    let (first, mut garbled) = duplex(4096);
+    let (second, mut scanner) = duplex(4096);
+    let mut scene = Scene::line_at(vec![Some(first), Some(second)], &LINE_BAUDS);
+    scene.up(true).await;
+    for _ in 0..3 {
+        garbled.write_all(GARBLED).await.unwrap();
+        time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(scene.next_ups(1).await, [false]);
+    time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(*scene.bauds.lock().unwrap(), [9_600, 115_200]);
+    scanner.write_all(b"HC1:6BF+70\r").await.unwrap();
+    assert_eq!(scene.next_ups(1).await, [true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreign_codes_do_not_drive_a_scanner_from_the_speed_at_which_it_was_understood() {
+    let (port, mut scanner) = duplex(4096);
+    let mut scene = Scene::line_at(vec![Some(port)], &LINE_BAUDS);
+    scene.up(true).await;
+    scanner.write_all(b"HC1:6BF+70\r").await.unwrap();
+    assert_eq!(scene.presented().await.1, CODE);
+    for _ in 0..10 {
+        scanner.write_all("健康\r".as_bytes()).await.unwrap();
+        time::sleep(Duration::from_millis(200)).await;
+    }
+    scanner.write_all(b"RC:2\r").await.unwrap();
+    while !matches!(scene.next().await, ReaderReport::Presented(_)) {}
+    assert_eq!(scene.bauds.lock().unwrap().len(), 1, "the port stayed open");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hang_up_is_told_once_and_heals() {
     let (first, scanner) = duplex(64);
@@ -222,7 +265,7 @@ async fn a_hang_up_is_told_once_and_heals() {
 async fn a_presentation_that_finds_no_room_is_dropped_and_counted_never_queued() {
     let (port, mut scanner) = duplex(64);
     let mut scene = Scene::new(vec![Some(port)], 2, |open, port, clock, sender| {
-        tokio::spawn(run_line_over(9600, open, port, clock, sender))
+        tokio::spawn(run_line_over(&[9600], open, port, clock, sender))
     });
     for code in ["one\r", "two\r", "three\r"] {
         time::sleep(Duration::from_millis(100)).await;
@@ -387,7 +430,7 @@ async fn the_old_port_is_closed_before_the_new_one_is_opened() {
         name: "reader".into(),
     });
     let clock = MonoClock::start();
-    let task = tokio::spawn(run_line_over(9600, open, port, clock, sender));
+    let task = tokio::spawn(run_line_over(&[9600], open, port, clock, sender));
     while opened.load(Ordering::SeqCst) < 4 {
         events.recv().await.unwrap();
     }

@@ -10,6 +10,7 @@ use super::film::Scene;
 use crate::config::types::Line;
 use crate::domain::{Decided, IdCard, Outcome, Personal, Reason, Verdict};
 use crate::drivers::gpio::memory::Wires;
+use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::SamModule;
 use crate::runtime::observe::Observation;
 
@@ -55,8 +56,10 @@ impl Witness {
 
 /// A lane as its people meet it.
 pub struct DemoLane {
-    /// Its camera.
+    /// What is before its camera.
     pub scene: Scene,
+    /// What is wrong with its camera.
+    pub camera: CameraFaults,
     /// Its card reader.
     pub module: SamModule,
     /// Its sensors and relays.

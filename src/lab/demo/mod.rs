@@ -8,6 +8,7 @@
 pub mod cast;
 pub mod film;
 pub mod lane;
+pub mod props;
 pub mod stage;
 pub mod table;
 

@@ -14,21 +14,23 @@ use super::DemoError;
 use super::cast::{Carries, Known, Person};
 use super::film::Scene;
 use super::lane::{Aisle, DemoLane};
+use super::props::{Props, write_config};
 use crate::backend::{Backend, Clock, Mode};
 use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
+use crate::config;
 use crate::config::types::{Line, Pin};
-use crate::config::{self, Config};
 use crate::domain::{GateId, IssuerId, LaneId, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::gpio::Layout;
 use crate::drivers::gpio::memory::Wires;
+use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::{AfterRead, SamModule};
+use crate::runtime::clock::DateSource;
 use crate::runtime::observe::Observation;
+use crate::runtime::start::OpenSource;
 use crate::runtime::{self, Running, Stand};
 use crate::store::codes::Change;
 
-const TRUST: &str = include_str!("trust.toml");
-const CONFIG: &str = include_str!("gate.toml");
 /// How long the backend may take to receive what was buffered.
 const DELIVERY_MAX: Duration = Duration::from_secs(15);
 /// How long the gate may take until it is ready.
@@ -57,6 +59,22 @@ impl Stage {
         listen: SocketAddr,
         clock: Clock,
     ) -> Result<(Self, [DemoLane; 2]), DemoError> {
+        let (stage, lanes) = Self::set_with(people, seed, listen, clock, Props::default()).await?;
+        stage.wait_until_ready().await?;
+        Ok((stage, lanes))
+    }
+
+    /// The same with other props. What does not come on a stage with these props is not waited for.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn set_with(
+        people: &[Person],
+        seed: u64,
+        listen: SocketAddr,
+        clock: Clock,
+        props: Props,
+    ) -> Result<(Self, [DemoLane; 2]), DemoError> {
         let folder = tempfile::Builder::new()
             .prefix("turnstiled-demo-")
             .tempdir()?;
@@ -65,59 +83,101 @@ impl Stage {
         let backend = Backend::start_with(any_port, &data, Arc::clone(&clock)).await?;
         let backend_addr = backend.addr();
         enrol(&backend, people, Mode::Replace).await?;
-        let config = write_config(folder.path(), &backend, listen)?;
+        let config = write_config(folder.path(), &backend, listen, &props)?;
+        let backend = if props.away_at_boot {
+            backend.shutdown().await;
+            None
+        } else {
+            Some(backend)
+        };
 
         let mono = MonoClock::start();
         let layout = Layout::new(&config);
         let wires = Wires::new(&layout, mono);
-        let scenes = [Scene::new(seed), Scene::new(seed.wrapping_add(1))];
-        let modules = [
-            SamModule::start(folder.path().join("entry-card"), AfterRead::Quiet)?,
-            SamModule::start(folder.path().join("exit-card"), AfterRead::Found)?,
+        let [entry, exit] = [
+            Readers::plug_in(folder.path(), "entry", seed, AfterRead::Quiet)?,
+            Readers::plug_in(
+                folder.path(),
+                "exit",
+                seed.wrapping_add(1),
+                AfterRead::Found,
+            )?,
         ];
         let (observer, observations) = mpsc::channel(1_024);
-        let [entry_scene, exit_scene] = &scenes;
-        let sources = vec![
-            ("entry-camera".to_owned(), entry_scene.opener()),
-            ("exit-camera".to_owned(), exit_scene.opener()),
-        ];
+        let sources = vec![entry.source("entry-camera"), exit.source("exit-camera")];
         let stand = Stand {
             board: Some(Box::new(wires.opener())),
             sources,
             observer: Some(observer),
+            date: props.date,
         };
         let gate = runtime::start(&config, mono, stand).await?;
         let [entry_seen, exit_seen] = by_lane(observations);
-        let [entry_scene, exit_scene] = scenes;
-        let [entry_module, exit_module] = modules;
-        let lane = |scene, module, aisle, seen| DemoLane {
-            scene,
-            module,
+        let lane = |readers: Readers, aisle, seen| DemoLane {
+            scene: readers.scene,
+            camera: readers.camera,
+            module: readers.module,
             wires: wires.clone(),
             aisle,
             seen,
             last: None,
         };
         let lanes = [
-            lane(
-                entry_scene,
-                entry_module,
-                Aisle::Beams(line(5), line(6)),
-                entry_seen,
-            ),
-            lane(exit_scene, exit_module, Aisle::Rotor(line(13)), exit_seen),
+            lane(entry, Aisle::Beams(line(5), line(6)), entry_seen),
+            lane(exit, Aisle::Rotor(line(13)), exit_seen),
         ];
         let name = config.gate.clone();
         let stage = Self {
             folder,
             clock,
-            backend: Some(backend),
+            backend,
             backend_addr,
             gate,
             name,
         };
-        stage.wait_until_ready().await?;
         Ok((stage, lanes))
+    }
+
+    /// The gate starts again on what it has kept, as after a power cut that it had time for. `between`: what happens to
+    /// its folder while it is off.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn restart(
+        mut self,
+        lanes: &mut [DemoLane; 2],
+        date: Option<Box<dyn DateSource>>,
+        between: impl FnOnce(&Path),
+    ) -> Result<Self, DemoError> {
+        self.gate.stop().await;
+        between(&self.folder.path().join("gate"));
+        let config = config::load(&self.folder.path().join("gate.toml"))?;
+        let (observer, observations) = mpsc::channel(1_024);
+        let [entry, exit] = lanes;
+        let stand = Stand {
+            board: Some(Box::new(entry.wires.opener())),
+            sources: vec![
+                ("entry-camera".to_owned(), entry.scene.opener()),
+                ("exit-camera".to_owned(), exit.scene.opener()),
+            ],
+            observer: Some(observer),
+            date,
+        };
+        self.gate = runtime::start(&config, MonoClock::start(), stand).await?;
+        [entry.seen, exit.seen] = by_lane(observations);
+        Ok(self)
+    }
+
+    /// The backend, while it is there.
+    #[must_use]
+    pub const fn backend(&self) -> Option<&Backend> {
+        self.backend.as_ref()
+    }
+
+    /// Where the backend is, or was.
+    #[must_use]
+    pub const fn backend_addr(&self) -> SocketAddr {
+        self.backend_addr
     }
 
     /// The backend goes away.
@@ -219,7 +279,11 @@ impl Stage {
         Ok(self.folder.close()?)
     }
 
-    async fn wait_until_ready(&self) -> Result<(), DemoError> {
+    /// Waits until every device works and every list has arrived.
+    ///
+    /// # Errors
+    /// [`DemoError`] naming what is missing.
+    pub async fn wait_until_ready(&self) -> Result<(), DemoError> {
         let until = Instant::now() + READY_MAX;
         loop {
             let missing = {
@@ -238,6 +302,33 @@ impl Stage {
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// The readers of one lane.
+struct Readers {
+    scene: Scene,
+    camera: CameraFaults,
+    module: SamModule,
+}
+
+impl Readers {
+    fn plug_in(
+        folder: &Path,
+        lane: &str,
+        seed: u64,
+        after_read: AfterRead,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            scene: Scene::new(seed),
+            camera: CameraFaults::default(),
+            module: SamModule::start(folder.join(format!("{lane}-card")), after_read)?,
+        })
+    }
+
+    /// The source of frames for the reader of this name.
+    fn source(&self, name: &str) -> (String, OpenSource) {
+        (name.to_owned(), self.camera.wrap(self.scene.opener()))
     }
 }
 
@@ -299,26 +390,6 @@ async fn enrol(backend: &Backend, people: &[Person], mode: Mode) -> Result<u64, 
     Ok(version)
 }
 
-fn list_id(name: &str) -> Result<ListId, DemoError> {
+pub(super) fn list_id(name: &str) -> Result<ListId, DemoError> {
     ListId::new(name).map_err(|error| DemoError::Stage(error.to_string()))
-}
-
-/// Writes the files of the gate and reads them back as `run` would.
-fn write_config(folder: &Path, backend: &Backend, listen: SocketAddr) -> Result<Config, DemoError> {
-    let text = CONFIG
-        .replace("{url}", &backend.url())
-        .replace("{key}", &backend.list_public_key())
-        .replace(
-            "{pepper}",
-            &backend
-                .pepper_file(&list_id("health")?)
-                .display()
-                .to_string(),
-        )
-        .replace("{listen}", &listen.to_string());
-    let path = folder.join("gate.toml");
-    std::fs::write(&path, text)?;
-    std::fs::write(folder.join("trust.toml"), TRUST)?;
-    std::fs::create_dir(folder.join("lines"))?;
-    Ok(config::load(&path)?)
 }

@@ -18,6 +18,7 @@
 mod append;
 mod open;
 mod read;
+pub mod scribe;
 mod state;
 mod tables;
 #[cfg(test)]

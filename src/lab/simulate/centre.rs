@@ -1,0 +1,424 @@
+//! The centre: the backend's real inbox, a publisher of lists, and a link to it that behaves as its mood says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+
+use super::SimulationError;
+use super::disk::Disk;
+use crate::backend::inbox::Inbox;
+use crate::domain::{Digest, GateId, HealthOutcome, ListId, Row, RowKey, Utc};
+use crate::store::codes::Change;
+use crate::sync::client::{Ask, Fetched, LinkError, Transport};
+use crate::sync::manifest::{ChunkId, Delta, Manifest, PAYLOAD_TYPE};
+use crate::sync::wire::{Acknowledged, Answer, Delivery};
+use crate::sync::{chunk, dsse, hex};
+
+/// How the link and who answers on it behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mood {
+    /// As it should.
+    Well,
+    /// Nobody is there.
+    Away,
+    /// Nobody answers in time; what was sent has arrived all the same.
+    Late,
+    /// Status 500.
+    Failing,
+    /// Success, and nonsense in it.
+    Nonsense,
+    /// Acknowledges what was never sent.
+    Greedy,
+    /// Manifests with the signature of somebody else.
+    Forging,
+    /// The manifest of an older version.
+    RollingBack,
+    /// The manifest of another list.
+    Swapping,
+}
+
+impl Mood {
+    /// All but [`Mood::Well`].
+    pub(super) const BAD: [Self; 8] = [
+        Self::Away,
+        Self::Late,
+        Self::Failing,
+        Self::Nonsense,
+        Self::Greedy,
+        Self::Forging,
+        Self::RollingBack,
+        Self::Swapping,
+    ];
+
+    /// The name in counts.
+    #[must_use]
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "backend_well",
+            Self::Away => "backend_away",
+            Self::Late => "backend_late",
+            Self::Failing => "backend_500",
+            Self::Nonsense => "backend_nonsense",
+            Self::Greedy => "backend_acknowledges_unsent",
+            Self::Forging => "manifest_forged",
+            Self::RollingBack => "manifest_rolled_back",
+            Self::Swapping => "manifest_swapped",
+        }
+    }
+}
+
+type Rows = BTreeMap<RowKey, Row>;
+
+struct State {
+    mood: Mood,
+    inbox: Inbox,
+    disk: Disk,
+    list: ListId,
+    pepper_id: u32,
+    key: SigningKey,
+    rows: Rows,
+    era: u32,
+    version: u64,
+    today: Utc,
+    chunks: BTreeMap<ChunkId, Vec<u8>>,
+    newest: Vec<u8>,
+    /// The first manifest that was ever published.
+    first: Vec<u8>,
+    forged: Vec<u8>,
+    swapped: Vec<u8>,
+    /// What each version said, for the oracle.
+    history: BTreeMap<(u32, u64), Rows>,
+    /// Whom it knows and no list holds: canonical text to row.
+    visitors: BTreeMap<String, Row>,
+    backup: Option<Backup>,
+}
+
+struct Backup {
+    disk: Disk,
+    version: u64,
+    rows: Rows,
+}
+
+/// The centre; clones are the same one.
+#[derive(Clone)]
+pub(super) struct Centre(Arc<Mutex<State>>);
+
+impl Centre {
+    /// A centre that has published nothing yet.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if its inbox cannot be made.
+    pub(super) fn new(list: ListId, pepper_id: u32) -> Result<Self, SimulationError> {
+        let disk = Disk::default();
+        let inbox = open(&disk)?;
+        Ok(Self(Arc::new(Mutex::new(State {
+            mood: Mood::Well,
+            inbox,
+            disk,
+            list,
+            pepper_id,
+            key: SigningKey::from_bytes(&[7; 32]),
+            rows: Rows::new(),
+            era: 1,
+            version: 0,
+            today: Utc::default(),
+            chunks: BTreeMap::new(),
+            newest: Vec::new(),
+            first: Vec::new(),
+            forged: Vec::new(),
+            swapped: Vec::new(),
+            history: BTreeMap::new(),
+            visitors: BTreeMap::new(),
+            backup: None,
+        }))))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key that gates pin, as configs hold it.
+    #[must_use]
+    pub(super) fn public_key(&self) -> String {
+        dsse::public_key_text(&self.state().key.verifying_key())
+    }
+
+    /// From now on it behaves so.
+    pub(super) fn set_mood(&self, mood: Mood) {
+        self.state().mood = mood;
+    }
+
+    /// Publishes these changes as the next version, signed `today`.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if the chunks cannot be made.
+    pub(super) fn publish(
+        &self,
+        today: Utc,
+        changes: &[(RowKey, Row)],
+    ) -> Result<(), SimulationError> {
+        let state = &mut *self.state();
+        state.today = today;
+        state.version = state.version.saturating_add(1);
+        state.rows.extend(changes.iter().copied());
+        state.publish(changes)
+    }
+
+    /// Somebody whom only the centre knows.
+    pub(super) fn knows(&self, identifier: &str, row: Row) {
+        self.state().visitors.insert(identifier.into(), row);
+    }
+
+    /// Makes a backup of everything.
+    pub(super) fn back_up(&self) {
+        let state = &mut *self.state();
+        state.backup = Some(Backup {
+            disk: state.disk.copy(),
+            version: state.version,
+            rows: state.rows.clone(),
+        });
+    }
+
+    /// Comes back with the backup, if there is one: what came after it is not known there any more. True if it did.
+    ///
+    /// # Errors
+    /// As [`Centre::publish`].
+    pub(super) fn restore(&self) -> Result<bool, SimulationError> {
+        let state = &mut *self.state();
+        let Some(backup) = state.backup.take() else {
+            return Ok(false);
+        };
+        state.inbox = open(&backup.disk)?;
+        state.disk = backup.disk;
+        (state.version, state.rows) = (backup.version, backup.rows);
+        state.publish(&[])?;
+        Ok(true)
+    }
+
+    /// The operator declares a new era: what the centre has now is in force, whatever was before.
+    ///
+    /// # Errors
+    /// As [`Centre::publish`].
+    pub(super) fn begin_era(&self, today: Utc) -> Result<(), SimulationError> {
+        let state = &mut *self.state();
+        state.today = today;
+        (state.era, state.version) = (state.era.saturating_add(1), 1);
+        state.publish(&[])
+    }
+
+    /// What the list said of a key at a version; `None` if there was no such version.
+    #[must_use]
+    pub(super) fn said(&self, at: (u32, u64), key: &RowKey) -> Option<Option<Row>> {
+        let state = self.state();
+        state.history.get(&at).map(|rows| rows.get(key).copied())
+    }
+
+    /// The newest version.
+    #[must_use]
+    pub(super) fn newest(&self) -> (u32, u64) {
+        let state = self.state();
+        (state.era, state.version)
+    }
+
+    /// Every record that has come from `gate`, in the order of arrival.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if the inbox fails.
+    pub(super) fn received(&self, gate: &GateId) -> Result<Vec<(u64, String)>, SimulationError> {
+        let state = self.state();
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let (found, looked) = state.inbox.received(gate, after, 1_000)?;
+            if found.is_empty() {
+                return Ok(all);
+            }
+            all.extend(found.into_iter().map(|one| (one.seq, one.record)));
+            after = looked;
+        }
+    }
+}
+
+fn open(disk: &Disk) -> Result<Inbox, SimulationError> {
+    Ok(Inbox::open(disk.clone())?)
+}
+
+impl State {
+    fn publish(&mut self, changes: &[(RowKey, Row)]) -> Result<(), SimulationError> {
+        let put = |(key, row): (&RowKey, &Row)| Change::Put(*key, row.encode());
+        let whole: Vec<_> = self.rows.iter().map(put).collect();
+        let mut digest = Digest::default();
+        for (key, row) in &self.rows {
+            digest.add(key, &row.encode());
+        }
+        let sorted: BTreeMap<_, _> = changes.iter().copied().collect();
+        let step: Vec<_> = sorted.iter().map(put).collect();
+        let mut deltas = Vec::new();
+        if !step.is_empty() && self.version > 1 {
+            let chunks = vec![self.store(&step)?];
+            deltas.push(Delta {
+                from: self.version.saturating_sub(1),
+                chunks,
+            });
+        }
+        let manifest = Manifest {
+            list: self.list.clone(),
+            era: self.era,
+            version: self.version,
+            created: self.today,
+            fresh_until: self.today + Duration::from_secs(86_400),
+            pepper_id: self.pepper_id,
+            rows: self.rows.len() as u64,
+            digest,
+            snapshot: vec![self.store(&whole)?],
+            deltas,
+        };
+        self.history
+            .insert((self.era, self.version), self.rows.clone());
+        self.newest = sign(&manifest, &self.key)?;
+        if self.first.is_empty() {
+            self.first.clone_from(&self.newest);
+        }
+        let next = Manifest {
+            version: self.version.saturating_add(9),
+            ..manifest.clone()
+        };
+        self.forged = sign(&next, &SigningKey::from_bytes(&[8; 32]))?;
+        let other = Manifest {
+            list: ListId::new("other").map_err(|error| SimulationError(error.to_string()))?,
+            ..next
+        };
+        self.swapped = sign(&other, &self.key)?;
+        Ok(())
+    }
+
+    fn store(&mut self, changes: &[Change]) -> Result<ChunkId, SimulationError> {
+        let (id, packed) =
+            chunk::pack(changes).map_err(|error| SimulationError(error.to_string()))?;
+        self.chunks.insert(id, packed);
+        Ok(id)
+    }
+
+    /// The error that this mood makes of any call.
+    const fn there(&self) -> Result<(), LinkError> {
+        match self.mood {
+            Mood::Away => Err(LinkError::Away(String::new())),
+            Mood::Late => Err(LinkError::Late),
+            Mood::Failing => Err(LinkError::Status(500)),
+            Mood::Well
+            | Mood::Nonsense
+            | Mood::Greedy
+            | Mood::Forging
+            | Mood::RollingBack
+            | Mood::Swapping => Ok(()),
+        }
+    }
+}
+
+fn sign(manifest: &Manifest, key: &SigningKey) -> Result<Vec<u8>, SimulationError> {
+    let payload =
+        serde_json::to_vec(manifest).map_err(|error| SimulationError(error.to_string()))?;
+    Ok(dsse::sign(PAYLOAD_TYPE, &payload, key).into_bytes())
+}
+
+/// What a captive portal says to everything.
+fn nonsense() -> Vec<u8> {
+    b"<html>Welcome! \x00 Please log in</html>".to_vec()
+}
+
+impl Transport for Centre {
+    async fn manifest(&self, _list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
+        let state = self.state();
+        state.there()?;
+        if state.newest.is_empty() {
+            return Err(LinkError::NotFound);
+        }
+        let envelope = match state.mood {
+            Mood::Nonsense => nonsense(),
+            Mood::Forging => state.forged.clone(),
+            Mood::RollingBack => state.first.clone(),
+            Mood::Swapping => state.swapped.clone(),
+            Mood::Well | Mood::Away | Mood::Late | Mood::Failing | Mood::Greedy => {
+                state.newest.clone()
+            }
+        };
+        let etag = Some(hex::encode(&sha(&envelope)));
+        if ask.etag == etag {
+            return Ok(Fetched::Same);
+        }
+        Ok(Fetched::New { etag, envelope })
+    }
+
+    async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {
+        let state = self.state();
+        state.there()?;
+        if state.mood == Mood::Nonsense {
+            return Ok(nonsense());
+        }
+        state.chunks.get(id).cloned().ok_or(LinkError::NotFound)
+    }
+
+    async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
+        let state = self.state();
+        if state.mood == Mood::Late {
+            // It arrives; only the answer does not.
+            let _ = state.inbox.take(&delivery);
+        }
+        state.there()?;
+        match state.mood {
+            Mood::Nonsense => return Ok(nonsense()),
+            Mood::Greedy => {
+                let sent: Delivery =
+                    serde_json::from_slice(&delivery).map_err(|_| LinkError::Status(400))?;
+                let last = sent.events.last().map_or(0, |event| event.seq);
+                let acknowledged = Acknowledged {
+                    gate: sent.gate,
+                    epoch: sent.epoch,
+                    acked_seq: last.saturating_add(7),
+                };
+                return serde_json::to_vec(&acknowledged).map_err(|_| LinkError::Status(500));
+            }
+            Mood::Well
+            | Mood::Away
+            | Mood::Late
+            | Mood::Failing
+            | Mood::Forging
+            | Mood::RollingBack
+            | Mood::Swapping => {}
+        }
+        state.inbox.take(&delivery).map_err(|status| match status {
+            409 => LinkError::Conflict,
+            other => LinkError::Status(other),
+        })
+    }
+
+    async fn resolve(&self, question: Vec<u8>, _within: Duration) -> Result<Vec<u8>, LinkError> {
+        let state = self.state();
+        state.there()?;
+        if state.mood == Mood::Nonsense {
+            return Ok(nonsense());
+        }
+        let question: serde_json::Value =
+            serde_json::from_slice(&question).map_err(|_| LinkError::Status(400))?;
+        let text = |field: &str| question.get(field).and_then(|text| text.as_str());
+        let identifier = text("identifier");
+        let row = identifier.and_then(|text| state.visitors.get(text));
+        let row = row.ok_or(LinkError::NotFound)?;
+        let answer = Answer {
+            id: text("id").unwrap_or_default().to_owned(),
+            health: row.colour.map_or(HealthOutcome::NotApplied, Into::into),
+            subject: Some(hex::encode(&row.subject.0)),
+            valid_from: None,
+            valid_until: None,
+            entitlements: row.entitlements,
+            lists: Vec::new(),
+        };
+        serde_json::to_vec(&answer).map_err(|_| LinkError::Status(500))
+    }
+}
+
+fn sha(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}

@@ -1,0 +1,99 @@
+//! What drivers report beside presentations and sensors: to counters, to pages, and to the gate where it matters to
+//! people.
+
+use super::Performer;
+use crate::domain::{Assessed, Event, Finding, Medium, Mono, Reason};
+use crate::drivers::gpio::GpioEvent;
+use crate::drivers::{Blindness, Port, ReaderReport};
+use crate::telemetry::metrics::seconds;
+use crate::telemetry::status::DeviceState;
+
+impl Performer {
+    /// A reader's report that is no presentation.
+    pub fn reader_report(
+        &mut self,
+        now: Mono,
+        number: u64,
+        port: &Port,
+        report: &ReaderReport,
+    ) -> Option<Event> {
+        let name = port.name.as_str();
+        match report {
+            ReaderReport::Up(up) => {
+                self.board.device(name, DeviceState::up(*up));
+                return self.readers.heard(name, *up);
+            }
+            ReaderReport::Blind(blindness) => {
+                let state = match blindness {
+                    Blindness::Frozen => DeviceState::Frozen,
+                    Blindness::Dark => DeviceState::Dark,
+                };
+                self.board.device(name, state);
+                return self.readers.heard(name, false);
+            }
+            ReaderReport::Faults(count) => {
+                self.board
+                    .metrics
+                    .device_faults
+                    .with_label_values(&[name])
+                    .inc_by(u64::from(*count));
+            }
+            ReaderReport::Frame { decode, read } => {
+                self.board
+                    .metrics
+                    .decode
+                    .with_label_values(&[name])
+                    .observe(seconds(*decode));
+                let result = if *read { "read" } else { "empty" };
+                self.board
+                    .metrics
+                    .frames
+                    .with_label_values(&[name, result])
+                    .inc();
+            }
+            // The driver has logged it.
+            ReaderReport::NotAuthentic => {
+                return Some(Event::Presented(refused_card(port, number, now)));
+            }
+            ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
+        }
+        None
+    }
+
+    /// A report of the line driver that is no sensor; the driver has logged it.
+    pub fn line_report(&mut self, event: &GpioEvent) -> Vec<Event> {
+        match event {
+            GpioEvent::Up(up) => {
+                self.board.device("lines", DeviceState::up(*up));
+                return self.barriers.board(*up);
+            }
+            GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
+            GpioEvent::Performed { lane, at } => self.released(*lane, *at),
+            GpioEvent::ReadBackMismatch { .. } => {
+                self.board
+                    .metrics
+                    .device_faults
+                    .with_label_values(&["lines"])
+                    .inc();
+            }
+            GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
+        }
+        Vec::new()
+    }
+}
+
+/// A card that its module does not believe: refused without a look at it.
+fn refused_card(port: &Port, number: u64, now: Mono) -> Assessed {
+    Assessed {
+        number,
+        lane: port.lane,
+        direction: port.direction,
+        medium: Medium::IdCard,
+        seen: now,
+        read: now,
+        finding: Finding::Refused {
+            reason: Reason::CardNotAuthentic,
+            issuer: None,
+        },
+    }
+}
