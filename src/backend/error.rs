@@ -26,9 +26,8 @@ impl From<BackendError> for Refusal {
             BackendError::Store(StoreError::BadRow { .. } | StoreError::TooLarge { .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            BackendError::Store(StoreError::OtherPepper { .. } | StoreError::Conflict { .. }) => {
-                StatusCode::CONFLICT
-            }
+            BackendError::Store(StoreError::OtherPepper { .. } | StoreError::Conflict { .. })
+            | BackendError::Exists(_) => StatusCode::CONFLICT,
             BackendError::Store(
                 StoreError::InUse { .. } | StoreError::Open { .. } | StoreError::Failed(_),
             )
@@ -36,6 +35,11 @@ impl From<BackendError> for Refusal {
             | BackendError::Listen { .. }
             | BackendError::Io { .. }
             | BackendError::Secret { .. }
+            | BackendError::NoAuthority(_)
+            | BackendError::NoList
+            | BackendError::Issue(_)
+            | BackendError::Tls(_)
+            | BackendError::Metrics(_)
             | BackendError::CutShort => {
                 tracing::warn!(%error, "a call could not be answered");
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -9,11 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use super::seen::Seen;
 use super::store::lists::{Import, Lists, Meta};
 use super::store::passages::Passages;
 use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
 use crate::codes::row_key::{Pepper, row_key};
-use crate::domain::{Colour, GateId, HealthOutcome, IssuerId, ListId, ListVersion, Row, Subject};
+use crate::domain::{
+    Colour, GateId, HealthOutcome, IssuerId, ListId, ListVersion, Row, Subject, Utc,
+};
 use crate::store::codes::Change;
 use crate::sync::hex;
 use crate::sync::wire::Answer;
@@ -46,7 +49,9 @@ pub(super) struct Inner {
     dir: PathBuf,
     /// Where it listens; `None`: nobody does, and the fragment is left as it is.
     addr: Option<SocketAddr>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    /// Who was turned away.
+    pub(super) seen: Seen,
     pub(super) public_key: String,
     pub(super) lists: Lists,
     pub(super) passages: Passages,
@@ -77,6 +82,7 @@ impl Inner {
             dir,
             addr,
             clock,
+            seen: Seen::new()?,
             public_key,
             published: RwLock::default(),
             peppers: RwLock::default(),
@@ -91,6 +97,11 @@ impl Inner {
         }
         inner.write_fragment()?;
         Ok(inner)
+    }
+
+    /// The date here.
+    pub(super) fn now(&self) -> Utc {
+        (self.clock)()
     }
 
     pub(super) fn published(&self, list: &ListId) -> Option<Arc<Published>> {

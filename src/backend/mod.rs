@@ -1,18 +1,29 @@
 //! The reference backend (DESIGN §7): lists down, passages up, answers, for the gates of one machine.
 //!
 //! What it keeps lies in one directory: `lists.redb` and `passages.redb`, the signing key in `keys`, the peppers of
-//! the lists in `peppers`, and `gate-fragment.toml`, the lines that a gate's config needs. It listens on loopback
-//! only: there is no encryption and no proof of who asks.
+//! the lists in `peppers`, the private authority in `ca`, and `gate-fragment.toml`, the lines that the config of a gate
+//! on this machine needs.
+//!
+//! On loopback it speaks plain HTTP with whoever is on this machine. Gates elsewhere are listened for by mutual TLS
+//! ([`Tls`]): their certificate says who they are ([`crate::sync::tls`]), and a gate writes only as itself.
 
+pub mod ca;
+mod caller;
+pub mod enrol;
 mod error;
 mod fragment;
 mod http;
 pub mod inbox;
 mod inner;
+mod listener;
 mod secrets;
+pub mod secure;
+mod seen;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +31,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,8 +43,13 @@ use crate::codes::row_key::Pepper;
 use crate::domain::{GateId, ListId, Utc};
 use crate::store::codes::Change;
 use crate::sync::dsse;
+use crate::sync::tls::{self, Material};
+use caller::Caller;
 use inner::Inner;
+use listener::TlsListener;
+use secure::Source;
 
+pub use secure::{OwnCertificate, Tls};
 pub use store::StoreError;
 pub use store::lists::{Imported, Mode, ROWS_MAX};
 pub use store::passages::{Counts, Hole};
@@ -54,7 +73,7 @@ pub type Clock = Arc<dyn Fn() -> Utc + Send + Sync>;
 pub enum BackendError {
     /// The address is not on this machine.
     #[error(
-        "{0} is not a loopback address: until the backend can prove who asks, it listens on this machine only, for example on 127.0.0.1:9480"
+        "{0} is not a loopback address: plain HTTP stays on this machine, for example on 127.0.0.1:9480; gates elsewhere are listened for with --tls"
     )]
     NotLoopback(SocketAddr),
     /// The address is taken, or not ours.
@@ -84,6 +103,26 @@ pub enum BackendError {
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no authority.
+    #[error(
+        "{0} is not there: this backend has no authority; make one with `turnstiled backend ca`, or enrol a gate"
+    )]
+    NoAuthority(PathBuf),
+    /// Something is there already, and is not overwritten.
+    #[error("{0} is there already, and is not overwritten")]
+    Exists(PathBuf),
+    /// There is no list that a gate could follow.
+    #[error("there is no list yet: import one first, or name one with --list")]
+    NoList,
+    /// A certificate cannot be made.
+    #[error("no certificate can be made: {0}")]
+    Issue(String),
+    /// The rules of TLS cannot be made.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A task ended before its work was done.
     #[error("the work was cut short")]
     CutShort,
@@ -93,6 +132,7 @@ pub enum BackendError {
 pub struct Backend {
     inner: Arc<Inner>,
     addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -115,31 +155,47 @@ impl Backend {
         data_dir: &Path,
         clock: Clock,
     ) -> Result<Self, BackendError> {
+        Self::start_tls(listen, data_dir, clock, None).await
+    }
+
+    /// The same, and gates are listened for by TLS.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub async fn start_tls(
+        listen: SocketAddr,
+        data_dir: &Path,
+        clock: Clock,
+        gates: Option<Tls>,
+    ) -> Result<Self, BackendError> {
         if !listen.ip().is_loopback() {
             return Err(BackendError::NotLoopback(listen));
         }
-        let at_listen = |source| BackendError::Listen {
-            addr: listen,
-            source,
+        let (listener, addr) = bind(listen).await?;
+        let secure = match gates {
+            Some(gates) => Some(Secure::open(gates, data_dir, &clock).await?),
+            None => None,
         };
-        let listener = TcpListener::bind(listen).await.map_err(at_listen)?;
-        let addr = listener.local_addr().map_err(at_listen)?;
         let (stop, stopped) = watch::channel(false);
         let dir = data_dir.to_owned();
         let open_stopped = stopped.clone();
         let inner = blocking(move || Inner::open(&dir, Some(addr), clock, open_stopped)).await??;
         let inner = Arc::new(inner);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(
-            listener,
-            http::router(Arc::clone(&inner)),
-            stopped.clone(),
-        ));
+        let router = http::router(Arc::clone(&inner));
+        tasks.spawn(serve(listener, router.clone(), stopped.clone()));
+        let mut tls_addr = None;
+        if let Some(secure) = secure {
+            tls_addr = Some(secure.addr);
+            secure.serve(&inner, router, &stopped, &mut tasks)?;
+        }
         tasks.spawn(resign(Arc::clone(&inner), stopped));
-        tracing::info!(%addr, data = %data_dir.display(), "the backend is up");
+        let tls = tls_addr.map(tracing::field::display);
+        tracing::info!(%addr, tls, data = %data_dir.display(), "the backend is up");
         Ok(Self {
             inner,
             addr,
+            tls_addr,
             stop,
             tasks,
         })
@@ -155,6 +211,12 @@ impl Backend {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Where gates are listened for by TLS.
+    #[must_use]
+    pub const fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// The key that signs manifests, as configs hold it.
@@ -261,12 +323,79 @@ impl Offline {
     }
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, mut stop: watch::Receiver<bool>) {
+/// What is ready to listen for gates.
+struct Secure {
+    listener: TcpListener,
+    addr: SocketAddr,
+    source: Source,
+    material: Material,
+    rules: watch::Sender<Arc<ServerConfig>>,
+    look: Duration,
+}
+
+impl Secure {
+    async fn open(gates: Tls, data: &Path, clock: &Clock) -> Result<Self, BackendError> {
+        let (data, now) = (data.to_owned(), clock());
+        let own = gates.certificate;
+        let (source, material) = blocking(move || Source::open(&own, &data, now)).await??;
+        let rules = tls::server(&material, secure::date(clock))?;
+        let (listener, addr) = bind(gates.listen).await?;
+        Ok(Self {
+            listener,
+            addr,
+            source,
+            material,
+            rules: watch::Sender::new(Arc::new(rules)),
+            look: gates.look,
+        })
+    }
+
+    fn serve(
+        self,
+        inner: &Arc<Inner>,
+        router: axum::Router,
+        stop: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), BackendError> {
+        let addr = self.addr;
+        let rules = self.rules.subscribe();
+        let listener = TlsListener::start(self.listener, rules, Arc::clone(inner))
+            .map_err(|source| BackendError::Listen { addr, source })?;
+        tasks.spawn(serve(listener, router, stop.clone()));
+        tasks.spawn(secure::keep(
+            self.source,
+            self.material,
+            self.look,
+            Arc::clone(inner),
+            self.rules,
+            stop.clone(),
+        ));
+        Ok(())
+    }
+}
+
+async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError> {
+    let failed = |source| BackendError::Listen {
+        addr: listen,
+        source,
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
+async fn serve<L>(listener: L, router: axum::Router, mut stop: watch::Receiver<bool>)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+    Caller: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    let service = router.into_make_service_with_connect_info::<Caller>();
     let stopped = async move {
         // An error means that the backend was dropped: the same.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, router)
+    if let Err(error) = axum::serve(listener, service)
         .with_graceful_shutdown(stopped)
         .await
     {

@@ -33,6 +33,25 @@ pub(super) fn pepper_file(dir: &Path, list: &ListId) -> PathBuf {
     dir.join("peppers").join(format!("{list}.pepper"))
 }
 
+/// Every list that has a pepper, by name.
+pub(super) fn lists_with_pepper(dir: &Path) -> Result<Vec<ListId>, BackendError> {
+    let peppers = dir.join("peppers");
+    let entries = match fs::read_dir(&peppers) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| io_error(&peppers, source))?,
+    };
+    let mut lists = Vec::new();
+    for entry in entries {
+        let name = entry
+            .map_err(|source| io_error(&peppers, source))?
+            .file_name();
+        let list = name.to_str().and_then(|name| name.strip_suffix(".pepper"));
+        lists.extend(list.and_then(|list| ListId::new(list).ok()));
+    }
+    lists.sort();
+    Ok(lists)
+}
+
 /// Reads the pepper of a list, or makes one.
 pub(super) fn pepper(dir: &Path, list: &ListId) -> Result<Pepper, BackendError> {
     let path = pepper_file(dir, list);

@@ -10,6 +10,7 @@
 //! | 66 | an input file cannot be read (`EX_NOINPUT`) |
 //! | 69 | something that is needed is not available (`EX_UNAVAILABLE`) |
 //! | 70 | a broken invariant: a mistake of ours (`EX_SOFTWARE`) |
+//! | 73 | something is there already and is not overwritten (`EX_CANTCREAT`) |
 //! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
 pub mod backend;
@@ -111,8 +112,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Backend(args) => {
             log::start("info");
             let ran = runtime()?.block_on(backend::run(&args));
-            ran.map(|()| 0)
-                .map_err(|error| Failure::new(error.exit_code(), &error))
+            let said = ran.map_err(|error| Failure::new(error.exit_code(), &error))?;
+            if let Some(sentence) = said {
+                writeln!(std::io::stdout(), "{sentence}").map_err(|error| output(&error))?;
+            }
+            Ok(0)
         }
         Command::Codes(Codes::Import(args)) => {
             log::start("warn");

@@ -11,6 +11,9 @@ use crate::domain::document::{self, Fault};
 /// Largest config file.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 
+/// Names the directory with the credentials of a service (systemd, `LoadCredential=`).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// Why there is no config. Every message is meant for the person who wrote the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -96,6 +99,23 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// The directory of this service's credentials, if systemd runs it and hands it some.
+#[must_use]
+pub fn credentials() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS).map(PathBuf::from)
+}
+
+/// Where a secret lies: a value without a slash names a credential, if there is one of that name; everything else is a
+/// path that starts at `base`.
+#[must_use]
+pub fn secret(path: &Path, base: &Path, credentials: Option<&Path>) -> PathBuf {
+    let bare = path.components().count() == 1 && path.is_relative();
+    let credential = credentials.filter(|_| bare).map(|dir| dir.join(path));
+    credential
+        .filter(|credential| credential.exists())
+        .unwrap_or_else(|| base.join(path))
+}
+
 impl Config {
     /// The devices and folders that have to be there for every reader and line to work, with their keys.
     #[must_use]
@@ -123,15 +143,14 @@ impl Config {
         devices
     }
 
-    /// Makes every relative path start at `base`, the folder of the config file.
+    /// Makes every relative path start at `base`, the folder of the config file. Secrets may also lie in the directory
+    /// of credentials that systemd hands to its services.
     pub fn resolve_paths(&mut self, base: &Path) {
+        self.resolve_secrets(base, credentials().as_deref());
         // Joining an absolute path gives that path.
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.data_dir);
         resolve(&mut self.trust_file);
-        self.lists
-            .iter_mut()
-            .for_each(|list| resolve(&mut list.pepper_file));
         self.gpio.chip.iter_mut().for_each(resolve);
         self.gpio.folder.iter_mut().for_each(resolve);
         for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {
@@ -142,6 +161,17 @@ impl Config {
             reader.folder.iter_mut().for_each(|f| resolve(&mut f.path));
             reader.id_card.iter_mut().for_each(|s| resolve(&mut s.port));
             reader.line.iter_mut().for_each(|s| resolve(&mut s.port));
+        }
+    }
+
+    pub(super) fn resolve_secrets(&mut self, base: &Path, credentials: Option<&Path>) {
+        let resolve = |path: &mut PathBuf| *path = secret(path, base, credentials);
+        self.lists
+            .iter_mut()
+            .for_each(|list| resolve(&mut list.pepper_file));
+        if let Some(backend) = &mut self.backend {
+            let files = [&mut backend.certificate, &mut backend.key, &mut backend.ca];
+            files.into_iter().flatten().for_each(resolve);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Validated settings. A [`Config`] in hand is a valid one.
 
+mod backend_rules;
 mod lane_rules;
 pub mod load;
 mod policy;

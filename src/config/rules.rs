@@ -1,14 +1,10 @@
 //! Rules that concern more than one key, or need more than a range: the gate, its backend, lists and lines.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::lane_rules;
-use super::tree::{Backend, Barrier, Config, Gpio, GpioDriver, Policy, Rules};
+use super::tree::{Barrier, Config, Gpio, GpioDriver, Policy, Rules};
 use super::types::Line;
+use super::{backend_rules, lane_rules};
 use crate::domain::Rule;
 
 /// Lanes of one gate.
@@ -38,80 +34,13 @@ pub(super) fn broken<T>(key: impl Into<String>, sentence: impl Into<String>) -> 
 /// Checks every rule; the first that does not hold is the answer.
 pub(super) fn check(config: &Config) -> Result<(), Broken> {
     if let Some(backend) = &config.backend {
-        check_backend(backend)?;
+        backend_rules::check(backend)?;
     }
     check_lists(config)?;
     check_policy(&config.policy)?;
     check_gpio(&config.gpio)?;
     check_lanes(config)?;
     check_lines(config)
-}
-
-fn check_backend(backend: &Backend) -> Result<(), Broken> {
-    check_url(&backend.url)?;
-    if !(1..=2).contains(&backend.list_keys.len()) {
-        let sentence = format!(
-            "{} keys are given; allowed are 1 or 2: the current and the next",
-            backend.list_keys.len()
-        );
-        return broken("backend.list_keys", sentence);
-    }
-    let mut seen = BTreeSet::new();
-    for (i, key) in backend.list_keys.iter().enumerate() {
-        let path = format!("backend.list_keys[{i}]");
-        match STANDARD.decode(key) {
-            Ok(bytes) if bytes.len() == 32 => {
-                if !seen.insert(bytes) {
-                    return broken(path, "the same key stands here twice");
-                }
-            }
-            Ok(bytes) => {
-                let found = bytes.len();
-                return broken(
-                    path,
-                    format!("an Ed25519 public key has 32 bytes, this has {found}"),
-                );
-            }
-            Err(_) => {
-                return broken(
-                    path,
-                    "this is not base64; an Ed25519 public key is 44 characters that end in \"=\"",
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_url(url: &str) -> Result<(), Broken> {
-    const KEY: &str = "backend.url";
-    let Ok(parsed) = reqwest::Url::parse(url) else {
-        return broken(
-            KEY,
-            "this is no address; one looks like \"http://127.0.0.1:9480\"",
-        );
-    };
-    let host = parsed.host_str().unwrap_or_default();
-    let loopback = host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    if parsed.scheme() != "http" || !loopback {
-        return broken(
-            KEY,
-            "only plain HTTP to this machine is allowed: \"http://\" with 127.0.0.1, [::1] or localhost; \
-             put a relay or a TLS tunnel on this machine for a backend elsewhere",
-        );
-    }
-    let bare = parsed.username().is_empty() && parsed.password().is_none();
-    if !bare || parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-        return broken(
-            KEY,
-            "only scheme, host and port are allowed here: \"http://127.0.0.1:9480\"",
-        );
-    }
-    Ok(())
 }
 
 fn check_lists(config: &Config) -> Result<(), Broken> {

@@ -127,9 +127,17 @@ fn the_example_shows_true_defaults() {
     let shown: String = plain
         .lines()
         .filter(|line| {
-            !["# chip", "# folder", "# entry_rotor", "# release_exit"]
-                .iter()
-                .any(|k| line.starts_with(k))
+            let instead = [
+                "# chip",
+                "# folder",
+                "# entry_rotor",
+                "# release_exit",
+                "# url",
+                "# certificate",
+                "# key",
+                "# ca",
+            ];
+            !instead.iter().any(|key| line.starts_with(key))
         })
         .map(|line| {
             let is_key = line.strip_prefix("# ").filter(|rest| {
@@ -517,7 +525,6 @@ fn plain_http_stays_on_this_machine() {
     let rule = "key `backend.url`: only plain HTTP to this machine is allowed";
     for far in [
         "http://10.0.0.1:80",
-        "https://127.0.0.1:9480",
         "http://example.org",
         "http://localhost.example.org",
         "http://127.0.0.1.example.org",
@@ -633,4 +640,56 @@ proptest::proptest! {
         text.replace_range(at..end, &put);
         let _ = read(&text);
     }
+}
+
+const SECURE: &str = r#"url = "https://backend.example:9481"
+certificate = "gate.pem"
+key = "gate.key"
+ca = "/etc/gate/ca.pem""#;
+
+#[test]
+fn tls_needs_certificate_key_and_authority_and_plain_http_has_no_use_for_them() {
+    let plain = "url = \"http://127.0.0.1:9480\"";
+    read(&GOOD.replace(plain, SECURE)).unwrap();
+    for (line, key) in [
+        ("certificate = \"gate.pem\"\n", "certificate"),
+        ("key = \"gate.key\"\n", "key"),
+        ("\nca = \"/etc/gate/ca.pem\"", "ca"),
+    ] {
+        let without = SECURE.replace(line, "");
+        assert_ne!(without, SECURE);
+        says(
+            plain,
+            &without,
+            &format!("key `backend.{key}`: \"https\" needs this key"),
+        );
+        let with = format!("{plain}\n{}", line.trim());
+        says(
+            plain,
+            &with,
+            &format!("key `backend.{key}`: plain HTTP shows no certificate"),
+        );
+    }
+    says(
+        plain,
+        &SECURE.replace(":9481", ":9481/v1"),
+        "key `backend.url`: only scheme, host and port",
+    );
+}
+
+#[test]
+fn a_secret_without_a_slash_is_a_credential_if_there_is_one_and_a_file_otherwise() {
+    let plain = "url = \"http://127.0.0.1:9480\"";
+    let credentials = tempfile::tempdir().unwrap();
+    std::fs::write(credentials.path().join("gate.key"), "x").unwrap();
+    std::fs::write(credentials.path().join("ca.pem"), "x").unwrap();
+    let mut config = read(&GOOD.replace(plain, SECURE)).unwrap();
+    config.resolve_secrets(Path::new("/etc/turnstiled"), Some(credentials.path()));
+    let backend = config.backend.unwrap();
+    let key = credentials.path().join("gate.key");
+    assert_eq!(backend.key.as_deref(), Some(key.as_path()));
+    let certificate = Path::new("/etc/turnstiled/gate.pem");
+    assert_eq!(backend.certificate.as_deref(), Some(certificate));
+    // A path is a path, whatever it ends in.
+    assert_eq!(backend.ca.as_deref(), Some(Path::new("/etc/gate/ca.pem")));
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
 use super::types::{
-    DebounceTime, FrameRate, JournalSize, Line, ObstructionTime, PassbackTime, PollTime, PulseTime,
-    ReleaseTime, ResolveTime, StaleAfter, StallTime,
+    DebounceTime, FrameRate, JournalSize, LearnedTime, Line, ObstructionTime, PassbackTime,
+    PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime, UnknownTime,
 };
 use crate::domain::{Direction, GateId, ListId, Mode};
 
@@ -53,8 +53,15 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// `http://127.0.0.1:9480`. Plain HTTP is accepted for loopback addresses only.
+    /// `https://backend.example:9481`, or `http://127.0.0.1:9480`: plain HTTP is accepted for loopback addresses only.
     pub url: String,
+    /// `https`: certificate of this gate, PEM. For this and the two keys below, a value without a slash names a systemd
+    /// credential if there is one of that name, and a file beside the config otherwise.
+    pub certificate: Option<PathBuf>,
+    /// `https`: its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// `https`: the authority that the backend's certificate comes from, PEM.
+    pub ca: Option<PathBuf>,
     /// Ed25519 keys that sign manifests, base64 of 32 bytes each: the current and the next.
     pub list_keys: Vec<String>,
     /// Ask about credentials that no list knows.
@@ -63,6 +70,12 @@ pub struct Backend {
     /// How long such a question may take.
     #[serde(default)]
     pub resolve_ms: ResolveTime,
+    /// How long the answer is kept for the next time; 0: it is not.
+    #[serde(default)]
+    pub learned_s: LearnedTime,
+    /// How long it is kept that the backend does not know somebody; 0: it is not.
+    #[serde(default)]
+    pub learned_unknown_s: UnknownTime,
     /// How often to look for a newer manifest.
     #[serde(default)]
     pub poll_ms: PollTime,
@@ -78,7 +91,7 @@ const fn yes() -> bool {
 pub struct List {
     /// Its name at the backend.
     pub name: ListId,
-    /// File with the pepper: 64 hex digits. Whoever has it can enumerate ID numbers.
+    /// File with the pepper, or name of a systemd credential: 64 hex digits. Whoever has it can enumerate ID numbers.
     pub pepper_file: PathBuf,
     /// From which age it counts as stale.
     #[serde(default)]

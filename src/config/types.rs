@@ -121,6 +121,14 @@ bounded! {
     time ResolveTime, "ms", 1, 50..=1_500, default 800
 }
 bounded! {
+    /// How long an answer of the backend is kept for the next time.
+    time LearnedTime, "s", 1_000, 0..=86_400, default 300
+}
+bounded! {
+    /// How long it is kept that the backend does not know somebody.
+    time UnknownTime, "s", 1_000, 0..=3_600, default 30
+}
+bounded! {
     /// How long a grant may take to become durable before the site's rule applies.
     time StallTime, "ms", 1, 50..=2_000, default 300
 }

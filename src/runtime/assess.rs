@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::online::Asking;
 use crate::codes;
 use crate::domain::{
-    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, Shown,
-    Standing,
+    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, RowKey,
+    Shown, Standing,
 };
 use crate::store::codes::Codes;
+use crate::store::learned::{Learned, Said};
 use crate::sync::online::Question;
 
 /// How many presentations one lane may have waiting. More than one means that somebody floods a reader.
@@ -26,6 +28,8 @@ pub struct Assessor {
     pub cache: Arc<dyn Codes>,
     /// The lists to ask, and from which age each counts as stale.
     pub lists: Vec<(ListId, Duration)>,
+    /// What the backend has answered before; absent: nobody is asked.
+    pub learned: Option<Arc<Learned>>,
 }
 
 /// One presentation to assess.
@@ -43,7 +47,7 @@ pub struct Assessment {
     /// For the gate.
     pub assessed: Assessed,
     /// For the backend, should the gate want to ask.
-    pub question: Option<Question>,
+    pub asking: Option<Asking>,
 }
 
 impl Assessor {
@@ -51,7 +55,7 @@ impl Assessor {
     #[must_use]
     pub fn assess(&self, job: &Job) -> Assessment {
         let shown = &job.presentation.shown;
-        let (finding, question) = match self.reader.read(shown) {
+        let (finding, asking) = match self.reader.read(shown) {
             Err(refusal) => (
                 Finding::Refused {
                     reason: refusal.reason,
@@ -60,15 +64,22 @@ impl Assessor {
                 None,
             ),
             Ok(credential) => {
-                let standing = self.look_up(&credential, job.now);
-                let unknown = standing.health == HealthOutcome::Unknown;
-                let question = if unknown { self.question(shown) } else { None };
+                let mut standing = self.look_up(&credential, job.now);
+                let mut asking = None;
+                if standing.health == HealthOutcome::Unknown {
+                    match self.learned(&credential, job.now) {
+                        Some(Said::Known(known)) => standing = known,
+                        // Asking again would be told the same.
+                        Some(Said::Nobody) => {}
+                        None => asking = self.asking(shown, &credential),
+                    }
+                }
                 (
                     Finding::Read {
                         credential,
                         standing,
                     },
-                    question,
+                    asking,
                 )
             }
         };
@@ -90,19 +101,26 @@ impl Assessor {
                 read,
                 finding,
             },
-            question,
+            asking,
         }
     }
 
     /// What to ask the backend, in the words of its contract; nothing where the issuer does not allow it.
-    fn question(&self, shown: &Shown) -> Option<Question> {
+    fn asking(&self, shown: &Shown, credential: &Credential) -> Option<Asking> {
         let asked = self.reader.question(shown).ok().flatten()?;
-        let profile = asked.profile.row_kind().to_owned();
-        Some(Question {
-            profile,
+        let question = Question {
+            profile: asked.profile.row_kind().to_owned(),
             issuer: asked.issuer,
             identifier: asked.identifier,
-        })
+        };
+        let key = learned_key(credential);
+        Some(Asking { question, key })
+    }
+
+    /// What the backend said of this credential a short time ago.
+    fn learned(&self, credential: &Credential, now: Now) -> Option<Said> {
+        let key = learned_key(credential)?;
+        self.learned.as_ref()?.look_up(now.mono, &key)
     }
 
     /// Asks every list; the worst colour wins. A list that has not arrived, or cannot be read, is stale.
@@ -137,6 +155,11 @@ impl Assessor {
     }
 }
 
+/// Answers are kept under the row key of the first list: it names a credential as well as any other.
+fn learned_key(credential: &Credential) -> Option<RowKey> {
+    credential.keys.first().map(|(_, key)| *key)
+}
+
 /// Starts the thread of one lane. It ends when the sender is dropped.
 ///
 /// # Errors
@@ -160,3 +183,6 @@ fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessmen
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::certificates::Certificates;
 use super::floods::{Floods, READER_FLOODED};
 use super::freshness::{self, Freshness, STALE_LIST};
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
+use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::status::{
@@ -48,6 +50,8 @@ pub struct Sources {
     pub lists: Vec<(ListId, Duration)>,
     /// The cache, for versions and rows.
     pub cache: Arc<dyn Codes>,
+    /// Online answers that are kept, for their counts.
+    pub learned: Option<Arc<Learned>>,
     /// The journal, for the backlog.
     pub journal: Journal,
     /// Where the pages look.
@@ -56,6 +60,8 @@ pub struct Sources {
     pub heartbeat: watch::Sender<Instant>,
     /// How long passback remembers; what is older leaves the journal.
     pub remember: Duration,
+    /// The gate's certificates; nothing where it shows none.
+    pub certificates: Option<Certificates>,
     /// True if there is a backend at all.
     pub has_backend: bool,
 }
@@ -174,9 +180,9 @@ impl Board {
         match event {
             SyncEvent::ListApplied { list, state, .. } => {
                 tracing::info!(%list, era = state.era, version = state.version, rows = state.rows, "list applied");
-                Some(state.created)
+                Some(self.floor(state.created))
             }
-            SyncEvent::ListCurrent { state, .. } => Some(state.created),
+            SyncEvent::ListCurrent { state, .. } => Some(self.floor(state.created)),
             SyncEvent::ListFailed { list, .. } => {
                 self.metrics
                     .list_failures
@@ -187,6 +193,11 @@ impl Board {
             SyncEvent::BackendUp(up) => {
                 self.backend_up = Some(up);
                 self.metrics.backend_up.set(up.into());
+                None
+            }
+            SyncEvent::Untrusted { whose, why } => {
+                let labels = [whose.as_str(), why.as_str()];
+                self.metrics.tls_refusals.with_label_values(&labels).inc();
                 None
             }
             SyncEvent::Delivered { records, .. } => {
@@ -207,6 +218,14 @@ impl Board {
                 None
             }
         }
+    }
+
+    /// Something signed is of this date.
+    fn floor(&self, date: Utc) -> Utc {
+        if let Some(certificates) = &self.sources.certificates {
+            certificates.raise_floor(date);
+        }
+        date
     }
 
     /// How the journal's writer stands.
@@ -260,6 +279,9 @@ impl Board {
                 );
             }
         }
+        self.learned(now);
+        let certificates = self.sources.certificates.as_mut();
+        let certificates = certificates.map_or_else(Vec::new, |all| all.tick(now, &self.metrics));
         self.metrics.clock_trusted.set(now.utc.is_some().into());
         // Judges them too: what is stale is an alarm below.
         let lists = self.lists(now);
@@ -281,7 +303,7 @@ impl Board {
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
             clock: now.quality.to_string(),
-            alarms: self.alarms_on(),
+            alarms: self.alarms_on(certificates),
             decisions: self.decisions.clone(),
         };
         self.sources.status.send_replace(Arc::new(status));
@@ -289,25 +311,20 @@ impl Board {
         self.care(now);
     }
 
-    /// Where, and what.
-    fn alarms_on(&self) -> Vec<(String, String)> {
+    /// Every alarm that is on: where, and what.
+    fn alarms_on(&self, certificates: Vec<&'static str>) -> Vec<(String, String)> {
+        let of_gate = (self.nearly_full.then_some(JOURNAL_NEARLY_FULL))
+            .into_iter()
+            .chain(certificates)
+            .chain(self.freshness.is_any().then_some(STALE_LIST))
+            .map(|alarm| ("gate".into(), alarm.into()));
+        let floods = self.floods.lanes();
+        let of_lanes = floods.map(|lane| (lane.to_owned(), READER_FLOODED.into()));
         self.alarms
             .iter()
             .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
-            .chain(
-                self.nearly_full
-                    .then(|| ("gate".into(), JOURNAL_NEARLY_FULL.into())),
-            )
-            .chain(
-                self.freshness
-                    .is_any()
-                    .then(|| ("gate".into(), STALE_LIST.into())),
-            )
-            .chain(
-                self.floods
-                    .lanes()
-                    .map(|lane| (lane.to_owned(), READER_FLOODED.into())),
-            )
+            .chain(of_gate)
+            .chain(of_lanes)
             .collect()
     }
 
@@ -341,6 +358,20 @@ impl Board {
                 }
             }
         });
+    }
+
+    /// Counts of the answers that were at hand.
+    fn learned(&self, now: Now) {
+        let Some(learned) = &self.sources.learned else {
+            return;
+        };
+        let counts = learned.counts(now.mono);
+        for (answer, total) in [("known", counts.known), ("nobody", counts.nobody)] {
+            let counter = self.metrics.learned_hits.with_label_values(&[answer]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        let kept = i64::try_from(counts.kept).unwrap_or(i64::MAX);
+        self.metrics.learned_kept.set(kept);
     }
 
     fn lanes(&mut self, gate: &Gate) -> Vec<LaneStatus> {

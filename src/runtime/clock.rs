@@ -90,6 +90,12 @@ impl WallClock {
         self.floor = self.floor.max(date);
     }
 
+    /// No date before this is believed.
+    #[must_use]
+    pub const fn floor(&self) -> Utc {
+        self.floor
+    }
+
     /// Reads both clocks.
     pub fn now(&mut self) -> Now {
         let mut before = self.mono.now();

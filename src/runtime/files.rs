@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::codes::{Pepper, Reader, TrustList};
 use crate::config::Config;
-use crate::sync::{Client, Followed, PinnedKeys};
+use crate::config::tree::Backend;
+use crate::domain::Utc;
+use crate::sync::tls::{self, Facts, Material, SharedDate};
+use crate::sync::{Client, ClientError, Followed, PinnedKeys};
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +59,23 @@ impl StartError {
 pub struct Files {
     pub(super) reader: Reader,
     pub(super) followed: Vec<Followed>,
-    pub(super) link: Option<(Client, PinnedKeys)>,
+    pub(super) link: Option<Link>,
+}
+
+/// The way to the backend.
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) keys: PinnedKeys,
+    /// Nothing where it is plain HTTP.
+    pub(super) secure: Option<Secure>,
+}
+
+/// What a gate shows its backend.
+pub(super) struct Secure {
+    pub(super) files: tls::Files,
+    /// Validity of the certificate and of the authority.
+    pub(super) facts: (Facts, Facts),
+    pub(super) date: SharedDate,
 }
 
 /// Reads and checks every file the config names, as `check` and `run` both do.
@@ -102,12 +121,42 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         };
         let keys =
             PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
-        let client = Client::new(&backend.url).map_err(|error| of_key("url", &error))?;
-        link = Some((client, keys));
+        let (client, secure) = connect(config, backend, of_key)?;
+        link = Some(Link {
+            client,
+            keys,
+            secure,
+        });
     }
     Ok(Files {
         reader,
         followed,
         link,
     })
+}
+
+/// The client of this backend: with the gate's certificate if it is called by TLS.
+fn connect(
+    config: &Config,
+    backend: &Backend,
+    of_key: impl Fn(&str, &dyn std::error::Error) -> StartError,
+) -> Result<(Client, Option<Secure>), StartError> {
+    let of_url = |error: ClientError| of_key("url", &error);
+    let (Some(certificate), Some(key), Some(ca)) =
+        (&backend.certificate, &backend.key, &backend.ca)
+    else {
+        return Ok((Client::new(&backend.url).map_err(of_url)?, None));
+    };
+    let files = tls::Files {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        ca: ca.clone(),
+    };
+    let material = Material::read_for(&files, &config.gate)
+        .map_err(|tls::FileError { path, why }| StartError::File { path, why })?;
+    let date = SharedDate::new(Utc::default());
+    let client = Client::secure(&backend.url, &material, date.date()).map_err(of_url)?;
+    let facts = (material.facts, material.authority);
+    let secure = Secure { files, facts, date };
+    Ok((client, Some(secure)))
 }

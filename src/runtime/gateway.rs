@@ -137,9 +137,9 @@ impl Gateway {
         match turn {
             Turn::Reader(event) => self.reader(event),
             Turn::Assessed(assessment) => {
-                let Assessment { assessed, question } = assessment;
+                let Assessment { assessed, asking } = assessment;
                 self.perform
-                    .remember_question(assessed.lane, assessed.number, question);
+                    .remember_question(assessed.lane, assessed.number, asking);
                 self.step(Event::Presented(assessed));
             }
             Turn::Lines(event) => self.lines(event),

@@ -3,6 +3,7 @@
 
 pub mod assess;
 pub mod board;
+pub mod certificates;
 pub mod clock;
 pub mod files;
 mod floods;

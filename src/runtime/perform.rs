@@ -15,7 +15,7 @@ use super::assess::Job;
 use super::board::Board;
 use super::lights::light;
 use super::observe::Observation;
-use super::online::Online;
+use super::online::{Asking, Online};
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
@@ -25,7 +25,6 @@ use crate::domain::{
 use crate::drivers::gpio::Command;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
-use crate::sync::online::Question;
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
 
@@ -55,7 +54,7 @@ pub struct Performer {
     board: Board,
     readers: Readers,
     barriers: Barriers,
-    questions: BTreeMap<LaneId, (u64, Question)>,
+    questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
 }
 
@@ -92,11 +91,11 @@ impl Performer {
             Action::LockBarrier(lane) => self.lines(Command::Lock(lane)),
             Action::Show(lane, direction, prompt) => self.show(lane, direction, prompt),
             Action::AskOnline { number, until } => {
-                let question = self.questions.values().find(|(of, _)| *of == number);
-                if let (Some(online), Some((_, question))) = (&self.outlets.online, question) {
-                    online.ask(number, question.clone(), until.since(now.mono));
+                let asking = self.questions.values().find(|(of, _)| *of == number);
+                if let (Some(online), Some((_, asking))) = (&self.outlets.online, asking) {
+                    online.ask(number, asking.clone(), until.since(now.mono));
                 } else {
-                    // Nobody to ask: the deadline need not be waited for.
+                    // Nobody to ask, or the answer is known: the deadline need not be waited for.
                     let answer = Err(HealthOutcome::Unknown);
                     follow_up.push_back(Event::Answered { number, answer });
                 }
@@ -259,9 +258,9 @@ impl Performer {
     }
 
     /// Keeps the question that goes with a presentation, should the gate want to ask.
-    pub fn remember_question(&mut self, lane: LaneId, number: u64, question: Option<Question>) {
-        if let Some(question) = question {
-            self.questions.insert(lane, (number, question));
+    pub fn remember_question(&mut self, lane: LaneId, number: u64, asking: Option<Asking>) {
+        if let Some(asking) = asking {
+            self.questions.insert(lane, (number, asking));
         }
     }
 

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
+use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
-use super::files::{StartError, read_files};
+use super::files::{self, Secure, StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets, Order};
 use super::observe::Observation;
 use super::online::Online;
@@ -25,13 +26,18 @@ use crate::codes::Reader;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{LaneId, ListId};
+use crate::domain::{LaneId, ListId, Utc};
 use crate::drivers::camera::{self, CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
-use crate::sync::{self, Client, Followed, Parts, PinnedKeys, Report, SyncEvent};
+use crate::store::learned::Learned;
+use crate::sync::tls::{
+    self,
+    renew::{self, Renewal},
+};
+use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -102,7 +108,7 @@ impl Running {
     reason = "one part a line, in the order they depend on each other"
 )]
 pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Running, StartError> {
-    let files = read_files(config)?;
+    let mut files = read_files(config)?;
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -142,14 +148,27 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         .for_each(|state| clock.raise_floor(state.created));
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
-    let assessors = start_assessors(config, files.reader, &cache, &assessed_in)?;
+    let learned = learned(config);
+    let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
     start_readers(config, mono, &stand.sources, &readers_in)?;
+    let certificates = files.link.as_mut().and_then(|link| {
+        let secure = link.secure.take()?;
+        let floor = clock.floor();
+        Some(look_after(
+            config,
+            secure,
+            floor,
+            link.client.clone(),
+            &tasks_stopping,
+        ))
+    });
     let uplink = Arc::new(Notify::new());
     let link = Link {
         cache: &cache,
         journal: &journal,
         mono,
         uplink: &uplink,
+        learned: learned.as_ref(),
         sync: sync_in,
         answers: answers_in,
     };
@@ -165,7 +184,15 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     tokio::spawn(serve_pages(listener, served, tasks_stopping));
     let board = Board::new(
         metrics,
-        sources(config, cache, journal.clone(), status_in, heartbeat_in),
+        sources(
+            config,
+            cache,
+            learned,
+            certificates,
+            journal.clone(),
+            status_in,
+            heartbeat_in,
+        ),
     );
     let observer = stand.observer;
     let outlets = Outlets {
@@ -219,6 +246,8 @@ async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<
 fn sources(
     config: &Config,
     cache: Arc<dyn Codes>,
+    learned: Option<Arc<Learned>>,
+    certificates: Option<Certificates>,
     journal: Journal,
     status: watch::Sender<Arc<Status>>,
     heartbeat: watch::Sender<Instant>,
@@ -239,12 +268,47 @@ fn sources(
         devices: readers.chain(["lines".to_owned()]).collect(),
         lists: lists(config),
         cache,
+        learned,
+        certificates,
         journal,
         status,
         heartbeat,
         remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),
     }
+}
+
+/// Where online answers are kept; nothing where nobody is asked.
+fn learned(config: &Config) -> Option<Arc<Learned>> {
+    let backend = config.backend.as_ref().filter(|backend| backend.resolve)?;
+    let (known_for, nobody_for) = (&backend.learned_s, &backend.learned_unknown_s);
+    let learned = Learned::new(known_for.duration(), nobody_for.duration());
+    Some(Arc::new(learned))
+}
+
+/// Looks after the gate's certificates: reads them again when their files change, and knows when they end.
+fn look_after(
+    config: &Config,
+    secure: Secure,
+    floor: Utc,
+    client: Client,
+    stop: &watch::Receiver<bool>,
+) -> Certificates {
+    let Secure { files, facts, date } = secure;
+    date.raise_floor(floor);
+    let (send, ends) = watch::channel(facts);
+    let renewal = Renewal::new(files, Some(config.gate.clone()));
+    let checked_at = date.date();
+    let take = move |material: tls::Material| match client.renew(&material, Arc::clone(&checked_at))
+    {
+        Ok(()) => {
+            tracing::info!("certificate, key and authority are read again");
+            send.send_replace((material.facts, material.authority));
+        }
+        Err(error) => tracing::error!(%error, "the new certificate is not used"),
+    };
+    tokio::spawn(renew::run(renewal, renew::LOOK, stop.clone(), take));
+    Certificates::new(ends, date)
 }
 
 type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
@@ -271,12 +335,14 @@ fn start_assessors(
     config: &Config,
     reader: Reader,
     cache: &Arc<dyn Codes>,
+    learned: &Option<Arc<Learned>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
     let assessor = Arc::new(Assessor {
         reader,
         cache: Arc::clone(cache),
         lists: lists(config),
+        learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
@@ -327,6 +393,7 @@ struct Link<'a> {
     journal: &'a Journal,
     mono: MonoClock,
     uplink: &'a Arc<Notify>,
+    learned: Option<&'a Arc<Learned>>,
     sync: mpsc::Sender<SyncEvent>,
     answers: mpsc::Sender<Answer>,
 }
@@ -334,19 +401,19 @@ struct Link<'a> {
 /// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
 fn start_sync(
     config: &Config,
-    found: Option<(Client, PinnedKeys)>,
+    found: Option<files::Link>,
     followed: &[Followed],
     link: Link<'_>,
     stop: &watch::Receiver<bool>,
 ) -> Option<Online> {
-    let (backend, (client, keys)) = config.backend.as_ref().zip(found)?;
+    let (backend, found) = config.backend.as_ref().zip(found)?;
     let mono = link.mono;
     let parts = Arc::new(Parts {
         gate: config.gate.clone(),
-        transport: Arc::new(client),
+        transport: Arc::new(found.client),
         codes: Arc::clone(link.cache),
         journal: link.journal.clone(),
-        keys,
+        keys: found.keys,
         poll: backend.poll_ms.duration(),
         report: Arc::new(Report::new(link.sync)),
         wake: Arc::clone(link.uplink),
@@ -354,12 +421,14 @@ fn start_sync(
     });
     let mut tasks = sync::start(&parts, followed, stop);
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-    backend.resolve.then(|| {
+    link.learned.map(|learned| {
         // No list named: the backend may know more than the lists this gate follows.
         let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
         Online::new(
             sync::Online::new(config.gate.clone(), &[], transport, report),
             link.answers,
+            Arc::clone(learned),
+            mono,
         )
     })
 }

@@ -1,6 +1,8 @@
-//! The calls a gate makes, over plain HTTP on loopback. Every answer is bounded in time and in bytes.
+//! The calls a gate makes: over mutual TLS, or over plain HTTP on loopback. Every answer is bounded in time and in
+//! bytes.
 
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{ETAG, IF_NONE_MATCH};
@@ -9,6 +11,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use super::chunk::PACKED_MAX;
 use super::dsse::ENVELOPE_BYTES_MAX;
 use super::manifest::ChunkId;
+use super::tls::{self, Date, Material, Refusal, TlsError};
 use crate::domain::ListId;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -18,6 +21,8 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 const PASSAGES_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest short answer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Most characters of a refusal's reason that are passed on.
+const REASON_CHARS_MAX: usize = 300;
 
 /// What a manifest is asked for with. Nothing of it changes the answer; it only delays or spares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +59,12 @@ pub enum LinkError {
     /// No answer in time.
     #[error("the backend did not answer in time")]
     Late,
+    /// One side does not believe the other's certificate.
+    #[error("gate and backend do not trust each other")]
+    Untrusted(#[from] Refusal),
+    /// 403, and why.
+    #[error("the backend forbids it: {0}")]
+    Forbidden(String),
     /// 404.
     #[error("the backend does not know it")]
     NotFound,
@@ -74,7 +85,7 @@ impl LinkError {
     pub const fn is_away(&self) -> bool {
         matches!(
             self,
-            Self::Away(_) | Self::Late | Self::Status(500 | 502..=504)
+            Self::Away(_) | Self::Late | Self::Untrusted(_) | Self::Status(500 | 502..=504)
         )
     }
 }
@@ -109,12 +120,20 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// Not `http://` with an address and no path.
-    #[error("{0:?} is not the address of a backend, such as http://127.0.0.1:9480")]
+    /// Not `http://` or `https://` with an address and no path.
+    #[error(
+        "{0:?} is not the address of a backend, such as https://backend.example:9481 or http://127.0.0.1:9480"
+    )]
     Address(String),
     /// Plain HTTP leaves the machine.
     #[error("{0:?} is not a loopback address: plain HTTP stays on this machine")]
     NotLoopback(String),
+    /// TLS without a certificate.
+    #[error("{0:?} needs a certificate: without one only http:// to this machine can be called")]
+    NoCertificate(String),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The HTTP library refused.
     #[error("no HTTP client")]
     Client(#[from] reqwest::Error),
@@ -123,7 +142,7 @@ pub enum ClientError {
 /// The backend over HTTP. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Arc<RwLock<reqwest::Client>>,
     base: Url,
 }
 
@@ -133,22 +152,41 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the address is none, or not on this machine.
     pub fn new(address: &str) -> Result<Self, ClientError> {
-        let base = Url::parse(address).map_err(|_| ClientError::Address(address.into()))?;
-        let bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
-        if base.scheme() != "http" || !bare {
-            return Err(ClientError::Address(address.into()));
+        let base = base(address)?;
+        if base.scheme() != "http" {
+            return Err(ClientError::NoCertificate(address.into()));
         }
         if !is_loopback(&base) {
             return Err(ClientError::NotLoopback(address.into()));
         }
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(4)
-            .build()?;
+        Self::with(base, tls::plain()?)
+    }
+
+    /// A client for `https://backend.example:9481` and the like, which shows this certificate. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the address is none, or not `https://`.
+    pub fn secure(address: &str, material: &Material, date: Date) -> Result<Self, ClientError> {
+        let base = base(address)?;
+        if base.scheme() != "https" {
+            return Err(ClientError::Address(address.into()));
+        }
+        Self::with(base, tls::client(material, date)?)
+    }
+
+    fn with(base: Url, config: rustls::ClientConfig) -> Result<Self, ClientError> {
+        let http = Arc::new(RwLock::new(http(config)?));
         Ok(Self { http, base })
+    }
+
+    /// Shows another certificate from now on, on new connections. Calls under way end on theirs.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing changes then.
+    pub fn renew(&self, material: &Material, date: Date) -> Result<(), ClientError> {
+        let renewed = http(tls::client(material, date)?)?;
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
     }
 
     /// A request to `path`, which starts with a slash and needs no escaping, with what follows the `?`, if anything.
@@ -156,7 +194,8 @@ impl Client {
         let mut url = self.base.clone();
         url.set_path(path);
         url.set_query(query);
-        self.http.request(method, url)
+        let http = self.http.read().unwrap_or_else(PoisonError::into_inner);
+        http.request(method, url)
     }
 
     async fn post(
@@ -170,8 +209,32 @@ impl Client {
             .header("content-type", "application/json")
             .timeout(within)
             .body(body);
-        read(succeeded(send(request).await?)?, ANSWER_BYTES_MAX).await
+        read(succeeded(send(request).await?).await?, ANSWER_BYTES_MAX).await
     }
+}
+
+/// The address of a backend: scheme, host and port alone.
+fn base(address: &str) -> Result<Url, ClientError> {
+    let wrong = || ClientError::Address(address.into());
+    let base = Url::parse(address).map_err(|_| wrong())?;
+    let bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
+    if bare && matches!(base.scheme(), "http" | "https") {
+        Ok(base)
+    } else {
+        Err(wrong())
+    }
+}
+
+/// The library with our bounds. It is given our rules of TLS, and looks for no others.
+fn http(config: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(4)
+        .build()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -203,18 +266,35 @@ pub async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, L
     Ok(bytes)
 }
 
-fn succeeded(response: Response) -> Result<Response, LinkError> {
+async fn succeeded(response: Response) -> Result<Response, LinkError> {
     match response.status() {
         StatusCode::OK => Ok(response),
+        StatusCode::FORBIDDEN => Err(LinkError::Forbidden(reason(response).await)),
         StatusCode::NOT_FOUND => Err(LinkError::NotFound),
         StatusCode::CONFLICT => Err(LinkError::Conflict),
         other => Err(LinkError::Status(other.as_u16())),
     }
 }
 
+/// The sentence of a refusal, safe in a log.
+async fn reason(response: Response) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let body = read(response, ANSWER_BYTES_MAX).await.unwrap_or_default();
+    let said = serde_json::from_slice::<Said>(&body);
+    let said = said.map_or_else(|_| "it does not say why".into(), |said| said.error);
+    let plain = said.chars().filter(|c| !c.is_control());
+    plain.take(REASON_CHARS_MAX).collect()
+}
+
 fn link_error(error: &reqwest::Error) -> LinkError {
     if error.is_timeout() {
         return LinkError::Late;
+    }
+    if let Some(refusal) = Refusal::find(error, "the backend") {
+        return LinkError::Untrusted(refusal);
     }
     // The outer messages repeat the address; the innermost says what is wrong.
     let mut cause: &dyn std::error::Error = error;
@@ -239,7 +319,7 @@ impl Transport for Client {
         if response.status() == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
             return Ok(Fetched::Same);
         }
-        let response = succeeded(response)?;
+        let response = succeeded(response).await?;
         let etag = response
             .headers()
             .get(ETAG)
@@ -253,7 +333,7 @@ impl Transport for Client {
         let request = self
             .request(Method::GET, &format!("/v1/chunks/{id}"), None)
             .timeout(CHUNK_TIMEOUT);
-        read(succeeded(send(request).await?)?, PACKED_MAX).await
+        read(succeeded(send(request).await?).await?, PACKED_MAX).await
     }
 
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
@@ -282,6 +362,8 @@ mod tests {
             let error = Client::new(far).unwrap_err();
             assert!(matches!(error, ClientError::NotLoopback(_)), "{far}");
         }
+        let error = Client::new("https://127.0.0.1:9481").unwrap_err();
+        assert!(matches!(error, ClientError::NoCertificate(_)));
         for bad in [
             "127.0.0.1:9480",
             "ftp://127.0.0.1",

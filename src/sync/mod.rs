@@ -16,6 +16,7 @@ pub mod passages;
 pub mod report;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod wire;
 
 use std::sync::Arc;

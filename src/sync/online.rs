@@ -106,13 +106,14 @@ impl<T: Transport> Online<T> {
             LinkError::NotFound => HealthOutcome::Unknown,
             // One late answer says nothing about the link: the deadline is short.
             LinkError::Late => HealthOutcome::TimedOut,
-            LinkError::Away(_) => {
+            LinkError::Away(_) | LinkError::Untrusted(_) => {
                 self.report.backend_away(&error).await;
                 HealthOutcome::TimedOut
             }
-            LinkError::Conflict | LinkError::Status(_) | LinkError::TooLong => {
-                HealthOutcome::QueryFailed
-            }
+            LinkError::Conflict
+            | LinkError::Forbidden(_)
+            | LinkError::Status(_)
+            | LinkError::TooLong => HealthOutcome::QueryFailed,
         }
     }
 }

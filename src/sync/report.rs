@@ -1,11 +1,12 @@
 //! What sync tells the owner of the gate, and the one place that says whether the backend is there.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::tls::{Refusal, Whose, Why};
 use crate::domain::ListId;
 use crate::store::codes::ListState;
 use crate::store::journal::Epoch;
@@ -38,6 +39,13 @@ pub enum SyncEvent {
     },
     /// The backend answers, or no longer. Told once a state change.
     BackendUp(bool),
+    /// A connection did not come about because one side did not believe the other's certificate. Told every time.
+    Untrusted {
+        /// Whose certificate.
+        whose: Whose,
+        /// What is wrong with it.
+        why: Why,
+    },
     /// The backend has these records.
     Delivered {
         /// The last of them.
@@ -67,15 +75,30 @@ pub enum SyncEvent {
     },
 }
 
-const NOT_KNOWN: u8 = 0;
-const UP: u8 = 1;
-const DOWN: u8 = 2;
+/// How it stands with the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    /// Not tried yet.
+    NotKnown,
+    /// It answers.
+    Up,
+    /// It does not.
+    Away,
+    /// One side does not believe the other.
+    Untrusted(Whose, Why),
+}
+
+impl Link {
+    const fn is_down(self) -> bool {
+        matches!(self, Self::Away | Self::Untrusted(..))
+    }
+}
 
 /// Hands events to the owner; waits while its queue is full. Shared by all tasks of one gate.
 #[derive(Debug)]
 pub struct Report {
     events: mpsc::Sender<SyncEvent>,
-    link: AtomicU8,
+    link: Mutex<Link>,
 }
 
 impl Report {
@@ -84,36 +107,73 @@ impl Report {
     pub const fn new(events: mpsc::Sender<SyncEvent>) -> Self {
         Self {
             events,
-            link: AtomicU8::new(NOT_KNOWN),
+            link: Mutex::new(Link::NotKnown),
         }
     }
 
     /// True unless the last call did not reach the backend.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.link.load(Ordering::Relaxed) != DOWN
+        !self.link().is_down()
     }
 
     /// The backend answered.
     pub(super) async fn backend_answered(&self) {
-        if self.link.swap(UP, Ordering::Relaxed) != UP {
+        let before = std::mem::replace(&mut *self.link(), Link::Up);
+        if before != Link::Up {
             tracing::info!("the backend answers");
             self.send(SyncEvent::BackendUp(true)).await;
         }
     }
 
-    /// The backend did not answer.
-    pub(super) async fn backend_away(&self, why: &(dyn Error + Sync)) {
-        if self.link.swap(DOWN, Ordering::Relaxed) != DOWN {
-            tracing::warn!(error = %why, "the backend does not answer; the gate goes on with what it has");
+    /// The backend did not answer. Each change of the reason is logged once.
+    pub(super) async fn backend_away(&self, error: &(dyn Error + Sync)) {
+        let refusal = refusal(error);
+        let next = refusal.map_or(Link::Away, |one| Link::Untrusted(one.whose, one.why));
+        let before = *self.link();
+        // Somebody who is refused may also find the connection reset: that is nothing new.
+        let refused_before = matches!(before, Link::Untrusted(..));
+        if before != next && !(refused_before && next == Link::Away) {
+            *self.link() = next;
+            let error = chain(error);
+            if let Link::Untrusted(whose, why) = next {
+                let (certificate, reason) = (whose.as_str(), why.as_str());
+                tracing::warn!(
+                    %error, certificate, reason,
+                    "gate and backend do not trust each other; the gate goes on with what it has"
+                );
+            } else {
+                tracing::warn!(%error, "the backend does not answer; the gate goes on with what it has");
+            }
+        }
+        if !before.is_down() {
             self.send(SyncEvent::BackendUp(false)).await;
         }
+        if let Link::Untrusted(whose, why) = next {
+            self.send(SyncEvent::Untrusted { whose, why }).await;
+        }
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over one event. A closed queue means shutdown; the task is told so on its own channel.
     pub(super) async fn send(&self, event: SyncEvent) {
         let _ = self.events.send(event).await;
     }
+}
+
+/// The refusal among the causes of an error.
+fn refusal(error: &(dyn Error + Sync)) -> Option<&Refusal> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref() {
+            return Some(refusal);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// An error with its causes, in one line.
@@ -126,4 +186,62 @@ pub(super) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::LinkError;
+    use super::*;
+
+    fn refused(alert: rustls::AlertDescription) -> LinkError {
+        let fault = rustls::Error::AlertReceived(alert);
+        LinkError::Untrusted(Refusal::find(&fault, "the backend").unwrap())
+    }
+
+    #[tokio::test]
+    async fn each_refusal_is_counted_and_a_change_of_the_reason_is_a_change() {
+        let (send, mut events) = mpsc::channel(16);
+        let report = Report::new(send);
+        report.backend_answered().await;
+        let expired = refused(rustls::AlertDescription::CertificateExpired);
+        let foreign = refused(rustls::AlertDescription::UnknownCA);
+        for error in [&expired, &expired, &foreign] {
+            report.backend_away(error).await;
+            assert!(!report.is_up());
+        }
+        let seen: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        let untrusted = |why| SyncEvent::Untrusted {
+            whose: Whose::Ours,
+            why,
+        };
+        let wanted = [
+            SyncEvent::BackendUp(true),
+            SyncEvent::BackendUp(false),
+            untrusted(Why::Expired),
+            untrusted(Why::Expired),
+            untrusted(Why::UnknownAuthority),
+        ];
+        assert_eq!(seen, wanted);
+        assert_eq!(
+            *report.link(),
+            Link::Untrusted(Whose::Ours, Why::UnknownAuthority)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_reset_after_a_refusal_is_nothing_new() {
+        let (send, _events) = mpsc::channel(16);
+        let report = Report::new(send);
+        let expired = refused(rustls::AlertDescription::CertificateExpired);
+        report.backend_away(&expired).await;
+        report
+            .backend_away(&LinkError::Away("connection reset".into()))
+            .await;
+        assert_eq!(*report.link(), Link::Untrusted(Whose::Ours, Why::Expired));
+        report.backend_answered().await;
+        report
+            .backend_away(&LinkError::Away("connection refused".into()))
+            .await;
+        assert_eq!(*report.link(), Link::Away);
+    }
 }

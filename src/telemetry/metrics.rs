@@ -32,6 +32,10 @@ pub struct Metrics {
     pub decode: HistogramVec,
     /// `turnstile_online_wait_seconds`: how long the backend was waited for.
     pub online_wait: Histogram,
+    /// `turnstile_learned_hits_total{answer}`: presentations answered from earlier online answers: `known` or `nobody`.
+    pub learned_hits: IntCounterVec,
+    /// `turnstile_learned_answers`: online answers that are kept.
+    pub learned_kept: IntGauge,
     /// `turnstile_end_to_end_seconds{lane,medium}`: in view to relay commanded.
     pub end_to_end: HistogramVec,
     /// `turnstile_frames_total{device,result}`: `read` or `empty`.
@@ -68,6 +72,11 @@ pub struct Metrics {
     pub list_failures: IntCounterVec,
     /// `turnstile_backend_up`: 1 while the backend answers.
     pub backend_up: IntGauge,
+    /// `turnstile_tls_refusals_total{certificate,reason}`: connections to the backend that did not come about because of
+    /// our certificate (`ours`) or its (`theirs`).
+    pub tls_refusals: IntCounterVec,
+    /// `turnstile_certificate_expires_seconds{certificate}`: until the gate's certificate, or the authority's, ends.
+    pub certificate_expires: GaugeVec,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
     /// `turnstile_delivery_failures_total`: deliveries refused, or acknowledged in a way that is not believed; once a
@@ -132,6 +141,12 @@ impl Metrics {
                 "turnstile_online_wait_seconds",
                 "How long the backend was waited for",
             )?,
+            learned_hits: new.counters(
+                "turnstile_learned_hits_total",
+                "Presentations answered from earlier online answers",
+                &["answer"],
+            )?,
+            learned_kept: new.gauge("turnstile_learned_answers", "Online answers that are kept")?,
             end_to_end: new.histograms(
                 "turnstile_end_to_end_seconds",
                 "In view to relay commanded",
@@ -200,6 +215,16 @@ impl Metrics {
                 &["list"],
             )?,
             backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
+            tls_refusals: new.counters(
+                "turnstile_tls_refusals_total",
+                "Connections to the backend refused for a certificate, ours or theirs",
+                &["certificate", "reason"],
+            )?,
+            certificate_expires: new.real_gauges(
+                "turnstile_certificate_expires_seconds",
+                "Until a certificate ends",
+                &["certificate"],
+            )?,
             delivered: new.counter(
                 "turnstile_delivered_records_total",
                 "Records the backend has acknowledged",

@@ -216,6 +216,7 @@ impl Station {
                 .unwrap(),
             cache: Arc::clone(&cache),
             lists: vec![(health(), STALE_AFTER)],
+            learned: None,
         };
         let (centre, wake) = (Arc::new(Centre::new()), Arc::new(Notify::new()));
         let (events_in, mut events) = mpsc::channel(16);

@@ -72,7 +72,10 @@ impl Liar {
         let liar = Self {
             inner: Arc::default(),
             changed: Arc::new(watch::Sender::new(0)),
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .tls_backend_preconfigured(turnstiled::sync::tls::plain().unwrap())
+                .build()
+                .unwrap(),
             url,
         };
         let this = liar.clone();

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post, put};
 use serde::de::DeserializeOwned;
 
+use super::caller::admit;
 use super::error::Refusal;
 use super::inner::Inner;
 
@@ -32,6 +34,7 @@ type Routes = Vec<(
 pub(super) fn routes() -> Routes {
     vec![
         ("/healthz", &["get"], get(async || "ok\n")),
+        ("/metrics", &["get"], get(metrics)),
         ("/openapi.json", &["get"], get(openapi)),
         ("/v1/lists", &["get"], get(lists::all)),
         ("/v1/lists/{list}", &["put"], put(lists::prepare)),
@@ -55,12 +58,18 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
             router.route(path, handler)
         })
         .fallback(async || Refusal::not_found("there is no such call; see /openapi.json"))
+        .layer(from_fn_with_state(Arc::clone(&inner), admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(inner)
 }
 
 async fn openapi() -> ([(axum::http::HeaderName, &'static str); 1], &'static str) {
     ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+/// Who was turned away, and when certificates end.
+async fn metrics(State(inner): State<Arc<Inner>>) -> Result<String, Refusal> {
+    Ok(std::future::ready(inner.seen.render()).await?)
 }
 
 /// Reads a JSON body. The refusal does not repeat it: it may name a person.

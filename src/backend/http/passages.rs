@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::caller::Caller;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
 use super::super::store::passages::{Arrived, Hole, Passages, link};
@@ -27,10 +28,12 @@ const READ_MAX: usize = 1_000;
 /// `POST /v1/passages`
 pub(super) async fn store(
     State(inner): State<Arc<Inner>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Acknowledged>, Refusal> {
     let delivery: Delivery = json(&headers, &body)?;
+    caller.speaks_for(&delivery.gate, "/v1/passages", &inner)?;
     blocking(move || take(&inner.passages, delivery))
         .await?
         .map(Json)

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 
 use super::super::blocking;
+use super::super::caller::Caller;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
 use super::json;
@@ -24,11 +25,13 @@ const ID_BYTES_MAX: usize = 64;
 /// `POST /v1/resolve`
 pub(super) async fn resolve(
     State(inner): State<Arc<Inner>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Answer>, Refusal> {
     let question: Question = json(&headers, &body)?;
     let identifier = Personal::new(question.identifier);
+    caller.speaks_for(&question.gate, "/v1/resolve", &inner)?;
     if identifier.expose().len() > IDENTIFIER_BYTES_MAX
         || question.lists.len() > LISTS_MAX
         || question.id.len() > ID_BYTES_MAX

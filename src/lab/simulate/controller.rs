@@ -125,6 +125,8 @@ impl Controller {
                 .map_err(|error| SimulationError(error.to_string()))?,
             cache: Arc::new(lasting.codes.clone()),
             lists: vec![(lasting.list.clone(), STALE_AFTER)],
+            // The oracle judges by what the backend says now.
+            learned: None,
         };
         let listed = lasting.codes.state(&lasting.list);
         let clock_floor = restored
@@ -192,8 +194,8 @@ impl Controller {
             presentation,
         };
         let assessment = self.assessor.assess(&job);
-        if let Some(question) = assessment.question {
-            self.question = Some((number, question));
+        if let Some(asking) = assessment.asking {
+            self.question = Some((number, asking.question));
         }
         assessment.assessed
     }
