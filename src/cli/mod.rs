@@ -16,6 +16,7 @@ pub mod backend;
 pub mod codes_import;
 #[cfg(feature = "lab")]
 pub mod demo;
+pub mod doctor;
 pub mod gate;
 pub mod read_image;
 #[cfg(feature = "lab")]
@@ -54,6 +55,9 @@ enum Command {
     /// Codes: import into a backend, read from pictures
     #[command(subcommand)]
     Codes(Codes),
+    /// Questions of a technician on site, answered
+    #[command(subcommand)]
+    Doctor(doctor::Doctor),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -124,6 +128,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
+        Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "lab")]
