@@ -175,11 +175,14 @@ impl Generation {
         Ok(())
     }
 
-    /// Counts and digests every row and compares with the mark.
-    pub(super) fn verify(&self) -> Result<(), CodesError> {
+    /// Counts and digests every row and compares with the mark. [`CodesError::Unavailable`] if it had to end before.
+    pub(super) fn verify(&self, ending: &AtomicBool) -> Result<(), CodesError> {
         let mut tally = Tally::default();
         self.scan(|key, value| {
             tally.add(&key, value);
+            if ending.load(Ordering::Relaxed) {
+                return Err(CodesError::Unavailable);
+            }
             Ok(())
         })?;
         match self.mark() {
