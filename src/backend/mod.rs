@@ -9,7 +9,10 @@ mod fragment;
 mod http;
 pub mod inbox;
 mod inner;
+pub mod pack;
 mod secrets;
+#[cfg(test)]
+mod served;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,7 @@ use crate::codes::row_key::Pepper;
 use crate::domain::{GateId, ListId, Utc};
 use crate::store::codes::Change;
 use crate::sync::dsse;
+use crate::sync::spool::Spool;
 use inner::Inner;
 
 pub use store::StoreError;
@@ -204,7 +208,7 @@ impl Backend {
         changes: Vec<Change>,
     ) -> Result<Imported, BackendError> {
         let (inner, list) = (Arc::clone(&self.inner), list.clone());
-        blocking(move || inner.import(&list, mode, false, None, changes)).await?
+        blocking(move || inner.import_changes(&list, mode, false, None, &changes)).await?
     }
 
     /// Ends it: calls under way are finished, those that only wait are answered.
@@ -245,7 +249,15 @@ impl Offline {
         self.0.pepper(list)
     }
 
-    /// Takes rows over, whole or not at all. `pepper_id` names the pepper that their keys are made with.
+    /// The pepper that the list will have after a whole import made with it; it is made if need be.
+    ///
+    /// # Errors
+    /// [`BackendError::Secret`] or [`BackendError::Io`].
+    pub fn next_pepper(&self, list: &ListId) -> Result<Pepper, BackendError> {
+        self.0.prepare_next(list).map(|(_, pepper)| pepper)
+    }
+
+    /// Takes sorted rows over, whole or not at all. `pepper_id` names the pepper that their keys are made with.
     ///
     /// # Errors
     /// [`BackendError::Store`] if a row is refused.
@@ -255,9 +267,9 @@ impl Offline {
         mode: Mode,
         new_era: bool,
         pepper_id: u32,
-        changes: Vec<Change>,
+        rows: Spool,
     ) -> Result<Imported, BackendError> {
-        self.0.import(list, mode, new_era, Some(pepper_id), changes)
+        self.0.import(list, mode, new_era, Some(pepper_id), rows)
     }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod backend;
 pub mod codes_import;
+pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
 pub mod doctor;
@@ -52,7 +53,7 @@ enum Command {
     },
     /// Run the reference backend
     Backend(backend::BackendArgs),
-    /// Codes: import into a backend, read from pictures
+    /// Codes: import into a backend, pack for a web server, read from pictures
     #[command(subcommand)]
     Codes(Codes),
     /// Questions of a technician on site, answered
@@ -70,6 +71,8 @@ enum Command {
 enum Codes {
     /// Import a CSV of people into a list of a backend
     Import(codes_import::ImportArgs),
+    /// Pack a CSV of people into a folder that any web server can serve
+    Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
 }
@@ -122,6 +125,13 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             log::start("warn");
             let imported = runtime()?.block_on(codes_import::run(&args));
             let summary = imported.map_err(|error| Failure::new(error.exit_code(), &error))?;
+            writeln!(std::io::stdout(), "{summary}").map_err(|error| output(&error))?;
+            Ok(0)
+        }
+        Command::Codes(Codes::Pack(args)) => {
+            log::start("warn");
+            let packed = codes_pack::run(&args);
+            let summary = packed.map_err(|error| Failure::new(error.exit_code(), &error))?;
             writeln!(std::io::stdout(), "{summary}").map_err(|error| output(&error))?;
             Ok(0)
         }

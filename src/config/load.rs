@@ -103,9 +103,10 @@ impl Config {
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.data_dir);
         resolve(&mut self.trust_file);
-        self.lists
-            .iter_mut()
-            .for_each(|list| resolve(&mut list.pepper_file));
+        for list in &mut self.lists {
+            resolve(&mut list.pepper_file);
+            list.next_pepper_file.iter_mut().for_each(resolve);
+        }
         self.gpio.chip.iter_mut().for_each(resolve);
         self.gpio.folder.iter_mut().for_each(resolve);
         for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {

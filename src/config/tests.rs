@@ -127,9 +127,15 @@ fn the_example_shows_true_defaults() {
     let shown: String = plain
         .lines()
         .filter(|line| {
-            !["# chip", "# folder", "# entry_rotor", "# release_exit"]
-                .iter()
-                .any(|k| line.starts_with(k))
+            ![
+                "# chip",
+                "# folder",
+                "# entry_rotor",
+                "# release_exit",
+                "# next_pepper_file",
+            ]
+            .iter()
+            .any(|k| line.starts_with(k))
         })
         .map(|line| {
             let is_key = line.strip_prefix("# ").filter(|rest| {
@@ -580,11 +586,21 @@ fn a_gate_follows_lists_of_different_names() {
 
 #[test]
 fn relative_paths_start_at_the_config_file() {
-    let mut config = read(&GOOD.replace("\"rppal\"", "\"simulated\"\nfolder = \"lines\"")).unwrap();
+    let text = GOOD
+        .replace("\"rppal\"", "\"simulated\"\nfolder = \"lines\"")
+        .replace(
+            "pepper_file = \"pepper\"",
+            "pepper_file = \"pepper\"\nnext_pepper_file = \"next\"",
+        );
+    let mut config = read(&text).unwrap();
     config.resolve_paths(Path::new("/etc/gate"));
     assert_eq!(config.data_dir, Path::new("/etc/gate/data"));
     assert_eq!(config.trust_file, Path::new("/etc/gate/trust.toml"));
     assert_eq!(config.lists[0].pepper_file, Path::new("/etc/gate/pepper"));
+    assert_eq!(
+        config.lists[0].next_pepper_file.as_deref(),
+        Some(Path::new("/etc/gate/next"))
+    );
     assert_eq!(
         config.gpio.folder.as_deref(),
         Some(Path::new("/etc/gate/lines"))
