@@ -257,11 +257,28 @@ impl Offline {
         self.0.prepare_next(list).map(|(_, pepper)| pepper)
     }
 
-    /// Takes sorted rows over, whole or not at all. `pepper_id` names the pepper that their keys are made with.
+    /// Takes rows over, whole or not at all. `pepper_id` names the pepper that their keys are made with.
     ///
     /// # Errors
     /// [`BackendError::Store`] if a row is refused.
+    #[expect(clippy::needless_pass_by_value, reason = "the rows are taken over")]
     pub fn import(
+        &self,
+        list: &ListId,
+        mode: Mode,
+        new_era: bool,
+        pepper_id: u32,
+        changes: Vec<Change>,
+    ) -> Result<Imported, BackendError> {
+        self.0
+            .import_changes(list, mode, new_era, Some(pepper_id), &changes)
+    }
+
+    /// The same for rows that are sorted already, in bounded memory.
+    ///
+    /// # Errors
+    /// [`BackendError::Store`] if a row is refused.
+    pub fn import_rows(
         &self,
         list: &ListId,
         mode: Mode,

@@ -235,7 +235,7 @@ fn offline(args: &ImportArgs, data: &Path, mode: Mode) -> Result<Summary, Import
     let rows = read(&args.file, &pepper, mode, data)?;
     let lines = rows.rows();
     let imported = store
-        .import(&args.list, mode, args.new_era, pepper.id(), rows)
+        .import_rows(&args.list, mode, args.new_era, pepper.id(), rows)
         .map_err(failed)?;
     Ok(Summary {
         list: args.list.clone(),
