@@ -1,6 +1,7 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests
-.PHONY: setup build demo test
+# make bench  cache and sync beside the plain alternative: ROWS=10000000 DIR=/on/the/card
+.PHONY: setup build demo test bench
 
 setup:
 	@sh .ci/setup
@@ -16,3 +17,6 @@ test: setup
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 	cargo test --locked
+
+bench: setup
+	cargo bench --locked --bench lists

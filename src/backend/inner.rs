@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
 use super::seen::Seen;
+use super::store::intake::Intake;
 use super::store::lists::{Import, Lists, Meta};
 use super::store::passages::Passages;
 use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
@@ -19,6 +20,7 @@ use crate::domain::{
 };
 use crate::store::codes::Change;
 use crate::sync::hex;
+use crate::sync::spool::Spool;
 use crate::sync::wire::Answer;
 
 /// A manifest as it is sent.
@@ -46,7 +48,7 @@ impl Published {
 }
 
 pub(super) struct Inner {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Where it listens; `None`: nobody does, and the fragment is left as it is.
     addr: Option<SocketAddr>,
     pub(super) clock: Clock,
@@ -60,7 +62,7 @@ pub(super) struct Inner {
     /// Changes whenever a manifest does.
     pub(super) news: watch::Sender<u64>,
     pub(super) stop: watch::Receiver<bool>,
-    /// An import holds a whole list in memory: one at a time.
+    /// An import takes the disk for a while: one at a time.
     pub(super) importing: Semaphore,
 }
 
@@ -92,6 +94,11 @@ impl Inner {
         };
         inner.lists.resign((inner.clock)())?;
         for (list, meta) in inner.lists.all()? {
+            let next = secrets::next_pepper_at_hand(&inner.dir, &list)?;
+            if next.is_some_and(|next| next.id() == meta.pepper_id) {
+                // It ended between the import and this.
+                inner.promote(&list)?;
+            }
             inner.pepper(&list)?;
             inner.publish(list, meta);
         }
@@ -163,27 +170,47 @@ impl Inner {
         fragment::write(&self.dir, addr, &self.public_key, &lists)
     }
 
-    /// Takes rows over and tells whoever waits. `pepper_id` names the pepper that the rows are made with.
+    /// The same for changes that are in memory.
+    pub(super) fn import_changes(
+        &self,
+        list: &ListId,
+        mode: Mode,
+        new_era: bool,
+        pepper_id: Option<u32>,
+        changes: &[Change],
+    ) -> Result<Imported, BackendError> {
+        let rows = Intake::of(&self.dir, mode, changes)?;
+        self.import(list, mode, new_era, pepper_id, rows)
+    }
+
+    /// Takes rows over and tells whoever waits. `pepper_id` names the pepper that the rows are made with: the one of
+    /// the list, or for a whole list the next one, which is then the one of the list.
     pub(super) fn import(
         &self,
         list: &ListId,
         mode: Mode,
         new_era: bool,
         pepper_id: Option<u32>,
-        changes: Vec<Change>,
+        rows: Spool,
     ) -> Result<Imported, BackendError> {
         let ours = self.prepare(list)?.id();
-        if let Some(theirs) = pepper_id.filter(|theirs| *theirs != ours) {
+        let theirs = pepper_id.unwrap_or(ours);
+        let rotates = theirs != ours;
+        let next = secrets::next_pepper_at_hand(&self.dir, list)?.map(|next| next.id());
+        if rotates && (next != Some(theirs) || mode == Mode::Patch) {
             return Err(super::StoreError::OtherPepper { theirs, ours }.into());
         }
         let import = Import {
             list: list.clone(),
             mode,
             new_era,
-            pepper_id: ours,
-            changes,
+            pepper_id: theirs,
+            rows,
         };
         let (imported, meta) = self.lists.import(import, (self.clock)())?;
+        if rotates {
+            self.promote(list)?;
+        }
         if let Some(meta) = meta {
             tracing::info!(
                 %list, era = imported.era, version = imported.version, rows = imported.rows,
@@ -192,6 +219,22 @@ impl Inner {
             self.publish(list.clone(), meta);
         }
         Ok(imported)
+    }
+
+    /// The next pepper of a list becomes its pepper.
+    fn promote(&self, list: &ListId) -> Result<(), BackendError> {
+        secrets::promote(&self.dir, list)?;
+        let mut peppers = self.peppers.write().unwrap_or_else(PoisonError::into_inner);
+        peppers.remove(list);
+        drop(peppers);
+        self.pepper(list).map(|_| ())
+    }
+
+    /// The pepper that a list will have after a whole import made with it; it is made if need be.
+    pub(super) fn prepare_next(&self, list: &ListId) -> Result<(PathBuf, Pepper), BackendError> {
+        self.prepare(list)?;
+        let pepper = secrets::next_pepper(&self.dir, list)?;
+        Ok((secrets::next_pepper_file(&self.dir, list), pepper))
     }
 
     /// Signs again what has become old.

@@ -16,9 +16,12 @@ mod http;
 pub mod inbox;
 mod inner;
 mod listener;
+pub mod pack;
 mod secrets;
 pub mod secure;
 mod seen;
+#[cfg(test)]
+mod served;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ use crate::codes::row_key::Pepper;
 use crate::domain::{GateId, ListId, Utc};
 use crate::store::codes::Change;
 use crate::sync::dsse;
+use crate::sync::spool::Spool;
 use crate::sync::tls::{self, Material};
 use caller::Caller;
 use inner::Inner;
@@ -266,7 +270,7 @@ impl Backend {
         changes: Vec<Change>,
     ) -> Result<Imported, BackendError> {
         let (inner, list) = (Arc::clone(&self.inner), list.clone());
-        blocking(move || inner.import(&list, mode, false, None, changes)).await?
+        blocking(move || inner.import_changes(&list, mode, false, None, &changes)).await?
     }
 
     /// Ends it: calls under way are finished, those that only wait are answered.
@@ -307,10 +311,19 @@ impl Offline {
         self.0.pepper(list)
     }
 
+    /// The pepper that the list will have after a whole import made with it; it is made if need be.
+    ///
+    /// # Errors
+    /// [`BackendError::Secret`] or [`BackendError::Io`].
+    pub fn next_pepper(&self, list: &ListId) -> Result<Pepper, BackendError> {
+        self.0.prepare_next(list).map(|(_, pepper)| pepper)
+    }
+
     /// Takes rows over, whole or not at all. `pepper_id` names the pepper that their keys are made with.
     ///
     /// # Errors
     /// [`BackendError::Store`] if a row is refused.
+    #[expect(clippy::needless_pass_by_value, reason = "the rows are taken over")]
     pub fn import(
         &self,
         list: &ListId,
@@ -319,7 +332,23 @@ impl Offline {
         pepper_id: u32,
         changes: Vec<Change>,
     ) -> Result<Imported, BackendError> {
-        self.0.import(list, mode, new_era, Some(pepper_id), changes)
+        self.0
+            .import_changes(list, mode, new_era, Some(pepper_id), &changes)
+    }
+
+    /// The same for rows that are sorted already, in bounded memory.
+    ///
+    /// # Errors
+    /// [`BackendError::Store`] if a row is refused.
+    pub fn import_rows(
+        &self,
+        list: &ListId,
+        mode: Mode,
+        new_era: bool,
+        pepper_id: u32,
+        rows: Spool,
+    ) -> Result<Imported, BackendError> {
+        self.0.import(list, mode, new_era, Some(pepper_id), rows)
     }
 }
 

@@ -52,9 +52,46 @@ pub(super) fn lists_with_pepper(dir: &Path) -> Result<Vec<ListId>, BackendError>
     Ok(lists)
 }
 
+/// Where the pepper lies that a list will have next.
+pub(super) fn next_pepper_file(dir: &Path, list: &ListId) -> PathBuf {
+    // A folder of its own: any name is the name of some list.
+    dir.join("peppers")
+        .join("next")
+        .join(format!("{list}.pepper"))
+}
+
 /// Reads the pepper of a list, or makes one.
 pub(super) fn pepper(dir: &Path, list: &ListId) -> Result<Pepper, BackendError> {
-    let path = pepper_file(dir, list);
+    read_pepper(pepper_file(dir, list))
+}
+
+/// Reads the pepper that a list will have next, or makes one.
+pub(super) fn next_pepper(dir: &Path, list: &ListId) -> Result<Pepper, BackendError> {
+    read_pepper(next_pepper_file(dir, list))
+}
+
+/// The pepper that a list will have next, if one was made.
+pub(super) fn next_pepper_at_hand(
+    dir: &Path,
+    list: &ListId,
+) -> Result<Option<Pepper>, BackendError> {
+    let path = next_pepper_file(dir, list);
+    if path.exists() {
+        read_pepper(path).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Puts the next pepper of a list in the place of its pepper, which is gone then.
+pub(super) fn promote(dir: &Path, list: &ListId) -> Result<(), BackendError> {
+    let (from, to) = (next_pepper_file(dir, list), pepper_file(dir, list));
+    fs::rename(&from, &to)
+        .and_then(|()| fs::File::open(to.parent().unwrap_or(dir))?.sync_all())
+        .map_err(|source| io_error(&to, source))
+}
+
+fn read_pepper(path: PathBuf) -> Result<Pepper, BackendError> {
     let mut text = read_or_make(&path)?;
     let pepper = Pepper::parse(&text);
     text.zeroize();

@@ -31,11 +31,11 @@ use crate::sync::client::{self, Client, Transport};
 use crate::sync::online::Question;
 use crate::sync::{Followed, Online, Parts, PinnedKeys, Report, SyncEvent};
 
-const ANY_PORT: SocketAddr =
+pub(super) const ANY_PORT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const SOON: Duration = Duration::from_secs(10);
 
-fn list() -> ListId {
+pub(super) fn list() -> ListId {
     ListId::new("health").unwrap()
 }
 
@@ -65,13 +65,13 @@ fn key(n: u32) -> RowKey {
     RowKey(key)
 }
 
-fn put(n: u32, colour: Colour) -> Change {
+pub(super) fn put(n: u32, colour: Colour) -> Change {
     Change::Put(key(n), row(Some(colour)).encode())
 }
 
 /// The sync half of a gate, with a cache in memory and a journal on disk.
-struct Gate {
-    codes: MemoryCodes,
+pub(super) struct Gate {
+    pub(super) codes: MemoryCodes,
     journal: Journal,
     wake: Arc<Notify>,
     events: mpsc::Receiver<SyncEvent>,
@@ -88,7 +88,7 @@ impl Gate {
         Self::start_in(dir, &backend.url(), &backend.list_public_key(), pepper_id)
     }
 
-    fn start_in(dir: TempDir, url: &str, public_key: &str, pepper_id: u32) -> Self {
+    pub(super) fn start_in(dir: TempDir, url: &str, public_key: &str, pepper_id: u32) -> Self {
         let codes = MemoryCodes::default();
         let (journal, _) = Journal::open(dir.path(), Limits::of_mib(8)).unwrap();
         let (send, events) = mpsc::channel(64);
@@ -108,7 +108,7 @@ impl Gate {
         });
         let follow = Followed {
             list: list(),
-            pepper_id: Some(pepper_id),
+            pepper_ids: vec![pepper_id],
         };
         let tasks = crate::sync::start(&parts, &[follow], &stopped);
         let online = Online::new(gate_id(), &[list()], transport, report);
@@ -136,7 +136,7 @@ impl Gate {
         time::timeout(SOON, search).await.expect("no such event")
     }
 
-    async fn applied(&mut self) -> u64 {
+    pub(super) async fn applied(&mut self) -> u64 {
         self.until(|event| match event {
             SyncEvent::ListApplied { state, .. } => Some(state.version),
             _ => None,
@@ -169,14 +169,14 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    fn colour(&self, n: u32) -> Option<Colour> {
+    pub(super) fn colour(&self, n: u32) -> Option<Colour> {
         self.codes
             .look_up(&list(), &key(n))
             .unwrap()
             .and_then(|row| row.colour)
     }
 
-    async fn end(mut self) -> TempDir {
+    pub(super) async fn end(mut self) -> TempDir {
         self.stop.send(true).unwrap();
         while time::timeout(SOON, self.tasks.join_next())
             .await
@@ -187,11 +187,11 @@ impl Gate {
     }
 }
 
-async fn backend(dir: &TempDir) -> Backend {
+pub(super) async fn backend(dir: &TempDir) -> Backend {
     Backend::start(ANY_PORT, dir.path()).await.unwrap()
 }
 
-async fn import(backend: &Backend, mode: Mode, changes: Vec<Change>) -> Imported {
+pub(super) async fn import(backend: &Backend, mode: Mode, changes: Vec<Change>) -> Imported {
     backend.import(&list(), mode, changes).await.unwrap()
 }
 
@@ -270,7 +270,7 @@ async fn the_manifest_offers_deltas_and_pieces_stay_where_nothing_changed() {
     backend.shutdown().await;
 }
 
-async fn manifest(backend: &Backend) -> crate::sync::manifest::Manifest {
+pub(super) async fn manifest(backend: &Backend) -> crate::sync::manifest::Manifest {
     let client = Client::new(&backend.url()).unwrap();
     let fetched = client
         .manifest(&list(), &client::Ask::default())
@@ -430,12 +430,12 @@ async fn a_backend_restored_from_an_old_copy_is_refused_until_a_new_era() {
     assert!(gate.codes.state(&list()).is_none());
     let inner = Arc::clone(&old_backend.inner);
     blocking(move || {
-        inner.import(
+        inner.import_changes(
             &list(),
             Mode::Replace,
             true,
             None,
-            vec![put(1, Colour::Yellow)],
+            &[put(1, Colour::Yellow)],
         )
     })
     .await

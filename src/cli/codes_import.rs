@@ -4,6 +4,7 @@
 //! backend says in which file on this machine the pepper lies, never what it is; whoever may not read that file
 //! cannot import. Nothing is sent before the last line has been read and found good.
 
+mod body;
 mod csv;
 mod rows;
 
@@ -20,8 +21,10 @@ use zeroize::Zeroize as _;
 use crate::backend::{BackendError, Imported, Mode, Offline, StoreError};
 use crate::codes::row_key::{Pepper, PepperError};
 use crate::domain::ListId;
-use crate::sync::chunk::decode_row;
 use crate::sync::client::{self, Client, ClientError, LinkError};
+use crate::sync::spool::{Spool, SpoolError};
+use body::FileBody;
+use rows::ReadError;
 
 pub use csv::CsvError;
 
@@ -32,6 +35,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Makes a list out of a CSV file with the columns kind, issuer, identifier, colour, and if wanted valid_from,
 /// valid_until, entitlements, subject, region.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ImportArgs {
     /// The list.
     #[arg(long, value_parser = ListId::new)]
@@ -59,6 +63,10 @@ pub struct ImportArgs {
     /// The file is what changes: who is not in it stays; the colour `removed` takes somebody out.
     #[arg(long)]
     pub patch: bool,
+    /// The rows are made with the list's next pepper, which it has from then on. Gates need its file before: see
+    /// `next_pepper_file` in their config.
+    #[arg(long, conflicts_with = "patch")]
+    pub next_pepper: bool,
     /// A signed recovery, after the backend has lost its newest versions: gates accept what they would refuse as old.
     #[arg(long)]
     pub new_era: bool,
@@ -84,6 +92,9 @@ pub enum ImportError {
         /// Which line and what is wrong with it.
         source: CsvError,
     },
+    /// There is no room to sort the rows.
+    #[error("rows cannot be put in order")]
+    Sort(#[source] SpoolError),
     /// The pepper cannot be read.
     #[error(
         "cannot read the pepper in {path}; run this as the backend's user, or name another file with --pepper-file"
@@ -147,7 +158,7 @@ impl ImportError {
             Self::Input { .. } => 66,
             Self::PepperFile { .. } | Self::Pepper { .. } | Self::OtherPepper { .. } => 77,
             Self::Address(_) => 64,
-            Self::Away { .. } | Self::Backend(_) | Self::CutShort => 69,
+            Self::Away { .. } | Self::Backend(_) | Self::Sort(_) | Self::CutShort => 69,
             Self::InUse { .. } => 75,
         }
     }
@@ -159,7 +170,7 @@ pub struct Summary {
     /// The list.
     pub list: ListId,
     /// Lines with a row.
-    pub lines: usize,
+    pub lines: u64,
     /// What it came to.
     pub imported: Imported,
 }
@@ -215,14 +226,16 @@ fn offline(args: &ImportArgs, data: &Path, mode: Mode) -> Result<Summary, Import
         ImportError::Backend(error)
     };
     let store = Offline::open(data).map_err(failed)?;
-    let pepper = store.pepper(&args.list).map_err(failed)?;
-    let rows = read(&args.file, &pepper, mode)?;
-    // All of them: they were encoded a moment ago.
-    let changes: Vec<_> = rows.iter().filter_map(decode_row).collect();
-    let lines = rows.len();
-    drop(rows);
+    let pepper = if args.next_pepper {
+        store.next_pepper(&args.list)
+    } else {
+        store.pepper(&args.list)
+    };
+    let pepper = pepper.map_err(failed)?;
+    let rows = read(&args.file, &pepper, mode, data)?;
+    let lines = rows.rows();
     let imported = store
-        .import(&args.list, mode, args.new_era, pepper.id(), changes)
+        .import_rows(&args.list, mode, args.new_era, pepper.id(), rows)
         .map_err(failed)?;
     Ok(Summary {
         list: args.list.clone(),
@@ -246,7 +259,8 @@ struct Refusal {
 async fn online(args: &ImportArgs, mode: Mode) -> Result<Summary, ImportError> {
     let list = &args.list;
     let client = Client::new(&args.backend)?;
-    let prepare = client.request(Method::PUT, &format!("/v1/lists/{list}"), None);
+    let next = args.next_pepper.then_some("next=true");
+    let prepare = client.request(Method::PUT, &format!("/v1/lists/{list}"), next);
     let prepared: Prepared = call(args, prepare.timeout(Duration::from_secs(10))).await?;
     let path = args.pepper_file.clone().unwrap_or(prepared.pepper_file);
     let pepper = read_pepper(&path)?;
@@ -257,10 +271,11 @@ async fn online(args: &ImportArgs, mode: Mode) -> Result<Summary, ImportError> {
         });
     }
     let (pepper_id, file) = (pepper.id(), args.file.clone());
-    let rows = tokio::task::spawn_blocking(move || read(&file, &pepper, mode))
-        .await
-        .map_err(|_| ImportError::CutShort)??;
-    let lines = rows.len();
+    let rows =
+        tokio::task::spawn_blocking(move || read(&file, &pepper, mode, &std::env::temp_dir()))
+            .await
+            .map_err(|_| ImportError::CutShort)??;
+    let lines = rows.rows();
     let mode = match mode {
         Mode::Replace => "replace",
         Mode::Patch => "patch",
@@ -271,7 +286,7 @@ async fn online(args: &ImportArgs, mode: Mode) -> Result<Summary, ImportError> {
         .request(Method::POST, &path, Some(&query))
         .header("content-type", "application/octet-stream")
         .timeout(IMPORT_TIMEOUT)
-        .body(rows.into_flattened());
+        .body(reqwest::Body::wrap(FileBody::new(rows)));
     let imported = call(args, import).await?;
     Ok(Summary {
         list: list.clone(),
@@ -316,22 +331,25 @@ fn read_pepper(path: &Path) -> Result<Pepper, ImportError> {
     })
 }
 
-/// The rows of the file, sorted, ready to be sent.
-fn read(
+/// The rows of the file, sorted below `dir`.
+pub(super) fn read(
     path: &Path,
     pepper: &Pepper,
     mode: Mode,
-) -> Result<Vec<[u8; crate::sync::chunk::ROW_LEN]>, ImportError> {
+    dir: &Path,
+) -> Result<Spool, ImportError> {
     let input = |source| ImportError::Input {
         path: path.into(),
         source,
     };
     let file = File::open(path).map_err(input)?;
-    rows::read(BufReader::with_capacity(1 << 16, file), pepper, mode).map_err(|source| {
-        ImportError::Line {
+    let input = BufReader::with_capacity(1 << 16, file);
+    rows::read(input, pepper, mode, dir).map_err(|error| match error {
+        ReadError::Line(source) => ImportError::Line {
             path: path.into(),
             source,
-        }
+        },
+        ReadError::Spool(source) => ImportError::Sort(source),
     })
 }
 

@@ -15,8 +15,10 @@
 
 pub mod backend;
 pub mod codes_import;
+pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
+pub mod doctor;
 pub mod gate;
 pub mod read_image;
 #[cfg(feature = "lab")]
@@ -52,9 +54,12 @@ enum Command {
     },
     /// Run the reference backend
     Backend(backend::BackendArgs),
-    /// Codes: import into a backend, read from pictures
+    /// Codes: import into a backend, pack for a web server, read from pictures
     #[command(subcommand)]
     Codes(Codes),
+    /// Questions of a technician on site, answered
+    #[command(subcommand)]
+    Doctor(doctor::Doctor),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -67,6 +72,8 @@ enum Command {
 enum Codes {
     /// Import a CSV of people into a list of a backend
     Import(codes_import::ImportArgs),
+    /// Pack a CSV of people into a folder that any web server can serve
+    Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
 }
@@ -125,9 +132,17 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             writeln!(std::io::stdout(), "{summary}").map_err(|error| output(&error))?;
             Ok(0)
         }
+        Command::Codes(Codes::Pack(args)) => {
+            log::start("warn");
+            let packed = codes_pack::run(&args);
+            let summary = packed.map_err(|error| Failure::new(error.exit_code(), &error))?;
+            writeln!(std::io::stdout(), "{summary}").map_err(|error| output(&error))?;
+            Ok(0)
+        }
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
+        Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "lab")]

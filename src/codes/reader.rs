@@ -1,7 +1,5 @@
 //! From what was shown to a credential, or to the reason why there is none.
 
-use std::collections::BTreeSet;
-
 use super::detect::{self, CODE_CHARS_MAX};
 use super::id_card;
 use super::opaque;
@@ -19,9 +17,12 @@ pub struct Reader {
 /// Why a reader cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
-    /// One list, one pepper.
-    #[error("list \"{0}\" has two peppers")]
-    ListTwice(ListId),
+    /// More than the current and the next.
+    #[error("list \"{0}\" has more than two peppers: the current one and the next")]
+    Peppers(ListId),
+    /// The current and the next are the same, so nothing would change over.
+    #[error("list \"{0}\" has the same pepper twice")]
+    SamePepper(ListId),
 }
 
 /// Something was shown, and it is no credential here.
@@ -46,14 +47,20 @@ pub struct Question {
 }
 
 impl Reader {
-    /// A reader for the issuers of `trust` and the lists of `peppers`.
+    /// A reader for the issuers of `trust` and the lists of `peppers`. A list that changes its pepper stands there twice,
+    /// first with the current and then with the next one: a credential has a row key by each, in this order.
     ///
     /// # Errors
-    /// [`SetupError`] if a list stands there twice.
+    /// [`SetupError`] if a list has more peppers, or the same twice.
     pub fn new(trust: TrustList, peppers: Vec<(ListId, Pepper)>) -> Result<Self, SetupError> {
-        let mut seen = BTreeSet::new();
-        if let Some((list, _)) = peppers.iter().find(|(list, _)| !seen.insert(list)) {
-            return Err(SetupError::ListTwice(list.clone()));
+        for (list, pepper) in &peppers {
+            let of_list = peppers.iter().filter(|(other, _)| other == list);
+            if of_list.clone().count() > 2 {
+                return Err(SetupError::Peppers(list.clone()));
+            }
+            if of_list.filter(|(_, other)| other == pepper).count() > 1 {
+                return Err(SetupError::SamePepper(list.clone()));
+            }
         }
         Ok(Self { trust, peppers })
     }
@@ -366,12 +373,23 @@ profile = "idcard"
     }
 
     #[test]
-    fn one_list_has_one_pepper() {
+    fn a_list_that_changes_its_pepper_has_two_keys_the_current_one_first() {
         let list = ListId::new("health").unwrap();
-        let pepper = || Pepper::from_bytes([1; 32]);
-        let twice = vec![(list.clone(), pepper()), (list.clone(), pepper())];
-        let error = Reader::new(TrustList::parse(TRUST).unwrap(), twice).unwrap_err();
-        assert_eq!(error, SetupError::ListTwice(list));
+        let reader = |peppers: &[u8]| {
+            let pepper = |n: &u8| (list.clone(), Pepper::from_bytes([*n; 32]));
+            Reader::new(
+                TrustList::parse(TRUST).unwrap(),
+                peppers.iter().map(pepper).collect(),
+            )
+        };
+        let keys = |peppers| reader(peppers).unwrap().read(&code("S:1")).unwrap().keys;
+        assert_eq!(keys(&[1, 9]), [keys(&[1]), keys(&[9])].concat());
+        let same = SetupError::SamePepper(list.clone());
+        assert_eq!(reader(&[1, 1]).unwrap_err(), same);
+        assert_eq!(
+            reader(&[1, 2, 3]).unwrap_err(),
+            SetupError::Peppers(list.clone())
+        );
     }
 
     proptest::proptest! {

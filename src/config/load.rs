@@ -166,9 +166,10 @@ impl Config {
 
     pub(super) fn resolve_secrets(&mut self, base: &Path, credentials: Option<&Path>) {
         let resolve = |path: &mut PathBuf| *path = secret(path, base, credentials);
-        self.lists
-            .iter_mut()
-            .for_each(|list| resolve(&mut list.pepper_file));
+        for list in &mut self.lists {
+            resolve(&mut list.pepper_file);
+            list.next_pepper_file.iter_mut().for_each(resolve);
+        }
         if let Some(backend) = &mut self.backend {
             let files = [&mut backend.certificate, &mut backend.key, &mut backend.ca];
             files.into_iter().flatten().for_each(resolve);

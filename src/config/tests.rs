@@ -136,6 +136,7 @@ fn the_example_shows_true_defaults() {
                 "# certificate",
                 "# key",
                 "# ca",
+                "# next_pepper_file",
             ];
             !instead.iter().any(|key| line.starts_with(key))
         })
@@ -587,11 +588,21 @@ fn a_gate_follows_lists_of_different_names() {
 
 #[test]
 fn relative_paths_start_at_the_config_file() {
-    let mut config = read(&GOOD.replace("\"rppal\"", "\"simulated\"\nfolder = \"lines\"")).unwrap();
+    let text = GOOD
+        .replace("\"rppal\"", "\"simulated\"\nfolder = \"lines\"")
+        .replace(
+            "pepper_file = \"pepper\"",
+            "pepper_file = \"pepper\"\nnext_pepper_file = \"next\"",
+        );
+    let mut config = read(&text).unwrap();
     config.resolve_paths(Path::new("/etc/gate"));
     assert_eq!(config.data_dir, Path::new("/etc/gate/data"));
     assert_eq!(config.trust_file, Path::new("/etc/gate/trust.toml"));
     assert_eq!(config.lists[0].pepper_file, Path::new("/etc/gate/pepper"));
+    assert_eq!(
+        config.lists[0].next_pepper_file.as_deref(),
+        Some(Path::new("/etc/gate/next"))
+    );
     assert_eq!(
         config.gpio.folder.as_deref(),
         Some(Path::new("/etc/gate/lines"))

@@ -93,6 +93,8 @@ pub struct List {
     pub name: ListId,
     /// File with the pepper, or name of a systemd credential: 64 hex digits. Whoever has it can enumerate ID numbers.
     pub pepper_file: PathBuf,
+    /// File with the pepper that the list will have next. While it is given, a list made with either is followed.
+    pub next_pepper_file: Option<PathBuf>,
     /// From which age it counts as stale.
     #[serde(default)]
     pub stale_after_min: StaleAfter,

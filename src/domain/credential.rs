@@ -122,7 +122,7 @@ pub struct Credential {
     pub issuer: IssuerId,
     /// What carries it.
     pub medium: Medium,
-    /// Its row key in every list the gate follows.
+    /// Its row key in every list the gate follows; two for a list that changes its pepper, the current one first.
     pub keys: Vec<(ListId, RowKey)>,
     /// Present for codes that carry their own time, and for issuers marked `dynamic`.
     pub replay: Option<Replay>,

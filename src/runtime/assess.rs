@@ -131,23 +131,25 @@ impl Assessor {
                 standing.stale = true;
                 continue;
             };
-            standing.stale |= now
-                .utc
-                .is_some_and(|utc| utc.since(state.created) > *stale_after);
+            // By the site's rule, or because the backend itself calls it fresh no longer.
+            standing.stale |= now.utc.is_some_and(|utc| {
+                utc.since(state.created) > *stale_after || utc > state.fresh_until
+            });
             standing.lists.push(ListVersion {
                 list: list.clone(),
                 era: state.era,
                 version: state.version,
             });
-            let Some((_, key)) = credential.keys.iter().find(|(of, _)| of == list) else {
-                continue;
-            };
-            match self.cache.look_up(list, key) {
-                Ok(Some(row)) => standing.join(&row),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(%list, %error, "the codes cache cannot be read; the list counts as stale");
-                    standing.stale = true;
+            // While a list changes its pepper there are two keys. The current one is asked first: if the list changes in
+            // between, the next one finds the row.
+            for (_, key) in credential.keys.iter().filter(|(of, _)| of == list) {
+                match self.cache.look_up(list, key) {
+                    Ok(Some(row)) => standing.join(&row),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!(%list, %error, "the codes cache cannot be read; the list counts as stale");
+                        standing.stale = true;
+                    }
                 }
             }
         }
@@ -184,5 +186,7 @@ fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessmen
     }
 }
 
+#[cfg(test)]
+mod peppers;
 #[cfg(test)]
 mod tests;

@@ -83,34 +83,21 @@ pub(super) struct Secure {
 /// # Errors
 /// [`StartError::File`] or [`StartError::Config`].
 pub fn read_files(config: &Config) -> Result<Files, StartError> {
-    let file = |path: &Path, why: String| StartError::File {
-        path: path.into(),
-        why,
-    };
-    let text =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()));
     let path = &config.trust_file;
     let trust = TrustList::parse(&text(path)?).map_err(|error| file(path, error.to_string()))?;
     let mut peppers = Vec::new();
     let mut followed = Vec::new();
     for list in &config.lists {
-        let path = &list.pepper_file;
-        let mode = std::fs::metadata(path)
-            .map_err(|error| file(path, error.to_string()))?
-            .permissions()
-            .mode();
-        if mode & 0o007 != 0 {
-            let why =
-                "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx".into();
-            return Err(file(path, why));
+        let mut pepper_ids = Vec::new();
+        for path in std::iter::once(&list.pepper_file).chain(&list.next_pepper_file) {
+            let pepper = read_pepper(path)?;
+            pepper_ids.push(pepper.id());
+            peppers.push((list.name.clone(), pepper));
         }
-        let secret = zeroize::Zeroizing::new(text(path)?);
-        let pepper = Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))?;
         followed.push(Followed {
             list: list.name.clone(),
-            pepper_id: Some(pepper.id()),
+            pepper_ids,
         });
-        peppers.push((list.name.clone(), pepper));
     }
     let reader =
         Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
@@ -159,4 +146,28 @@ fn connect(
     let facts = (material.facts, material.authority);
     let secure = Secure { files, facts, date };
     Ok((client, Some(secure)))
+}
+
+fn file(path: &Path, why: String) -> StartError {
+    StartError::File {
+        path: path.into(),
+        why,
+    }
+}
+
+fn text(path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()))
+}
+
+fn read_pepper(path: &Path) -> Result<Pepper, StartError> {
+    let mode = std::fs::metadata(path)
+        .map_err(|error| file(path, error.to_string()))?
+        .permissions()
+        .mode();
+    if mode & 0o007 != 0 {
+        let why = "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx";
+        return Err(file(path, why.into()));
+    }
+    let secret = zeroize::Zeroizing::new(text(path)?);
+    Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))
 }

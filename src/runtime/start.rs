@@ -121,11 +121,10 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         Limits::of_mib(config.journal.size_mib_max.get()),
     )?;
     let names: Vec<ListId> = config.lists.iter().map(|list| list.name.clone()).collect();
-    let cache: Arc<dyn Codes> = Arc::new(SledCodes::open(
-        &config.data_dir.join("codes"),
-        &names,
-        Verify::First,
-    )?);
+    // Ten million rows take a while to read: people do not wait for it.
+    let codes = SledCodes::open(&config.data_dir.join("codes"), &names, Verify::Later)?;
+    codes.verify_beside()?;
+    let cache: Arc<dyn Codes> = Arc::new(codes);
 
     let (stop, stopping) = watch::channel(false);
     let (stop_tasks, tasks_stopping) = watch::channel(false);

@@ -11,13 +11,13 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use super::chunk::PACKED_MAX;
 use super::dsse::ENVELOPE_BYTES_MAX;
 use super::manifest::ChunkId;
+use super::resume;
 use super::tls::{self, Date, Material, Refusal, TlsError};
 use crate::domain::ListId;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Beyond the time the backend was asked to hold its answer.
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 const PASSAGES_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest short answer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -266,7 +266,7 @@ pub async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, L
     Ok(bytes)
 }
 
-async fn succeeded(response: Response) -> Result<Response, LinkError> {
+pub(super) async fn succeeded(response: Response) -> Result<Response, LinkError> {
     match response.status() {
         StatusCode::OK => Ok(response),
         StatusCode::FORBIDDEN => Err(LinkError::Forbidden(reason(response).await)),
@@ -289,7 +289,7 @@ async fn reason(response: Response) -> String {
     plain.take(REASON_CHARS_MAX).collect()
 }
 
-fn link_error(error: &reqwest::Error) -> LinkError {
+pub(super) fn link_error(error: &reqwest::Error) -> LinkError {
     if error.is_timeout() {
         return LinkError::Late;
     }
@@ -330,10 +330,8 @@ impl Transport for Client {
     }
 
     async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {
-        let request = self
-            .request(Method::GET, &format!("/v1/chunks/{id}"), None)
-            .timeout(CHUNK_TIMEOUT);
-        read(succeeded(send(request).await?).await?, PACKED_MAX).await
+        let path = format!("/v1/chunks/{id}");
+        resume::fetch(PACKED_MAX, || self.request(Method::GET, &path, None)).await
     }
 
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {

@@ -6,18 +6,24 @@ use std::time::Duration;
 use tokio::time;
 
 use super::backoff::{Backoff, seed};
-use super::chunk::{ChunkError, unpack};
+use super::begun::Begun;
+use super::chunk::unpack;
 use super::client::{Ask, Fetched, LinkError, Transport};
 use super::judge::{Refused, Step, judge};
-use super::manifest::{ChunkId, Manifest, ManifestError};
+use super::manifest::{ChunkId, Manifest};
 use super::report::{SyncEvent, chain};
+use super::trouble::Trouble;
 use super::{Followed, Parts, Stop, blocking, stopped};
 use crate::domain::ListId;
-use crate::store::codes::{CHANGES_MAX, Change, CodesError, ListState, Load};
+use crate::store::codes::{CHANGES_MAX, Change, ListState};
 use crate::store::journal::JournalError;
 
 /// How long the backend may hold an answer.
 const WAIT: Duration = Duration::from_secs(20);
+/// Before the next question, where the backend holds its answers or has just had something new.
+const SOON: Duration = Duration::from_millis(100);
+/// An answer that took this long was held.
+const HELD: Duration = Duration::from_secs(1);
 /// How often one chunk is asked for before the whole load is given up.
 const CHUNK_TRIES: u32 = 6;
 
@@ -25,50 +31,6 @@ const CHUNK_TRIES: u32 = 6;
 #[must_use]
 pub fn floor_name(list: &ListId) -> String {
     format!("list:{list}")
-}
-
-/// Why a round came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error("a chunk was refused")]
-    Chunk(#[from] ChunkError),
-    #[error("a snapshot removes rows")]
-    SnapshotRemoves,
-    #[error("more rows came than the manifest announces")]
-    TooManyRows,
-    #[error("the list cannot be stored")]
-    Codes(#[from] CodesError),
-    #[error("the accepted version cannot be remembered")]
-    Journal(#[from] JournalError),
-    #[error("the work was cut short")]
-    CutShort,
-}
-
-impl Trouble {
-    /// True if only a person, or another manifest, can help.
-    const fn is_content(&self) -> bool {
-        !matches!(self, Self::Link(error) if error.is_away())
-    }
-
-    /// True if the delta does not lead to what the manifest says, so that a snapshot is worth its bytes.
-    const fn wants_snapshot(&self) -> bool {
-        match self {
-            Self::Codes(error) => error.wants_load(),
-            Self::Chunk(_) | Self::TooManyRows => true,
-            Self::Link(_)
-            | Self::Manifest(_)
-            | Self::Refused(_)
-            | Self::SnapshotRemoves
-            | Self::Journal(_)
-            | Self::CutShort => false,
-        }
-    }
 }
 
 /// Follows one list until told to stop.
@@ -95,6 +57,12 @@ pub struct Follower<T> {
     etag: Option<String>,
     /// The last delta did not lead where it should: no more of them until a snapshot has come through.
     delta_failed: bool,
+    /// A snapshot that the link broke off.
+    begun: Option<Begun>,
+    /// A snapshot that came whole and was wrong.
+    wrong: Option<Manifest>,
+    /// The copy should have been rebuilt, and that was told.
+    worn: bool,
     /// What was told last.
     trouble: Option<String>,
     link: Backoff,
@@ -111,6 +79,9 @@ impl<T: Transport> Follower<T> {
             list,
             etag: None,
             delta_failed: false,
+            begun: None,
+            wrong: None,
+            worn: false,
             trouble: None,
             link: Backoff::of_link(seed),
             content: Backoff::of_content(seed),
@@ -120,10 +91,14 @@ impl<T: Transport> Follower<T> {
     /// One round, what is told of it, and how long to wait for the next.
     pub async fn turn(&mut self) -> Duration {
         match self.round().await {
-            Ok(()) => {
+            Ok(soon) => {
                 self.link.reset();
                 self.content.reset();
-                self.parts.poll
+                if soon {
+                    self.parts.poll.min(SOON)
+                } else {
+                    self.parts.poll
+                }
             }
             Err(trouble) => {
                 self.etag = None;
@@ -131,7 +106,9 @@ impl<T: Transport> Follower<T> {
                     self.parts.report.backend_away(&trouble).await;
                     return self.link.wait();
                 }
-                self.failed(&trouble).await;
+                if !matches!(trouble, Trouble::StillWrong) {
+                    self.failed(&trouble).await;
+                }
                 if matches!(trouble, Trouble::Link(LinkError::NotFound)) {
                     // Not there yet, or a chunk that has just been replaced: no person is needed.
                     return self.link.wait();
@@ -155,7 +132,8 @@ impl<T: Transport> Follower<T> {
             .await;
     }
 
-    async fn round(&mut self) -> Result<(), Trouble> {
+    /// True if it is worth asking again at once: so a change at the backend decides here within a second.
+    async fn round(&mut self) -> Result<bool, Trouble> {
         let at_hand = self.at_hand().await?;
         let ask = match &at_hand.live {
             Some(live) if !at_hand.needs_load => Ask {
@@ -169,15 +147,18 @@ impl<T: Transport> Follower<T> {
                 ..Ask::default()
             },
         };
+        let asked = (self.parts.now)();
         let fetched = self.parts.transport.manifest(&self.list.list, &ask).await?;
+        // Files answer at once, and are asked at the pace of the config.
+        let held = (self.parts.now)().since(asked) >= HELD;
         self.parts.report.backend_answered().await;
         let Fetched::New { etag, envelope } = fetched else {
-            return Ok(());
+            return Ok(held);
         };
         let manifest = Manifest::open(&envelope, &self.list.list, &self.parts.keys)?;
-        self.accept(&manifest, &at_hand).await?;
+        let applied = self.accept(&manifest, &at_hand).await?;
         self.etag = etag;
-        Ok(())
+        Ok(held || applied)
     }
 
     async fn at_hand(&self) -> Result<AtHand, Trouble> {
@@ -193,11 +174,12 @@ impl<T: Transport> Follower<T> {
         blocking(look).await.ok_or(Trouble::CutShort)?
     }
 
-    /// Brings the cache to what `manifest` says.
-    async fn accept(&mut self, manifest: &Manifest, at_hand: &AtHand) -> Result<(), Trouble> {
+    /// Brings the cache to what `manifest` says. True if that was another version.
+    async fn accept(&mut self, manifest: &Manifest, at_hand: &AtHand) -> Result<bool, Trouble> {
         let next = manifest.state();
-        if let Some(ours) = self.list.pepper_id.filter(|ours| *ours != next.pepper_id) {
-            let theirs = next.pepper_id;
+        let known = self.list.pepper_ids.contains(&next.pepper_id);
+        if let Some(ours) = self.list.pepper_ids.first().filter(|_| !known) {
+            let (theirs, ours) = (next.pepper_id, *ours);
             return Err(Refused::OtherPepper { theirs, ours }.into());
         }
         let step = judge(&next, at_hand.live.as_ref(), at_hand.floor)?;
@@ -233,7 +215,10 @@ impl<T: Transport> Follower<T> {
         self.trouble = None;
         self.remember(next, at_hand.floor, applied || step == Step::Resigned)
             .await?;
-        if applied { self.tidy().await } else { Ok(()) }
+        if applied {
+            self.tidy().await?;
+        }
+        Ok(applied)
     }
 
     /// What outlives the cache: the version below which nothing is accepted, and, if it is `signed` anew, the date below
@@ -258,19 +243,36 @@ impl<T: Transport> Follower<T> {
         Ok(blocking(keep).await.ok_or(Trouble::CutShort)??)
     }
 
-    async fn tidy(&self) -> Result<(), Trouble> {
+    /// The list is in force, whatever comes of this.
+    async fn tidy(&mut self) -> Result<(), Trouble> {
         let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
-        blocking(move || codes.tidy(&list))
-            .await
-            .ok_or(Trouble::CutShort)??;
+        let tidied = blocking(move || codes.tidy(&list)).await;
+        let list = &self.list.list;
+        match tidied.ok_or(Trouble::CutShort)? {
+            Ok(false) => {}
+            Ok(true) => {
+                self.worn = false;
+                tracing::info!(%list, "the copy of the list was rebuilt after many changes");
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.worn, true) {
+                    let error = chain(&error);
+                    tracing::warn!(%list, %error, "the copy of the list has grown slow and cannot be rebuilt");
+                }
+            }
+        }
         Ok(())
     }
 
     /// By delta if there is one from what is in force, else, or if it does not lead where it should, by snapshot.
     async fn load(&mut self, manifest: &Manifest, at_hand: &AtHand) -> Result<(), Trouble> {
-        let live = at_hand
-            .live
-            .filter(|live| live.era == manifest.era && !at_hand.needs_load && !self.delta_failed);
+        // A list made with another pepper has other keys throughout.
+        let leads_on = |live: &ListState| {
+            (live.era, live.pepper_id) == (manifest.era, manifest.pepper_id)
+                && !at_hand.needs_load
+                && !self.delta_failed
+        };
+        let live = at_hand.live.filter(leads_on);
         if let Some(delta) = live.and_then(|live| manifest.delta_from(live.version)) {
             match self.load_delta(&delta.chunks, manifest.state()).await {
                 Err(trouble) if trouble.wants_snapshot() => {
@@ -283,19 +285,24 @@ impl<T: Transport> Follower<T> {
                 done => return done,
             }
         }
-        self.load_snapshot(manifest).await?;
-        self.delta_failed = false;
-        Ok(())
+        if self
+            .wrong
+            .as_ref()
+            .is_some_and(|wrong| wrong.has_rows_of(manifest))
+        {
+            return Err(Trouble::StillWrong);
+        }
+        let loaded = self.load_snapshot(manifest).await;
+        self.delta_failed &= loaded.is_err();
+        let for_good = loaded.as_ref().is_err_and(Trouble::is_for_good);
+        self.wrong = for_good.then(|| manifest.clone());
+        loaded
     }
 
     async fn load_delta(&self, chunks: &[ChunkId], next: ListState) -> Result<(), Trouble> {
         let mut changes: Vec<Change> = Vec::new();
         for id in chunks {
-            let packed = self.fetch(id).await?;
-            let id = *id;
-            let more = blocking(move || unpack(&id, &packed))
-                .await
-                .ok_or(Trouble::CutShort)??;
+            let more = self.fetch_changes(id).await?;
             if changes.len().saturating_add(more.len()) > CHANGES_MAX {
                 return Err(Trouble::TooManyRows);
             }
@@ -312,25 +319,45 @@ impl<T: Transport> Follower<T> {
         Ok(())
     }
 
-    /// A chunk at a time, so that memory does not grow with the list.
-    async fn load_snapshot(&self, manifest: &Manifest) -> Result<(), Trouble> {
+    /// A chunk at a time, so that memory does not grow with the list. Where the link goes away for longer, what has
+    /// been loaded is kept and gone on from, as long as the newest manifest begins with the same chunks.
+    async fn load_snapshot(&mut self, manifest: &Manifest) -> Result<(), Trouble> {
         let state = manifest.state();
-        let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
-        let mut load = blocking(move || codes.begin(&list, state.rows))
-            .await
-            .ok_or(Trouble::CutShort)??;
-        let mut room = state.rows;
-        for id in &manifest.snapshot {
-            let packed = self.fetch(id).await?;
+        let kept = self.begun.take();
+        let mut begun = match kept.filter(|begun| begun.is_part_of(manifest)) {
+            Some(begun) => begun,
+            None => {
+                let (codes, list) = (Arc::clone(&self.parts.codes), self.list.list.clone());
+                let load = blocking(move || codes.begin(&list, state.rows))
+                    .await
+                    .ok_or(Trouble::CutShort)??;
+                Begun::new(load, state.pepper_id)
+            }
+        };
+        for id in manifest.snapshot.iter().skip(begun.chunks()) {
+            let changes = match self.fetch_changes(id).await {
+                Ok(changes) => changes,
+                Err(trouble) => {
+                    self.begun = Some(begun).filter(|_| trouble.is_passing());
+                    return Err(trouble);
+                }
+            };
             let id = *id;
-            (load, room) = blocking(move || push(load, room, &id, &packed))
+            begun = blocking(move || begun.push(id, &changes, state.rows))
                 .await
                 .ok_or(Trouble::CutShort)??;
         }
-        blocking(move || load.commit(&state))
+        blocking(move || begun.commit(&state))
             .await
             .ok_or(Trouble::CutShort)??;
         Ok(())
+    }
+
+    async fn fetch_changes(&self, id: &ChunkId) -> Result<Vec<Change>, Trouble> {
+        let packed = self.fetch(id).await?;
+        let id = *id;
+        let changes = blocking(move || unpack(&id, &packed)).await;
+        Ok(changes.ok_or(Trouble::CutShort)??)
     }
 
     /// One chunk; a broken link is waited for, so that a long load does not start over.
@@ -351,20 +378,4 @@ struct AtHand {
     live: Option<ListState>,
     needs_load: bool,
     floor: Option<(u32, u64)>,
-}
-
-fn push(
-    mut load: Box<dyn Load>,
-    mut room: u64,
-    id: &ChunkId,
-    packed: &[u8],
-) -> Result<(Box<dyn Load>, u64), Trouble> {
-    for change in unpack(id, packed)? {
-        let Change::Put(key, value) = change else {
-            return Err(Trouble::SnapshotRemoves);
-        };
-        room = room.checked_sub(1).ok_or(Trouble::TooManyRows)?;
-        load.push(key, &value)?;
-    }
-    Ok((load, room))
 }

@@ -152,6 +152,13 @@ impl Manifest {
         }
     }
 
+    /// True if its snapshot is that of `other`, whenever either was signed.
+    #[must_use]
+    pub fn has_rows_of(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.era, one.version, one.pepper_id, one.rows, one.digest);
+        of(self) == of(other) && self.snapshot == other.snapshot
+    }
+
     /// The changes since `version`, if they are offered.
     #[must_use]
     pub fn delta_from(&self, version: u64) -> Option<&Delta> {

@@ -1,12 +1,15 @@
 //! Lists down, passages up, online answers.
 //!
 //! Each list has a task that follows it, and the journal has one that delivers it. They reconnect for ever, never
-//! decide, and end when told. Whatever goes wrong, what the gate has stays in force.
+//! decide, and end when told. Whatever goes wrong, what the gate has stays in force. [`mod@format`] says how a list is
+//! written, for programs in any language.
 
 mod backoff;
+mod begun;
 pub mod chunk;
 pub mod client;
 pub mod dsse;
+pub mod format;
 pub mod hex;
 pub mod judge;
 pub mod lists;
@@ -14,9 +17,12 @@ pub mod manifest;
 pub mod online;
 pub mod passages;
 pub mod report;
+mod resume;
+pub mod spool;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod trouble;
 pub mod wire;
 
 use std::sync::Arc;
@@ -42,9 +48,9 @@ pub type Stop = watch::Receiver<bool>;
 pub struct Followed {
     /// Its name.
     pub list: ListId,
-    /// Id of the pepper that this gate makes row keys with: a list made with another one is refused, because the
-    /// gate would know nobody. `None`: taken as it comes.
-    pub pepper_id: Option<u32>,
+    /// Ids of the peppers that this gate makes row keys with: a list made with another one is refused, because the
+    /// gate would know nobody. Two during a change-over; none: taken as it comes.
+    pub pepper_ids: Vec<u32>,
 }
 
 /// What all tasks of one gate share.

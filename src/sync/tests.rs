@@ -23,7 +23,7 @@ use super::*;
 use crate::domain::{
     Digest, Entry, HealthOutcome, IssuerId, Kind, ListId, Now, Personal, Record, RowKey, Utc,
 };
-use crate::store::codes::{Change, Codes, ListState, MemoryCodes};
+use crate::store::codes::{Change, Codes, CodesError, ListState, MemoryCodes};
 use crate::store::journal::{Journal, Limits};
 
 type Rows = BTreeMap<u8, u8>;
@@ -52,6 +52,12 @@ struct Answers {
     passages: VecDeque<Result<Reply, LinkError>>,
     resolve: Option<Result<Vec<u8>, LinkError>>,
     away: bool,
+    /// What every question is answered with.
+    trouble: Option<LinkError>,
+    /// These chunks do not come.
+    missing: Vec<ChunkId>,
+    /// The answer is held while the caller has the newest version.
+    holds: bool,
 }
 
 /// What comes back for a delivery.
@@ -81,14 +87,26 @@ impl Fake {
         if self.answers.lock().unwrap().away {
             return Err(LinkError::Away("connection refused".into()));
         }
-        Ok(())
+        let trouble = self.answers.lock().unwrap().trouble.clone();
+        trouble.map_or(Ok(()), Err)
     }
 }
 
 impl Transport for Fake {
-    async fn manifest(&self, _: &ListId, _: &Ask) -> Result<Fetched, LinkError> {
+    async fn manifest(&self, _: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
         self.manifests.fetch_add(1, Ordering::Relaxed);
         self.there()?;
+        let asked = self.answers.lock().unwrap().envelope.clone();
+        let waited = time::Instant::now();
+        while self.answers.lock().unwrap().holds
+            && ask.have.is_some()
+            && waited.elapsed() < ask.wait
+        {
+            if self.answers.lock().unwrap().envelope != asked {
+                break;
+            }
+            time::sleep(Duration::from_millis(10)).await;
+        }
         let envelope = self.answers.lock().unwrap().envelope.clone();
         let envelope = envelope.ok_or(LinkError::NotFound)?;
         Ok(Fetched::New {
@@ -101,6 +119,9 @@ impl Transport for Fake {
         self.chunks.fetch_add(1, Ordering::Relaxed);
         self.there()?;
         let answers = self.answers.lock().unwrap();
+        if answers.missing.contains(id) {
+            return Err(LinkError::Late);
+        }
         answers.chunks.get(id).cloned().ok_or(LinkError::NotFound)
     }
 
@@ -230,21 +251,27 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
+        Self::on(MemoryCodes::default(), None)
+    }
+
+    /// `disk` stands between the gate and its cache.
+    fn on(codes: MemoryCodes, disk: Option<Arc<dyn Codes>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (fake, codes) = (Arc::new(Fake::default()), MemoryCodes::default());
+        let fake = Arc::new(Fake::default());
         let (journal, _) = Journal::open(dir.path(), Limits::of_mib(8)).unwrap();
         let (send, events) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
+        let started = time::Instant::now();
         let parts = Arc::new(Parts {
             gate: GateId::new("gate-1").unwrap(),
             transport: Arc::clone(&fake),
-            codes: Arc::new(codes.clone()),
+            codes: disk.unwrap_or_else(|| Arc::new(codes.clone())),
             journal: journal.clone(),
             keys: PinnedKeys::parse(&[dsse::public_key_text(&key().verifying_key())]).unwrap(),
             poll: Duration::from_secs(2),
             report: Arc::new(Report::new(send)),
             wake: Arc::new(Notify::new()),
-            now: Arc::new(Mono::default),
+            now: Arc::new(move || Mono::default() + started.elapsed()),
         });
         let tasks = JoinSet::new();
         Self {
@@ -262,7 +289,11 @@ impl Gate {
 
     /// With version 1 of two green rows in force.
     async fn with_a_list() -> Self {
-        let mut gate = Self::new();
+        Self::new().has_a_list().await
+    }
+
+    async fn has_a_list(self) -> Self {
+        let mut gate = self;
         Made::new(&gate.fake, &[(1, 0), (2, 0)], 1).publish(&gate.fake);
         gate.start();
         let event = gate.next().await;
@@ -275,7 +306,7 @@ impl Gate {
     fn start(&mut self) {
         let follow = Followed {
             list: list(),
-            pepper_id: Some(7),
+            pepper_ids: vec![7],
         };
         self.tasks = super::start(&self.parts, &[follow], &self.stopped);
     }
@@ -300,6 +331,11 @@ impl Gate {
             SyncEvent::ListApplied { state, .. } => state.version,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// How often the manifest was asked for.
+    fn asked(&self) -> usize {
+        self.fake.manifests.load(Ordering::Relaxed)
     }
 
     fn version(&self) -> Option<u64> {
@@ -448,8 +484,16 @@ async fn when_the_snapshot_is_wrong_too_the_gate_backs_off() {
     assert_eq!(first, 2, "one delta, one snapshot");
     time::sleep(Duration::from_secs(600)).await;
     let all = gate.fake.chunks.load(Ordering::Relaxed) - before;
-    assert!((10..40).contains(&all), "{all} chunks in ten minutes");
+    assert_eq!(all, 2, "the same list is not fetched again");
+    assert!(
+        gate.asked() < 40,
+        "{} questions in ten minutes",
+        gate.asked()
+    );
     assert_eq!(gate.version(), Some(1));
+    // The backend repairs it.
+    Made::new(&gate.fake, &[(1, 2)], 2).publish(&gate.fake);
+    assert_eq!(gate.applied().await, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -495,6 +539,200 @@ async fn the_link_is_told_once_a_change_and_a_load_survives_a_short_break() {
     gate.fake.now(|answers| answers.away = false);
     assert_eq!(gate.next().await, SyncEvent::BackendUp(true));
     assert_eq!(gate.version(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_cut_off_anywhere_is_refused_and_told_once() {
+    let mut gate = Gate::with_a_list().await;
+    Made::new(&gate.fake, &[(1, 1)], 2).publish(&gate.fake);
+    let whole = gate.fake.answers.lock().unwrap().envelope.clone().unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let cut = whole[..length].to_vec();
+        gate.fake.now(|answers| answers.envelope = Some(cut));
+        time::sleep(Duration::from_secs(300)).await;
+    }
+    assert!(gate.refused().await.contains("not a signed document"));
+    assert!(gate.events.try_recv().is_err(), "told once, not once a try");
+    assert_eq!(gate.version(), Some(1));
+    gate.fake.now(|answers| answers.envelope = Some(whole));
+    assert_eq!(gate.applied().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_answers_500_for_an_hour_changes_nothing_and_is_asked_in_measure() {
+    let mut gate = Gate::with_a_list().await;
+    gate.fake
+        .now(|answers| answers.trouble = Some(LinkError::Status(500)));
+    Made::new(&gate.fake, &[(1, 2)], 2).publish(&gate.fake);
+    let before = gate.asked();
+    time::sleep(Duration::from_secs(3_600)).await;
+    let asked = gate.asked() - before;
+    assert!(
+        (600..=800).contains(&asked),
+        "asked {asked} times in an hour"
+    );
+    assert_eq!(gate.next().await, SyncEvent::BackendUp(false));
+    assert!(gate.events.try_recv().is_err(), "told once");
+    assert_eq!(gate.version(), Some(1));
+    gate.fake.now(|answers| answers.trouble = None);
+    assert_eq!(gate.next().await, SyncEvent::BackendUp(true));
+    assert_eq!(gate.applied().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_decides_within_a_second_where_the_backend_holds_its_answers() {
+    let mut gate = Gate::new();
+    gate.fake.now(|answers| answers.holds = true);
+    gate = gate.has_a_list().await;
+    for version in 2..6 {
+        // Whenever it comes: while an answer is held, or between two questions.
+        time::sleep(Duration::from_millis(version * 9_990)).await;
+        let published = time::Instant::now();
+        Made::new(&gate.fake, &[(1, 2)], version).publish(&gate.fake);
+        assert_eq!(gate.applied().await, version);
+        let took = published.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    assert!(gate.asked() < 40, "{} questions", gate.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_the_link_breaks_off_goes_on_where_it_was() {
+    let mut gate = Gate::with_a_list().await;
+    let before = gate.fake.chunks.load(Ordering::Relaxed);
+    let parts: Vec<ChunkId> = (10..15).map(|n| store(&gate.fake, &[put(n, 0)])).collect();
+    let last = parts[4];
+    gate.fake.now(|answers| answers.missing = vec![last]);
+    let rows: Vec<(u8, u8)> = (10..15).map(|n| (n, 0)).collect();
+    let of_parts = |manifest: &mut Manifest| manifest.snapshot.clone_from(&parts);
+    Made::new(&gate.fake, &rows, 2)
+        .changed(of_parts)
+        .publish(&gate.fake);
+    time::sleep(Duration::from_secs(900)).await;
+    assert_eq!(gate.next().await, SyncEvent::BackendUp(false));
+    assert_eq!(gate.version(), Some(1));
+    gate.fake.now(|answers| answers.missing.clear());
+    loop {
+        if let SyncEvent::ListApplied { state, .. } = gate.next().await {
+            assert_eq!(state.version, 2);
+            break;
+        }
+    }
+    let fetched = gate.fake.chunks.load(Ordering::Relaxed) - before;
+    let tries = fetched - 4;
+    assert!(
+        tries > 20,
+        "the first four came once, the last was tried {tries} times"
+    );
+    assert!(tries < 400, "{tries}");
+}
+
+/// A disk that takes so many rows.
+struct SmallDisk {
+    codes: MemoryCodes,
+    room: Arc<AtomicUsize>,
+    begun: Arc<AtomicUsize>,
+}
+
+struct SmallLoad(Box<dyn crate::store::codes::Load>, Arc<AtomicUsize>);
+
+impl Codes for SmallDisk {
+    fn look_up(
+        &self,
+        list: &ListId,
+        key: &RowKey,
+    ) -> Result<Option<crate::domain::Row>, CodesError> {
+        self.codes.look_up(list, key)
+    }
+
+    fn state(&self, list: &ListId) -> Option<ListState> {
+        self.codes.state(list)
+    }
+
+    fn begin(
+        &self,
+        list: &ListId,
+        rows: u64,
+    ) -> Result<Box<dyn crate::store::codes::Load>, CodesError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let load = self.codes.begin(list, rows)?;
+        Ok(Box::new(SmallLoad(load, Arc::clone(&self.room))))
+    }
+
+    fn apply(&self, list: &ListId, changes: &[Change], next: &ListState) -> Result<(), CodesError> {
+        self.codes.apply(list, changes, next)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
+
+impl crate::store::codes::Load for SmallLoad {
+    fn push(&mut self, key: RowKey, value: &[u8; 20]) -> Result<(), CodesError> {
+        if self.1.load(Ordering::Relaxed) == 0 {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(CodesError::Broken(full.to_string()));
+        }
+        self.1.fetch_sub(1, Ordering::Relaxed);
+        self.0.push(key, value)
+    }
+
+    fn commit(self: Box<Self>, state: &ListState) -> Result<(), CodesError> {
+        self.0.commit(state)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fills_while_loading_leaves_the_old_list_in_force() {
+    let (codes, room) = (MemoryCodes::default(), Arc::new(AtomicUsize::new(100)));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let disk = SmallDisk {
+        codes: codes.clone(),
+        room: Arc::clone(&room),
+        begun: Arc::clone(&begun),
+    };
+    let mut gate = Gate::on(codes, Some(Arc::new(disk))).has_a_list().await;
+    room.store(1, Ordering::Relaxed);
+    Made::new(&gate.fake, &[(1, 2), (2, 2), (3, 2)], 2).publish(&gate.fake);
+    let before = begun.load(Ordering::Relaxed);
+    time::sleep(Duration::from_secs(3_600)).await;
+    let why = gate.refused().await;
+    assert!(why.contains("no storage space"), "{why}");
+    assert!(gate.events.try_recv().is_err(), "told once");
+    let tries = begun.load(Ordering::Relaxed) - before;
+    assert!((30..=80).contains(&tries), "{tries} loads in an hour");
+    assert_eq!(gate.version(), Some(1));
+    room.store(100, Ordering::Relaxed);
+    assert_eq!(gate.applied().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_pepper_comes_as_a_new_generation_and_both_are_honoured_meanwhile() {
+    let mut gate = Gate::new();
+    let follow = Followed {
+        list: list(),
+        pepper_ids: vec![7, 8],
+    };
+    Made::new(&gate.fake, &[(1, 0), (2, 0)], 1).publish(&gate.fake);
+    gate.tasks = super::start(&gate.parts, &[follow], &gate.stopped);
+    assert_eq!(gate.next().await, SyncEvent::BackendUp(true));
+    assert_eq!(gate.applied().await, 1);
+    // The same people under other keys. A delta from the old keys, if somebody offers one, is not taken.
+    Made::new(&gate.fake, &[(11, 0), (12, 0)], 2)
+        .with_delta(&gate.fake, 1, &[put(11, 0), put(12, 0)])
+        .changed(|manifest| manifest.pepper_id = 8)
+        .publish(&gate.fake);
+    assert_eq!(gate.applied().await, 2);
+    assert_eq!(
+        gate.codes.state(&list()).map(|state| state.pepper_id),
+        Some(8)
+    );
+    let other = Made::new(&gate.fake, &[(11, 0)], 3);
+    other
+        .changed(|manifest| manifest.pepper_id = 9)
+        .publish(&gate.fake);
+    assert!(gate.refused().await.contains("made with pepper 00000009"));
 }
 
 #[tokio::test(start_paused = true)]

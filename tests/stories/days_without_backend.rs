@@ -209,7 +209,7 @@ impl Station {
         let pepper = Pepper::parse(PEPPER).unwrap();
         let followed = Followed {
             list: health(),
-            pepper_id: Some(pepper.id()),
+            pepper_ids: vec![pepper.id()],
         };
         let assessor = Assessor {
             reader: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -14,17 +16,20 @@ use tokio::time;
 
 use super::super::error::Refusal;
 use super::super::inner::{Inner, Published};
-use super::super::{Imported, Mode, ROWS_MAX, StoreError, blocking};
+use super::super::store::intake::Intake;
+use super::super::{Imported, Mode, StoreError, blocking};
 use super::labelled;
 use crate::domain::ListId;
-use crate::store::codes::Change;
-use crate::sync::chunk::{ROW_LEN, decode_row};
+use crate::sync::chunk::ROW_LEN;
 use crate::sync::manifest::ChunkId;
+use crate::sync::spool::Spool;
 
 /// Longest time an answer is held.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two parts of an import.
 const IMPORT_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// What is gathered of an import before it is sorted in.
+const IMPORT_PART_BYTES: usize = 1 << 20;
 
 fn list_id(name: &str) -> Result<ListId, Refusal> {
     ListId::new(name).map_err(|error| Refusal::bad(&format!("this is no name of a list: {error}")))
@@ -59,15 +64,26 @@ pub(super) struct Prepared {
     pepper_id: u32,
 }
 
+#[derive(Deserialize)]
+pub(super) struct PrepareQuery {
+    #[serde(default)]
+    next: bool,
+}
+
 /// `PUT /v1/lists/{list}`
 pub(super) async fn prepare(
     State(inner): State<Arc<Inner>>,
     Path(list): Path<String>,
+    Query(query): Query<PrepareQuery>,
 ) -> Result<Json<Prepared>, Refusal> {
     let list = list_id(&list)?;
     blocking(move || {
-        let pepper_id = inner.prepare(&list)?.id();
-        let pepper_file = inner.pepper_file(&list).display().to_string();
+        let (file, pepper) = if query.next {
+            inner.prepare_next(&list)?
+        } else {
+            (inner.pepper_file(&list), inner.prepare(&list)?)
+        };
+        let (pepper_id, pepper_file) = (pepper.id(), file.display().to_string());
         Ok(Json(Prepared {
             list,
             pepper_file,
@@ -156,7 +172,33 @@ pub(super) async fn chunk(
         .await??
         .ok_or_else(|| Refusal::not_found("there is no such chunk, or not any more"))?;
     let kind = (CONTENT_TYPE, "application/zstd".to_owned());
-    Ok(([etag, cache, kind], packed).into_response())
+    let ranges = (ACCEPT_RANGES, "bytes".to_owned());
+    let named = [etag, cache, kind, ranges];
+    let Some(first) = range_start(&headers, &id) else {
+        return Ok((named, packed).into_response());
+    };
+    let length = packed.len();
+    let Some(rest) = packed.get(first..).filter(|rest| !rest.is_empty()) else {
+        let range = [(CONTENT_RANGE, format!("bytes */{length}"))];
+        return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
+    };
+    let last = length.saturating_sub(1);
+    let range = [(CONTENT_RANGE, format!("bytes {first}-{last}/{length}"))];
+    Ok((StatusCode::PARTIAL_CONTENT, named, range, rest.to_vec()).into_response())
+}
+
+/// Where the rest begins that is asked for. Any other kind of range is answered with the whole, as RFC 9110 allows.
+fn range_start(headers: &HeaderMap, id: &ChunkId) -> Option<usize> {
+    let mark = headers.get(IF_RANGE);
+    if mark.is_some_and(|mark| mark.as_bytes() != format!("\"{id}\"").as_bytes()) {
+        return None;
+    }
+    let range = headers.get(RANGE)?.to_str().ok()?;
+    range
+        .strip_prefix("bytes=")?
+        .strip_suffix('-')?
+        .parse()
+        .ok()
 }
 
 #[derive(Deserialize)]
@@ -183,7 +225,7 @@ pub(super) async fn import(
             "another import is under way".into(),
         )
     })?;
-    let changes = rows(body).await?;
+    let rows = rows(Intake::new(&inner.dir, query.mode), body).await?;
     let worker = Arc::clone(&inner);
     let work = move || {
         worker.import(
@@ -191,15 +233,14 @@ pub(super) async fn import(
             query.mode,
             query.new_era,
             Some(query.pepper_id),
-            changes,
+            rows,
         )
     };
     Ok(Json(blocking(work).await??))
 }
 
-/// Reads rows as they come; never more than a list can have.
-async fn rows(mut body: Body) -> Result<Vec<Change>, Refusal> {
-    let mut changes = Vec::new();
+/// Reads rows as they come and puts them in order, a bounded part at a time.
+async fn rows(mut intake: Intake, mut body: Body) -> Result<Spool, Refusal> {
     let mut waiting: Vec<u8> = Vec::new();
     loop {
         let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
@@ -212,20 +253,23 @@ async fn rows(mut body: Body) -> Result<Vec<Change>, Refusal> {
             continue;
         };
         waiting.extend_from_slice(&part);
-        let (whole, rest) = waiting.as_chunks::<ROW_LEN>();
-        if changes.len().saturating_add(whole.len()) > ROWS_MAX {
-            return Err(StoreError::TooLarge { max: ROWS_MAX }.into());
+        if waiting.len() >= IMPORT_PART_BYTES {
+            (intake, waiting) = take(intake, waiting).await?;
         }
-        for row in whole {
-            let number = changes.len().saturating_add(1);
-            let bad = || Refusal::bad(&format!("row {number} has a mark that is not known"));
-            changes.push(decode_row(row).ok_or_else(bad)?);
-        }
-        waiting = rest.to_vec();
     }
-    if waiting.is_empty() {
-        Ok(changes)
-    } else {
-        Err(Refusal::bad("the body ends in half a row"))
+    let (intake, rest) = take(intake, waiting).await?;
+    if !rest.is_empty() {
+        return Err(Refusal::bad("the body ends in half a row"));
     }
+    Ok(blocking(move || intake.finish()).await??)
+}
+
+/// Takes the whole rows of what has come; gives back the rest.
+async fn take(mut intake: Intake, bytes: Vec<u8>) -> Result<(Intake, Vec<u8>), Refusal> {
+    let taken = blocking(move || {
+        let (whole, rest) = bytes.as_chunks::<ROW_LEN>();
+        whole.iter().try_for_each(|row| intake.push(*row))?;
+        Ok::<_, StoreError>((intake, rest.to_vec()))
+    });
+    Ok(taken.await??)
 }

@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::lists::{CHUNKS, Mode, ROWS, RowId, STEPS, STEPS_MAX};
 use crate::domain::{Digest, ListId, RowKey};
 use crate::store::codes::Change;
-use crate::sync::chunk::{self, ROW_LEN};
+use crate::sync::chunk::{self, ROW_LEN, decode_row};
 use crate::sync::hex;
 use crate::sync::manifest::{ChunkId, Delta};
+use crate::sync::spool::{Rows, Spool};
 
 /// Rows of a new piece; the rest of a chunk is room to grow.
 const PIECE_ROWS: usize = chunk::ROWS_MAX / 4 * 3;
 /// More changes than this are not kept as a step: a snapshot is the shorter way.
 const STEP_CHANGES_MAX: usize = 100_000;
+/// Rows that are read at a time while an import goes through them.
+const PART_ROWS: usize = 16_384;
 /// A delta as long as the list itself is of no use, unless both are short.
 const SHORT: u64 = 1_000;
 
@@ -43,113 +46,139 @@ pub(super) struct Tally {
     pub(super) digest: Digest,
 }
 
-/// Brings the rows to what the import says. The changes that really changed something, or `None` if they are too many.
+/// Brings the rows to what the import says, a bounded part at a time. The changes that really changed something, or `None`
+/// if they are too many to be kept.
 pub(super) fn apply(
     transaction: &WriteTransaction,
     list: &ListId,
-    changes: Vec<Change>,
+    wanted: Spool,
     mode: Mode,
     tally: &mut Tally,
 ) -> Result<Option<Vec<Change>>, StoreError> {
-    let mut rows = transaction.open_table(ROWS)?;
-    let step = match mode {
-        Mode::Patch => effective(&rows, list, &changes)?,
-        Mode::Replace => difference(&rows, list, &changes)?,
+    let mut target = Target {
+        rows: transaction.open_table(ROWS)?,
+        list,
+        tally,
+        step: Some(Vec::new()),
     };
-    let changes = match (step, mode) {
-        (Some(step), _) => {
-            put(&mut rows, list, &step, tally)?;
-            return Ok(Some(step));
-        }
-        (None, Mode::Patch) => changes,
-        (None, Mode::Replace) => {
-            rows.retain_in((list.as_str(), &FIRST)..=(list.as_str(), &LAST), |_, _| {
-                false
-            })?;
-            (tally.rows, tally.digest) = (0, Digest::default());
-            changes
-        }
-    };
-    put(&mut rows, list, &changes, tally)?;
-    Ok(None)
+    let wanted = Wanted(wanted.into_rows());
+    match mode {
+        Mode::Patch => target.patch(wanted)?,
+        Mode::Replace => target.replace(wanted)?,
+    }
+    Ok(target.step)
 }
 
-fn put(
-    rows: &mut redb::Table<'_, RowId<'static>, &'static [u8; 20]>,
-    list: &ListId,
-    changes: &[Change],
-    tally: &mut Tally,
-) -> Result<(), StoreError> {
-    for change in changes {
-        let id = (list.as_str(), &change.key().0);
+/// The rows of an import, decoded.
+struct Wanted(Rows);
+
+impl Iterator for Wanted {
+    type Item = Result<Change, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let unread = || StoreError::Failed("a row that was checked cannot be read".into());
+        let change = |raw: std::io::Result<_>| decode_row(&raw?).ok_or_else(unread);
+        self.0.next().map(change)
+    }
+}
+
+/// The rows of a list while an import changes them.
+struct Target<'t> {
+    rows: redb::Table<'t, RowId<'static>, &'static [u8; 20]>,
+    list: &'t ListId,
+    tally: &'t mut Tally,
+    /// What has changed; `None` once that is too much.
+    step: Option<Vec<Change>>,
+}
+
+impl Target<'_> {
+    fn patch(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+        for change in wanted {
+            let change = change?;
+            let known = self.rows.get((self.list.as_str(), &change.key().0))?;
+            let same = match (&change, &known) {
+                (Change::Put(_, value), Some(known)) => known.value() == value,
+                (Change::Remove(_), known) => known.is_none(),
+                (Change::Put(..), None) => false,
+            };
+            drop(known);
+            if !same {
+                self.change(&change)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through both in step.
+    fn replace(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+        let mut wanted = wanted.peekable();
+        let mut start = Bound::Included(FIRST);
+        loop {
+            let here = self.part(start)?;
+            for (key, value) in &here {
+                while let Some(new) = wanted.next_if(|new| is_before(new, key)) {
+                    self.change(&new?)?;
+                }
+                match wanted.next_if(|new| matches!(new, Ok(new) if new.key() == key)) {
+                    Some(Ok(Change::Put(_, new))) if new == *value => {}
+                    Some(new) => self.change(&new?)?,
+                    None => self.change(&Change::Remove(*key))?,
+                }
+            }
+            match here.last() {
+                Some((last, _)) if here.len() == PART_ROWS => start = Bound::Excluded(last.0),
+                Some(_) | None => break,
+            }
+        }
+        for new in wanted {
+            self.change(&new?)?;
+        }
+        Ok(())
+    }
+
+    /// The next rows that are there.
+    fn part(&self, start: Bound<[u8; 16]>) -> Result<Vec<(RowKey, [u8; 20])>, StoreError> {
+        let list = self.list.as_str();
+        let range = (
+            start.as_ref().map(|key| (list, key)),
+            Bound::Included((list, &LAST)),
+        );
+        let mut part = Vec::new();
+        for row in self.rows.range::<RowId<'_>>(range)?.take(PART_ROWS) {
+            let (id, value) = row?;
+            part.push((RowKey(*id.value().1), *value.value()));
+        }
+        Ok(part)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = (self.list.as_str(), &change.key().0);
         let before = match change {
             Change::Put(key, value) => {
-                tally.digest.add(key, value);
-                tally.rows = tally.rows.saturating_add(1);
-                rows.insert(id, value)?
+                self.tally.digest.add(key, value);
+                self.tally.rows = self.tally.rows.saturating_add(1);
+                self.rows.insert(id, value)?
             }
-            Change::Remove(_) => rows.remove(id)?,
+            Change::Remove(_) => self.rows.remove(id)?,
         };
         if let Some(before) = before {
-            tally.digest.remove(change.key(), before.value());
-            tally.rows = tally.rows.saturating_sub(1);
+            self.tally.digest.remove(change.key(), before.value());
+            self.tally.rows = self.tally.rows.saturating_sub(1);
         }
-    }
-    Ok(())
-}
-
-/// The changes of a patch that change something.
-fn effective(
-    rows: &impl ReadableTable<RowId<'static>, &'static [u8; 20]>,
-    list: &ListId,
-    changes: &[Change],
-) -> Result<Option<Vec<Change>>, StoreError> {
-    let mut step = Vec::new();
-    for change in changes {
-        let known = rows.get((list.as_str(), &change.key().0))?;
-        let same = match (change, &known) {
-            (Change::Put(_, value), Some(known)) => known.value() == value,
-            (Change::Remove(_), known) => known.is_none(),
-            (Change::Put(..), None) => false,
-        };
-        if !same {
-            if step.len() >= STEP_CHANGES_MAX {
-                return Ok(None);
-            }
+        self.step = self
+            .step
+            .take()
+            .filter(|step| step.len() < STEP_CHANGES_MAX);
+        if let Some(step) = &mut self.step {
             step.push(*change);
         }
+        Ok(())
     }
-    Ok(Some(step))
 }
 
-/// The changes from the rows that are there to exactly `wanted`, which is sorted.
-fn difference(
-    rows: &impl ReadableTable<RowId<'static>, &'static [u8; 20]>,
-    list: &ListId,
-    wanted: &[Change],
-) -> Result<Option<Vec<Change>>, StoreError> {
-    let mut step: Vec<Change> = Vec::new();
-    let mut wanted = wanted.iter().peekable();
-    for row in rows.range((list.as_str(), &FIRST)..=(list.as_str(), &LAST))? {
-        let (id, value) = row?;
-        let here = RowKey(*id.value().1);
-        while let Some(new) = wanted.next_if(|next| *next.key() < here) {
-            step.push(*new);
-        }
-        match wanted.next_if(|next| *next.key() == here) {
-            Some(Change::Put(_, new)) if new == value.value() => {}
-            Some(new) => step.push(*new),
-            None => step.push(Change::Remove(here)),
-        }
-        if step.len() > STEP_CHANGES_MAX {
-            return Ok(None);
-        }
-    }
-    if step.len().saturating_add(wanted.len()) > STEP_CHANGES_MAX {
-        return Ok(None);
-    }
-    step.extend(wanted);
-    Ok(Some(step))
+/// An error is handed out at once.
+fn is_before(new: &Result<Change, StoreError>, key: &RowKey) -> bool {
+    new.as_ref().map_or(true, |new| new.key() < key)
 }
 
 /// The pieces of the snapshot, made anew where the step falls; everywhere without one.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::build::{self, Piece};
 use super::{StoreError, open};
 use crate::domain::{Digest, ListId, Row, RowKey, Utc};
-use crate::store::codes::Change;
 use crate::sync::manifest::{ChunkId, Delta, Manifest, PAYLOAD_TYPE};
+use crate::sync::spool::Spool;
 use crate::sync::{dsse, hex};
 
 pub(super) type RowId<'a> = (&'a str, &'a [u8; 16]);
@@ -70,7 +70,8 @@ pub(in crate::backend) struct Import {
     pub(in crate::backend) mode: Mode,
     pub(in crate::backend) new_era: bool,
     pub(in crate::backend) pepper_id: u32,
-    pub(in crate::backend) changes: Vec<Change>,
+    /// In order, and checked.
+    pub(in crate::backend) rows: Spool,
 }
 
 /// A list at its newest version.
@@ -197,7 +198,6 @@ impl Lists {
         import: Import,
         now: Utc,
     ) -> Result<(Imported, Option<Meta>), StoreError> {
-        let changes = checked(import.changes, import.mode)?;
         let list = &import.list;
         let transaction = self.db.begin_write()?;
         let known = load_meta(&transaction, list)?;
@@ -212,7 +212,7 @@ impl Lists {
             rows: meta.rows,
             digest: meta.digest(),
         };
-        let step = build::apply(&transaction, list, changes, import.mode, &mut tally)?;
+        let step = build::apply(&transaction, list, import.rows, import.mode, &mut tally)?;
         let rekeyed = meta.pepper_id != before.pepper_id;
         if known.is_some() && !import.new_era && !rekeyed && step.as_deref() == Some(&[]) {
             let (era, version, rows) = (meta.era, meta.version, meta.rows);
@@ -276,34 +276,6 @@ impl Lists {
         }
         transaction.commit()?;
         Ok(signed)
-    }
-}
-
-/// Sorted, each key once, each value one that a gate can read.
-fn checked(mut changes: Vec<Change>, mode: Mode) -> Result<Vec<Change>, StoreError> {
-    if changes.len() > ROWS_MAX {
-        return Err(StoreError::TooLarge { max: ROWS_MAX });
-    }
-    for (n, change) in changes.iter().enumerate() {
-        let row = n.saturating_add(1);
-        let why = match change {
-            Change::Put(_, value) if Row::decode(value).is_err() => "it has an unknown flag",
-            Change::Remove(_) if mode == Mode::Replace => "a whole list removes nothing",
-            Change::Put(..) | Change::Remove(_) => continue,
-        };
-        return Err(StoreError::BadRow { row, why });
-    }
-    changes.sort_unstable_by(|a, b| a.key().cmp(b.key()));
-    let twice = changes.windows(2).position(|pair| match pair {
-        [a, b] => a.key() == b.key(),
-        _ => false,
-    });
-    match twice {
-        Some(row) => Err(StoreError::BadRow {
-            row,
-            why: "its key comes twice",
-        }),
-        None => Ok(changes),
     }
 }
 

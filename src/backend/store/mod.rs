@@ -1,6 +1,7 @@
 //! What a backend keeps, in two redb files: lists are written for a minute at a time, and passages must not wait.
 
 mod build;
+pub(super) mod intake;
 pub(super) mod lists;
 pub(super) mod passages;
 
@@ -74,6 +75,7 @@ failed_from!(
     redb::StorageError,
     redb::CommitError,
     serde_json::Error,
+    std::io::Error,
     crate::sync::chunk::ChunkError
 );
 

@@ -1,6 +1,7 @@
 //! From lines to rows: every value checked, every credential once.
 
 use std::io::BufRead;
+use std::path::Path;
 
 use super::csv::{CsvError, Lines};
 use crate::backend::{Mode, ROWS_MAX};
@@ -9,6 +10,7 @@ use crate::domain::{Colour, IssuerId, Personal, Row, Subject};
 use crate::store::codes::Change;
 use crate::sync::chunk::{ROW_LEN, encode_row};
 use crate::sync::hex;
+use crate::sync::spool::{Sorter, Spool, SpoolError};
 
 const COLUMNS: [&str; 9] = [
     "kind",
@@ -24,30 +26,41 @@ const COLUMNS: [&str; 9] = [
 /// Columns that must be there: the first so many.
 const REQUIRED: usize = 4;
 
-/// Reads all lines; sorted rows as they are sent. The file is read once, and nothing is kept of a line but its row.
+/// Why no rows came out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// A line is bad.
+    #[error(transparent)]
+    Line(#[from] CsvError),
+    /// The rows cannot be put in order.
+    #[error(transparent)]
+    Spool(SpoolError),
+}
+
+/// Reads all lines; sorted rows as they are sent, in a file without a name below `dir`. The lines are read once, and
+/// nothing is kept of a line but its row.
 pub(super) fn read(
     input: impl BufRead,
     pepper: &Pepper,
     mode: Mode,
-) -> Result<Vec<[u8; ROW_LEN]>, CsvError> {
+    dir: &Path,
+) -> Result<Spool, ReadError> {
     let mut lines = Lines::new(input);
     let header = match lines.next()? {
         Some((line, fields)) => Header::parse(line, &fields)?,
         None => {
-            return Err(CsvError::line(
-                1,
-                format!("the columns are missing: {}", columns()),
-            ));
+            let what = format!("the columns are missing: {}", columns());
+            return Err(CsvError::line(1, what).into());
         }
     };
-    let mut rows = Vec::new();
+    let mut sorter = Sorter::new(dir.into());
+    let mut rows = 0;
     while let Some((line, fields)) = lines.next()? {
-        if rows.len() >= ROWS_MAX {
-            return Err(CsvError::line(
-                line,
-                format!("a list has at most {ROWS_MAX} rows"),
-            ));
+        if rows >= ROWS_MAX {
+            let what = format!("a list has at most {ROWS_MAX} rows");
+            return Err(CsvError::line(line, what).into());
         }
+        rows += 1;
         let fields = Fields {
             line,
             header: &header,
@@ -57,33 +70,25 @@ pub(super) fn read(
         let removed = matches!(change, Change::Remove(_));
         let mut row = encode_row(&change);
         set_last_four(&mut row, tail(line)? | if removed { REMOVED } else { 0 });
-        rows.push(row);
+        sorter.push(row).map_err(ReadError::Spool)?;
     }
-    distinct(rows)
-}
-
-/// Sorts by key, and takes the line numbers out again that the rows carry in their last four bytes until then. These
-/// hold the mark as their top bit.
-fn distinct(mut rows: Vec<[u8; ROW_LEN]>) -> Result<Vec<[u8; ROW_LEN]>, CsvError> {
-    rows.sort_unstable();
-    for pair in rows.windows(2) {
-        let [a, b] = pair else { continue };
-        if a.first_chunk::<16>() == b.first_chunk::<16>() {
-            let (a, b) = (line_of(a), line_of(b));
-            let what = format!("the same credential is in line {} already", a.min(b));
-            let column = Some((3, "identifier"));
-            return Err(CsvError {
-                line: u64::from(a.max(b)),
-                column,
-                what,
-            });
-        }
-    }
-    for row in &mut rows {
+    // Rows carry their line number in their last four bytes until here; these hold the mark as their top bit.
+    let settled = sorter.finish(|row| {
         let removed = last_four(row) & REMOVED != 0;
         set_last_four(row, if removed { MARK_REMOVED } else { 0 });
-    }
-    Ok(rows)
+    });
+    settled.map_err(|error| match error {
+        SpoolError::Twice { rows, .. } => {
+            let (a, b) = (line_of(&rows.0), line_of(&rows.1));
+            let what = format!("the same credential is in line {} already", a.min(b));
+            ReadError::Line(CsvError {
+                line: u64::from(a.max(b)),
+                column: Some((3, "identifier")),
+                what,
+            })
+        }
+        error @ SpoolError::Io { .. } => ReadError::Spool(error),
+    })
 }
 
 /// The last four bytes of a removed row: mark 1, reserved 0.

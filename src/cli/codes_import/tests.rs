@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use crate::domain::{Colour, IssuerId, Row, Subject};
 use crate::store::codes::Change;
+use crate::sync::chunk::decode_row;
 
 #[derive(Parser)]
 struct Cli {
@@ -30,8 +31,13 @@ fn pepper() -> Pepper {
 }
 
 fn parse(text: &str, mode: Mode) -> Result<Vec<Change>, CsvError> {
-    let rows = rows::read(text.as_bytes(), &pepper(), mode)?;
-    Ok(rows.iter().map(|row| decode_row(row).unwrap()).collect())
+    let rows = match rows::read(text.as_bytes(), &pepper(), mode, &std::env::temp_dir()) {
+        Ok(rows) => rows,
+        Err(ReadError::Line(error)) => return Err(error),
+        Err(ReadError::Spool(error)) => panic!("{error}"),
+    };
+    let change = |row: io::Result<_>| decode_row(&row.unwrap()).unwrap();
+    Ok(rows.into_rows().map(change).collect())
 }
 
 fn row_of(changes: &[Change], kind: &str, identifier: &str) -> Option<Row> {

@@ -117,7 +117,7 @@ impl Controller {
         });
         let followed = Followed {
             list: lasting.list.clone(),
-            pepper_id: Some(lasting.pepper.id()),
+            pepper_ids: vec![lasting.pepper.id()],
         };
         let peppers = vec![(lasting.list.clone(), lasting.pepper.clone())];
         let assessor = Assessor {

@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use super::contain;
 use super::generation::{Generation, io_error};
@@ -24,7 +25,8 @@ const POINTER: &str = "live";
 pub enum Verify {
     /// Before the list is used.
     First,
-    /// By a call of [`SledCodes::verify`], while the list is in use. The mark alone is checked at opening.
+    /// By [`SledCodes::verify_beside`], while the list is in use. The mark alone is checked at opening, and sled's own
+    /// checksum with every page that is read.
     Later,
 }
 
@@ -32,6 +34,9 @@ pub enum Verify {
 pub struct SledCodes {
     root: PathBuf,
     slots: BTreeMap<ListId, Arc<Slot>>,
+    /// Verifies lists that are in use; ends early when the cache is closed.
+    checking: Mutex<Option<JoinHandle<()>>>,
+    ending: Arc<AtomicBool>,
     /// Held for as long as the cache is open.
     _lock: File,
 }
@@ -54,6 +59,8 @@ impl SledCodes {
         Ok(Self {
             root: root.into(),
             slots,
+            checking: Mutex::new(None),
+            ending: Arc::new(AtomicBool::new(false)),
             _lock: lock,
         })
     }
@@ -65,14 +72,49 @@ impl SledCodes {
     /// What was found to be wrong, or [`CodesError::Unavailable`].
     pub fn verify(&self, list: &ListId) -> Result<(), CodesError> {
         let slot = self.slot(list)?;
-        let _writing = slot.lock_writer();
-        let live = slot.live().ok_or(CodesError::Unavailable)?;
-        live.verify()
-            .inspect_err(|error| slot.discard(&live, error))
+        slot.verify(&self.ending)
+    }
+
+    /// The same for all lists, one after the other, on a thread of its own: a gate decides while it goes on.
+    ///
+    /// # Errors
+    /// [`CodesError::Io`] if there is no thread left.
+    pub fn verify_beside(&self) -> Result<(), CodesError> {
+        let (slots, ending) = (self.slots.clone(), Arc::clone(&self.ending));
+        let checking = std::thread::Builder::new().name("codes-verify".into());
+        let checking = checking.spawn(move || {
+            for slot in slots.values().filter(|slot| slot.live().is_some()) {
+                // What is wrong has been logged, and the list is synced again.
+                if slot.verify(&ending).is_ok() {
+                    tracing::info!(list = %slot.list, "the copy of the list is whole");
+                }
+            }
+        });
+        let checking = checking.map_err(|source| io_error(&self.root, source))?;
+        let mut last = self.checking.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(checking);
+        Ok(())
     }
 
     fn slot(&self, list: &ListId) -> Result<&Arc<Slot>, CodesError> {
         self.slots.get(list).ok_or(CodesError::Unavailable)
+    }
+}
+
+impl Drop for SledCodes {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        let checking = self
+            .checking
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Its files must be closed before somebody opens them again.
+        if checking
+            .take()
+            .is_some_and(|checking| checking.join().is_err())
+        {
+            tracing::warn!("the check of the lists broke off");
+        }
     }
 }
 
@@ -195,7 +237,7 @@ impl Slot {
             Ok(generation) => {
                 let generation = Arc::new(generation);
                 let checked = match verify {
-                    Verify::First => generation.verify(),
+                    Verify::First => generation.verify(&AtomicBool::new(false)),
                     Verify::Later => Ok(()),
                 };
                 match checked {
@@ -208,6 +250,16 @@ impl Slot {
                 self.unpoint(dir);
                 contain::remove(dir);
             }
+        }
+    }
+
+    /// Reads everything while look-ups go on and deltas wait.
+    fn verify(&self, ending: &AtomicBool) -> Result<(), CodesError> {
+        let _writing = self.lock_writer();
+        let live = self.live().ok_or(CodesError::Unavailable)?;
+        match live.verify(ending) {
+            Err(CodesError::Unavailable) => Err(CodesError::Unavailable),
+            done => done.inspect_err(|error| self.discard(&live, error)),
         }
     }
 

@@ -4,6 +4,12 @@
 //! a delta changes the live one. Nothing that happens inside sled reaches the caller as a panic: the generation is
 //! dropped instead, look-ups answer [`CodesError::Unavailable`], and [`Codes::needs_load`] asks for a fresh copy.
 //!
+//! **Ageing.** Changes scatter a generation over its file: look-ups need more reads, and sled more memory. After 400,000
+//! changes since it was loaded, or when its rows have grown to eight times what its pages were laid out for, the
+//! next delta is followed by a rebuild ([`Codes::tidy`]): the rows are copied into a new generation beside the live one,
+//! without the backend, and swapped as after a load. It is counted by changes and not by the clock, because a rebuild
+//! of ten million rows writes more than a gigabyte to the card.
+//!
 //! ```text
 //! <root>/lock                     held while a process uses the cache
 //! <root>/<list>/live              name of the live generation
@@ -199,7 +205,7 @@ pub trait Codes: Send + Sync {
 }
 
 /// A generation being built. Dropped without a commit it leaves nothing behind.
-pub trait Load: Send {
+pub trait Load: Send + Sync {
     /// Adds a row. Keys ascend strictly.
     ///
     /// # Errors

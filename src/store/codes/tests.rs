@@ -494,6 +494,23 @@ fn a_cache_deleted_under_a_running_gate_goes_on_answering_and_is_loaded_again() 
 }
 
 #[test]
+fn a_list_is_verified_while_it_is_in_use_and_a_cache_that_closes_does_not_wait_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = rows(0..100_000);
+    let codes = open(dir.path());
+    load(&codes, 1, &rows).unwrap();
+    drop(codes);
+    for _ in 0..5 {
+        let codes = SledCodes::open(dir.path(), &[list()], Verify::Later).unwrap();
+        codes.verify_beside().unwrap();
+        assert_same(&codes, &rows);
+    }
+    let codes = SledCodes::open(dir.path(), &[list()], Verify::Later).unwrap();
+    codes.verify(&list()).unwrap();
+    assert!(!codes.needs_load(&list()));
+}
+
+#[test]
 fn a_list_that_grew_far_beyond_its_layout_is_rebuilt_in_place() {
     let dir = tempfile::tempdir().unwrap();
     let mut rows = rows(0..10);

@@ -1,0 +1,28 @@
+//! `turnstiled doctor`: what a technician asks a gate on site. Each subcommand is one module with its arguments and
+//! its own report.
+
+pub mod memory;
+pub mod storage;
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+/// What to look at.
+#[derive(Debug, Subcommand)]
+pub enum Doctor {
+    /// Is this card or disk good enough for a list of so many rows and for the journal?
+    Storage(storage::Args),
+}
+
+/// Runs one; 0 if all is good enough, 1 if not.
+///
+/// # Errors
+/// [`Failure`] if it could not be found out.
+pub fn run(doctor: &Doctor, out: &mut dyn Write) -> Result<u8, Failure> {
+    match doctor {
+        Doctor::Storage(args) => storage::run(args, out),
+    }
+}
