@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
 use super::types::{
-    DebounceTime, FrameRate, JournalSize, Line, ObstructionTime, PassbackTime, PollTime, PulseTime,
-    ReleaseTime, ResolveTime, StaleAfter, StallTime,
+    DebounceTime, FrameRate, JournalSize, KeepTime, Line, ObstructionTime, PassbackTime, PollTime,
+    PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
 };
 use crate::domain::{Direction, GateId, ListId, Mode};
 
@@ -112,6 +112,8 @@ pub enum PassbackMode {
 pub struct Journal {
     /// Largest size on disk. Past 80 % an alarm, past 100 % the rule of `full`.
     pub size_mib_max: JournalSize,
+    /// How long records stay here after the backend has acknowledged them, while there is room.
+    pub keep_acked_h: KeepTime,
     /// How long a grant may take to be durable.
     pub stall_ms: StallTime,
     /// What a grant does that is not durable in time.
