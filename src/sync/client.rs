@@ -203,7 +203,11 @@ pub async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, L
     Ok(bytes)
 }
 
-fn succeeded(response: Response) -> Result<Response, LinkError> {
+/// Takes success only.
+///
+/// # Errors
+/// What any other status means.
+pub fn succeeded(response: Response) -> Result<Response, LinkError> {
     match response.status() {
         StatusCode::OK => Ok(response),
         StatusCode::NOT_FOUND => Err(LinkError::NotFound),

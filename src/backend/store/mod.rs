@@ -3,6 +3,7 @@
 mod build;
 pub(super) mod lists;
 pub(super) mod passages;
+pub(super) mod search;
 
 use std::path::{Path, PathBuf};
 
