@@ -17,6 +17,8 @@ pub mod codes_import;
 #[cfg(feature = "lab")]
 pub mod demo;
 pub mod gate;
+pub mod journal;
+pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
@@ -49,11 +51,14 @@ enum Command {
         /// Config file, TOML
         file: PathBuf,
     },
-    /// Run the reference backend
+    /// Run the reference backend, or read passages back from it
     Backend(backend::BackendArgs),
     /// Codes: import into a backend, read from pictures
     #[command(subcommand)]
     Codes(Codes),
+    /// The journal of a stopped gate: export, verify
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -123,6 +128,10 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
+        }
+        Command::Journal(command) => {
+            log::start("info");
+            journal::run(&command)
         }
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
