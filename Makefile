@@ -1,6 +1,8 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests
-.PHONY: setup build demo test
+# make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
+# make bench  figures of the journal; DRAIN=10000000 for the long one
+.PHONY: setup build demo test crash bench
 
 setup:
 	@sh .ci/setup
@@ -16,3 +18,9 @@ test: setup
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 	cargo test --locked
+
+crash: setup
+	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
+
+bench: setup
+	cargo bench --locked --bench journal
