@@ -10,6 +10,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
+    clippy::too_many_lines,
     reason = "what cannot be set up has failed; figures are printed; a bench reads the clock"
 )]
 
@@ -140,7 +141,7 @@ fn append(dir: &Path) {
         let entry = grant(number);
         let text = serde_json::to_string(&entry.record).unwrap();
         ours.push(timed(|| {
-            drop(journal.append(std::slice::from_ref(&entry)).unwrap())
+            journal.append(std::slice::from_ref(&entry)).unwrap();
         }));
         theirs.push(timed(|| sync_line(&mut plain, &text)));
     }
@@ -275,14 +276,14 @@ async fn drain(records: u64) {
     let share = |part: &str| format!("turnstile_own_share_seconds_{part}{{lane=\"entry\"}}");
     let counted = gate.metric(&share("count")).await;
     let mean = gate.metric(&share("sum")).await / counted * 1_000.0;
-    let within = format!("turnstile_own_share_seconds_bucket{{lane=\"entry\",le=\"0.02\"}}");
+    let within = "turnstile_own_share_seconds_bucket{lane=\"entry\",le=\"0.02\"}";
     println!(
         "drain: {rate:.0} records/s for {took:.1} s, both ends on this machine; gate {}",
         peak.trim()
     );
     println!(
         "drain: meanwhile {person} people came, {slow} of them waited longer than 300 ms; own share mean {mean:.1} ms, {} of {counted} within 20 ms",
-        gate.metric(&within).await
+        gate.metric(within).await
     );
     println!(
         "drain: half way the metrics said first_seq, next_seq, oldest and newest age: {half:?}"
@@ -299,7 +300,7 @@ fn fill(home: &Home, records: u64) -> u64 {
     let mut number = 0;
     while journal.status().backlog < records {
         let entry = |n: u64| {
-            let entry = if n % 2 == 0 {
+            let entry = if n.is_multiple_of(2) {
                 grant(n / 2)
             } else {
                 outcome(n / 2)

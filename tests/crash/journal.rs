@@ -154,7 +154,7 @@ fn entry(seq: u64, now: Utc, random: &mut SplitMix64) -> Entry {
     let person = random.below(12);
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seq.to_be_bytes());
-    let passback = if person % 2 == 0 {
+    let passback = if person.is_multiple_of(2) {
         PassbackKey::Subject(Subject(person.to_be_bytes()))
     } else {
         PassbackKey::Row(RowKey([u8::try_from(person).unwrap(); 16]))

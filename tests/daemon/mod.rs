@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::float_cmp,
     reason = "two test binaries share it, each takes what it needs; what cannot be set up has failed"
 )]
 
@@ -165,7 +166,7 @@ impl Home {
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .for_each(|line| written.add(line))
+                .for_each(|line| written.add(&line))
         });
         let mut gate = Gate {
             child,
@@ -461,9 +462,9 @@ impl Drop for Gate {
 struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    fn add(&self, line: String) {
+    fn add(&self, line: &str) {
         let mut text = self.0.lock().unwrap();
-        text.push_str(&line);
+        text.push_str(line);
         text.push('\n');
     }
 

@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::float_cmp,
     clippy::too_many_lines,
     reason = "a story that cannot be set up has failed"
 )]
