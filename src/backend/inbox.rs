@@ -4,6 +4,7 @@ use redb::{Builder, StorageBackend};
 
 use super::http::passages::take;
 use super::store::passages::Passages;
+use super::store::search::Wanted;
 use super::{Counts, StoreError};
 use crate::domain::GateId;
 
@@ -62,7 +63,11 @@ impl Inbox {
         after: u64,
         max: usize,
     ) -> Result<(Vec<Received>, u64), StoreError> {
-        let (found, looked) = self.0.after(Some(gate), after, max)?;
+        let wanted = Wanted {
+            gate: Some(gate.clone()),
+            ..Wanted::default()
+        };
+        let (found, looked) = self.0.after(&wanted, after, max)?;
         let received = |passage: super::store::passages::Passage| Received {
             epoch: passage.epoch,
             seq: passage.record.seq,

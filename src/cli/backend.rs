@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::passages::{self, PassagesArgs, PassagesError};
 use crate::backend::ca::{AUTHORITY_DAYS, Authority, GATE_DAYS};
 use crate::backend::enrol::{self, Enrolment};
 use crate::backend::secure::{default_names, host_name};
@@ -55,13 +56,15 @@ pub struct BackendArgs {
     pub tls_ca: Option<PathBuf>,
 }
 
-/// What a backend's directory is prepared with. A backend may be running on it.
+/// What a backend's directory is prepared with, whether or not a backend is running on it; and questions to one that runs.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum BackendCommand {
     /// Make the private authority that issues the certificates of gates and backend
     Ca(CaArgs),
     /// Make the bundle of a gate: key, certificate, authority, public list key, peppers, lines for its config
     Enrol(EnrolArgs),
+    /// Read passages back as JSON lines, by gate, lane, person or time
+    Passages(PassagesArgs),
 }
 
 /// `turnstiled backend ca`
@@ -105,6 +108,9 @@ pub enum BackendRunError {
     /// It could not start, or did not do it.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// It could not be asked.
+    #[error(transparent)]
+    Passages(#[from] PassagesError),
     /// The signals that end it cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -122,6 +128,7 @@ impl BackendRunError {
             Self::Backend(BackendError::NotLoopback(_)) | Self::NoData => 64,
             Self::Backend(BackendError::NoAuthority(_) | BackendError::NoList) => 66,
             Self::Backend(BackendError::Exists(_)) => 73,
+            Self::Passages(error) => error.exit_code(),
             Self::Backend(_) | Self::Signals(_) => 69,
         }
     }
@@ -144,6 +151,10 @@ pub async fn run(args: &BackendArgs) -> Result<Option<String>, BackendRunError> 
             )))
         }
         Some(BackendCommand::Enrol(enrol)) => enrolled(enrol, now).map(Some),
+        Some(BackendCommand::Passages(args)) => {
+            passages::run(args, &mut io::stdout()).await?;
+            Ok(None)
+        }
     }
 }
 

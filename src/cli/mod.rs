@@ -20,6 +20,8 @@ pub mod codes_pack;
 pub mod demo;
 pub mod doctor;
 pub mod gate;
+pub mod journal;
+pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
@@ -52,7 +54,7 @@ enum Command {
         /// Config file, TOML
         file: PathBuf,
     },
-    /// Run the reference backend
+    /// Run the reference backend, or read passages back from it
     Backend(backend::BackendArgs),
     /// Codes: import into a backend, pack for a web server, read from pictures
     #[command(subcommand)]
@@ -60,6 +62,9 @@ enum Command {
     /// Questions of a technician on site, answered
     #[command(subcommand)]
     Doctor(doctor::Doctor),
+    /// The journal of a stopped gate: export, verify
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -143,6 +148,10 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
         Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
+        Command::Journal(command) => {
+            log::start("info");
+            journal::run(&command)
+        }
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "lab")]

@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
 use super::types::{
-    DebounceTime, FrameRate, JournalSize, LearnedTime, Line, ObstructionTime, PassbackTime,
-    PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime, UnknownTime,
+    DebounceTime, FrameRate, JournalSize, KeepTime, LearnedTime, Line, ObstructionTime,
+    PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
+    UnknownTime,
 };
 use crate::domain::{Direction, GateId, ListId, Mode};
 
@@ -127,6 +128,8 @@ pub enum PassbackMode {
 pub struct Journal {
     /// Largest size on disk. Past 80 % an alarm, past 100 % the rule of `full`.
     pub size_mib_max: JournalSize,
+    /// How long records stay here after the backend has acknowledged them, while there is room.
+    pub keep_acked_h: KeepTime,
     /// How long a grant may take to be durable.
     pub stall_ms: StallTime,
     /// What a grant does that is not durable in time.

@@ -149,6 +149,10 @@ bounded! {
     JournalSize: u64, "MiB", 8..=65_536, default 1_024
 }
 bounded! {
+    /// How long records are kept after the backend has acknowledged them.
+    time KeepTime, "hours", 3_600_000, 0..=720, default 24
+}
+bounded! {
     /// How often the backend is asked for a newer manifest.
     time PollTime, "ms", 1, 100..=3_600_000, default 2_000
 }

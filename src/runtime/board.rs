@@ -251,19 +251,21 @@ impl Board {
     pub fn tick(&mut self, now: Now, gate: &Gate) {
         self.floods.settle(now.mono, &self.metrics);
         let journal = self.sources.journal.status();
-        let oldest_age = journal
-            .oldest_utc
-            .zip(now.utc)
-            .map_or(0.0, |(oldest, now)| now.since(oldest).as_secs_f64());
+        let age = |of: Option<Utc>| match of.zip(now.utc) {
+            Some((of, now)) if journal.backlog > 0 => now.since(of).as_secs_f64(),
+            Some(_) | None => 0.0,
+        };
         self.metrics.journal_backlog.set(signed(journal.backlog));
+        self.metrics.journal_oldest_age.set(age(journal.oldest_utc));
+        self.metrics.journal_newest_age.set(age(journal.newest_utc));
         self.metrics
-            .journal_oldest_age
-            .set(if journal.backlog == 0 {
-                0.0
-            } else {
-                oldest_age
-            });
+            .journal_first_seq
+            .set(signed(journal.first_seq));
+        self.metrics.journal_next_seq.set(signed(journal.next_seq));
         self.metrics.journal_bytes.set(signed(journal.bytes));
+        self.metrics
+            .journal_kept_bytes
+            .set(signed(journal.kept_bytes));
         self.metrics.journal_limit.set(signed(journal.bytes_max));
         if journal.is_nearly_full() != self.nearly_full {
             self.nearly_full = journal.is_nearly_full();

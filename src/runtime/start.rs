@@ -118,7 +118,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         .map_err(|source| StartError::Listen { listen, source })?;
     let (journal, restored) = Journal::open(
         &config.data_dir.join("journal"),
-        Limits::of_mib(config.journal.size_mib_max.get()),
+        Limits::of_mib(config.journal.size_mib_max.get())
+            .keeping(config.journal.keep_acked_h.duration()),
     )?;
     let names: Vec<ListId> = config.lists.iter().map(|list| list.name.clone()).collect();
     // Ten million rows take a while to read: people do not wait for it.

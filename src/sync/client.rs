@@ -266,7 +266,11 @@ pub async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, L
     Ok(bytes)
 }
 
-pub(super) async fn succeeded(response: Response) -> Result<Response, LinkError> {
+/// Takes success only.
+///
+/// # Errors
+/// What any other status means.
+pub async fn succeeded(response: Response) -> Result<Response, LinkError> {
     match response.status() {
         StatusCode::OK => Ok(response),
         StatusCode::FORBIDDEN => Err(LinkError::Forbidden(reason(response).await)),

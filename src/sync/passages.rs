@@ -1,4 +1,8 @@
-//! Delivers the journal: in order, again and again until it is acknowledged, deleted only then.
+//! Delivers the journal: in order, again and again until it is acknowledged, let go only then.
+//!
+//! One delivery is under way at a time, so that order needs no care; while it is, the next one is read and put together.
+//! How much goes into one follows the link: little at first and after a failure, twice as much after each full one that
+//! was answered soon. A backlog of days drains fast over a good link, and over a poor one it drains at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +15,14 @@ use super::hex;
 use super::report::{SyncEvent, chain};
 use super::wire::{Acknowledged, Delivered, Delivery, EVENT_BYTES_MAX, EVENTS_MAX};
 use super::{Parts, Stop, blocking, stopped};
-use crate::store::journal::{Epoch, JournalError, StoredRecord};
+use crate::store::journal::{Epoch, JournalError, JournalStatus, StoredRecord};
 
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(5);
+/// Records of the first delivery, and of the first after a failure.
+const EVENTS_FEW: usize = 500;
+/// A full delivery that is answered within this may be followed by a larger one.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Why a delivery came to nothing. Nothing is deleted then.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +94,27 @@ pub struct Uplink<T> {
     trouble: Option<String>,
     /// A new epoch has begun because the backend lost records; not another one before it takes something.
     rewound: bool,
+    /// Records of a delivery at most.
+    events_max: usize,
+    /// What was put together while the last delivery was under way.
+    ready: Option<Prepared>,
+}
+
+/// A delivery, put together.
+struct Prepared {
+    epoch: Epoch,
+    first: u64,
+    last: u64,
+    body: Vec<u8>,
+    /// It holds as much as it may: there is more.
+    is_full: bool,
+}
+
+impl Prepared {
+    /// True if it is what comes next.
+    fn follows(&self, journal: &JournalStatus) -> bool {
+        self.epoch == journal.epoch && self.first == journal.first_seq
+    }
 }
 
 impl<T: Transport> Uplink<T> {
@@ -99,12 +128,19 @@ impl<T: Transport> Uplink<T> {
             content: Backoff::of_content(seed),
             trouble: None,
             rewound: false,
+            events_max: EVENTS_FEW,
+            ready: None,
         }
     }
 
     /// One round, what is told of it, and when the next is due.
     pub async fn turn(&mut self) -> Next {
-        match self.round().await {
+        let round = self.round().await;
+        if round.is_err() {
+            self.events_max = EVENTS_FEW;
+            self.ready = None;
+        }
+        match round {
             Ok(Round::Delivered) => {
                 self.link.reset();
                 self.content.reset();
@@ -134,36 +170,39 @@ impl<T: Transport> Uplink<T> {
     }
 
     async fn round(&mut self) -> Result<Round, Trouble> {
-        let journal = self.parts.journal.clone();
-        let (epoch, records) = blocking(move || {
-            let status = journal.status();
-            let records = journal.read(status.acked_seq, EVENTS_MAX, EVENT_BYTES_MAX)?;
-            Ok::<_, JournalError>((status.epoch, records))
-        })
-        .await
-        .ok_or(Trouble::CutShort)??;
-        let (Some(first), Some(last)) = (
-            records.first().map(|record| record.seq),
-            records.last().map(|record| record.seq),
-        ) else {
-            return Ok(Round::Empty);
+        let status = self.parts.journal.status();
+        let ready = self.ready.take().filter(|ready| ready.follows(&status));
+        let prepared = match ready {
+            Some(ready) => ready,
+            None => match self.prepare(status.acked_seq).await? {
+                Some(prepared) => prepared,
+                None => return Ok(Round::Empty),
+            },
         };
-        let epoch = epoch.to_string();
-        let delivery = Delivery {
-            gate: self.parts.gate.clone(),
-            epoch: epoch.clone(),
-            first_seq: first,
-            events: records.into_iter().map(event).collect(),
-        };
-        let body = serde_json::to_vec(&delivery).map_err(|_| Trouble::Nonsense)?;
-        let answer = match self.parts.transport.passages(body).await {
+        let Prepared {
+            epoch,
+            first,
+            last,
+            body,
+            is_full,
+        } = prepared;
+        let began = (self.parts.now)();
+        // The next is put together only if this one was full: what trickles in is sent as it comes.
+        let (answer, next) = tokio::join!(self.parts.transport.passages(body), async {
+            if is_full {
+                self.prepare(last).await
+            } else {
+                Ok(None)
+            }
+        });
+        let answer = match answer {
             Err(LinkError::Conflict) => return self.begin_epoch().await,
             answer => answer?,
         };
         self.parts.report.backend_answered().await;
         let answer: Acknowledged =
             serde_json::from_slice(&answer).map_err(|_| Trouble::Nonsense)?;
-        if (&answer.gate, &answer.epoch) != (&self.parts.gate, &epoch) {
+        if (&answer.gate, &answer.epoch) != (&self.parts.gate, &epoch.to_string()) {
             return Err(Trouble::SomebodyElses);
         }
         let acked = answer.acked_seq;
@@ -179,6 +218,11 @@ impl<T: Transport> Uplink<T> {
         if records == 0 {
             return Ok(Round::Held);
         }
+        if is_full && (self.parts.now)().since(began) < SOON {
+            self.events_max = self.events_max.saturating_mul(2).min(EVENTS_MAX);
+        }
+        // What went wrong with it the next round meets again.
+        self.ready = next.unwrap_or(None);
         let journal = self.parts.journal.clone();
         blocking(move || journal.acknowledge(acked))
             .await
@@ -189,6 +233,38 @@ impl<T: Transport> Uplink<T> {
             .send(SyncEvent::Delivered { seq, records })
             .await;
         Ok(Round::Delivered)
+    }
+
+    /// Reads what comes after `after` and makes a delivery of it; `None`: there is nothing.
+    async fn prepare(&self, after: u64) -> Result<Option<Prepared>, Trouble> {
+        let (journal, gate) = (self.parts.journal.clone(), self.parts.gate.clone());
+        let events_max = self.events_max;
+        let prepared = blocking(move || {
+            let epoch = journal.status().epoch;
+            let records = journal.read(after, events_max, EVENT_BYTES_MAX)?;
+            let (Some(first), Some(last)) = (
+                records.first().map(|record| record.seq),
+                records.last().map(|record| record.seq),
+            ) else {
+                return Ok(None);
+            };
+            let delivery = Delivery {
+                gate,
+                epoch: epoch.to_string(),
+                first_seq: first,
+                events: records.into_iter().map(event).collect(),
+            };
+            let count = delivery.events.len();
+            let body = serde_json::to_vec(&delivery).map_err(|_| Trouble::Nonsense)?;
+            Ok(Some(Prepared {
+                epoch,
+                first,
+                last,
+                is_full: count >= events_max || body.len() >= EVENT_BYTES_MAX,
+                body,
+            }))
+        });
+        prepared.await.ok_or(Trouble::CutShort)?
     }
 
     /// The backend has lost what was deleted here after it had it. Nothing can bring that back; what is still here goes

@@ -749,10 +749,10 @@ async fn tasks_end_when_told() {
 #[tokio::test(start_paused = true)]
 async fn passages_go_in_order_in_bounded_batches_with_their_chain() {
     let mut gate = Gate::new();
-    gate.record(1_100);
+    gate.record(2_600);
     gate.start();
     let mut last = 0;
-    while last < 1_100 {
+    while last < 2_600 {
         if let SyncEvent::Delivered { seq, .. } = gate.next().await {
             last = seq;
         }
@@ -762,7 +762,11 @@ async fn passages_go_in_order_in_bounded_batches_with_their_chain() {
         .iter()
         .map(|delivery| delivery.events.len())
         .collect();
-    assert_eq!(sizes, [500, 500, 100]);
+    assert_eq!(
+        sizes,
+        [500, 500, 1_000, 600],
+        "the second is put together while the first is under way"
+    );
     let mut before = [0; 32];
     for (expected, event) in (1..).zip(delivered.iter().flat_map(|delivery| &delivery.events)) {
         assert_eq!(event.seq, expected);

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{GateId, HealthOutcome, IssuerId, ListId, ListVersion};
 
 /// Most records of one delivery.
-pub const EVENTS_MAX: usize = 500;
+pub const EVENTS_MAX: usize = 8_000;
 /// Most bytes of record text in one delivery, unless a single record is longer.
-pub const EVENT_BYTES_MAX: usize = 256 << 10;
+pub const EVENT_BYTES_MAX: usize = 2 << 20;
 
 /// `POST /v1/passages`: records in order, without a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

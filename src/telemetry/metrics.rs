@@ -50,8 +50,16 @@ pub struct Metrics {
     pub journal_backlog: IntGauge,
     /// `turnstile_journal_oldest_age_seconds`: age of the oldest of them.
     pub journal_oldest_age: Gauge,
-    /// `turnstile_journal_bytes`: size of the journal.
+    /// `turnstile_journal_newest_age_seconds`: age of the newest of them.
+    pub journal_newest_age: Gauge,
+    /// `turnstile_journal_first_seq`: number of the oldest of them, or of the next record.
+    pub journal_first_seq: IntGauge,
+    /// `turnstile_journal_next_seq`: number of the next record.
+    pub journal_next_seq: IntGauge,
+    /// `turnstile_journal_bytes`: size of the journal, without acknowledged records.
     pub journal_bytes: IntGauge,
+    /// `turnstile_journal_kept_bytes`: acknowledged records that are kept while there is room.
+    pub journal_kept_bytes: IntGauge,
     /// `turnstile_journal_limit_bytes`: configured limit of that size.
     pub journal_limit: IntGauge,
     /// `turnstile_journal_append_seconds`: one durable group.
@@ -180,7 +188,26 @@ impl Metrics {
                 "turnstile_journal_oldest_age_seconds",
                 "Age of the oldest record not acknowledged",
             )?,
-            journal_bytes: new.gauge("turnstile_journal_bytes", "Size of the journal")?,
+            journal_newest_age: new.real_gauge(
+                "turnstile_journal_newest_age_seconds",
+                "Age of the newest record not acknowledged",
+            )?,
+            journal_first_seq: new.gauge(
+                "turnstile_journal_first_seq",
+                "Number of the oldest record not acknowledged",
+            )?,
+            journal_next_seq: new.gauge(
+                "turnstile_journal_next_seq",
+                "Number that the next record gets",
+            )?,
+            journal_bytes: new.gauge(
+                "turnstile_journal_bytes",
+                "Size of the journal, without acknowledged records",
+            )?,
+            journal_kept_bytes: new.gauge(
+                "turnstile_journal_kept_bytes",
+                "Acknowledged records that are kept while there is room",
+            )?,
             journal_limit: new.gauge(
                 "turnstile_journal_limit_bytes",
                 "Configured limit of the journal",

@@ -230,7 +230,10 @@ async fn applied(events: &mut mpsc::Receiver<SyncEvent>, version: u64) {
             | SyncEvent::ListCurrent { .. }
             | SyncEvent::BackendUp(_)
             | SyncEvent::Delivered { .. }
-            | SyncEvent::EpochConflict { .. } => {}
+            | SyncEvent::EpochConflict { .. }
+            | SyncEvent::Untrusted { .. }
+            | SyncEvent::DeliveryRefused { .. }
+            | SyncEvent::BackendLost { .. } => {}
         }
     }
 }

@@ -6,9 +6,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::float_cmp,
     clippy::too_many_lines,
     reason = "a story that cannot be set up has failed"
 )]
+
+#[path = "../daemon/mod.rs"]
+mod daemon;
 
 mod backend_away;
 mod backend_nonsense;
@@ -17,12 +21,17 @@ mod backend_trouble;
 mod beams_stuck;
 mod cache_lost;
 mod camera_trouble;
+mod cloned_card;
 mod days_without_backend;
+mod disk_full;
+mod disk_read_only;
 mod faults_in_the_log;
 mod fire_in_the_aisle;
 mod flood_of_presentations;
 mod from_outside;
 mod held_on_the_reader;
+mod journal_full;
+mod killed_mid_passage;
 mod learned;
 mod liar;
 mod link;
@@ -35,11 +44,13 @@ mod outside;
 mod power_back;
 mod reader_noise;
 mod reader_unplugged;
+mod records_for_an_operator;
 mod relays_gone;
 mod rider_is_refused;
 mod rider_passes;
 mod scene;
 mod site;
+mod slow_disk;
 mod strange_codes;
 mod terminal;
 mod told;

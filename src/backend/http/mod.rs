@@ -18,9 +18,12 @@ use serde::de::DeserializeOwned;
 use super::caller::admit;
 use super::error::Refusal;
 use super::inner::Inner;
+use crate::sync::wire::{EVENT_BYTES_MAX, EVENTS_MAX};
 
 /// Largest body of any call but an import.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest delivery: the most text, each byte of it escaped, and what stands around the most records.
+const DELIVERY_BYTES_MAX: usize = 2 * EVENT_BYTES_MAX + 160 * EVENTS_MAX + (64 << 10);
 /// The description of all calls.
 pub(super) const OPENAPI: &str = include_str!("../openapi.json");
 
@@ -44,7 +47,9 @@ pub(super) fn routes() -> Routes {
         (
             "/v1/passages",
             &["get", "post"],
-            get(passages::read).post(passages::store),
+            get(passages::read)
+                .post(passages::store)
+                .layer(DefaultBodyLimit::max(DELIVERY_BYTES_MAX)),
         ),
         ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),

@@ -15,9 +15,10 @@ use super::super::caller::Caller;
 use super::super::error::Refusal;
 use super::super::inner::Inner;
 use super::super::store::passages::{Arrived, Hole, Passages, link};
+use super::super::store::search::Wanted;
 use super::super::{StoreError, blocking};
 use super::json;
-use crate::domain::GateId;
+use crate::domain::{GateId, Utc};
 use crate::store::journal::RECORD_BYTES_MAX;
 use crate::sync::hex;
 use crate::sync::wire::{Acknowledged, Delivered, Delivery, EVENTS_MAX};
@@ -80,9 +81,9 @@ pub(super) async fn holes(State(inner): State<Arc<Inner>>) -> Result<Json<Vec<Ho
 /// Records in order, without a gap, each with the link that it makes.
 fn records(first_seq: u64, events: Vec<Delivered>) -> Result<Vec<Arrived>, Refusal> {
     if first_seq == 0 || events.len() > EVENTS_MAX {
-        return Err(Refusal::bad(
-            "records count from 1, and at most 500 come at a time",
-        ));
+        return Err(Refusal::bad(&format!(
+            "records count from 1, and at most {EVENTS_MAX} come at a time"
+        )));
     }
     let mut records: Vec<Arrived> = Vec::with_capacity(events.len());
     for (expected, event) in (first_seq..).zip(events) {
@@ -113,25 +114,39 @@ fn records(first_seq: u64, events: Vec<Delivered>) -> Result<Vec<Arrived>, Refus
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReadQuery {
     gate: Option<GateId>,
+    lane: Option<String>,
+    subject: Option<String>,
+    from_ms: Option<u64>,
+    until_ms: Option<u64>,
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
 }
 
-/// `GET /v1/passages`: one JSON object a line, in the order of arrival. The header says where to go on.
+/// `GET /v1/passages`: one JSON object a line, in the order of arrival. The header says where to go on; a page without a
+/// line is not the end as long as it moves.
 pub(super) async fn read(
     State(inner): State<Arc<Inner>>,
     Query(query): Query<ReadQuery>,
 ) -> Result<([(HeaderName, String); 2], String), Refusal> {
     let limit = query.limit.unwrap_or(READ_MAX).min(READ_MAX);
-    let (found, looked) = blocking(move || {
-        inner
-            .passages
-            .after(query.gate.as_ref(), query.after, limit)
-    })
-    .await??;
+    if let Some(subject) = &query.subject
+        && hex::decode::<8>(subject).is_none()
+    {
+        return Err(Refusal::bad("a subject has 16 hex digits"));
+    }
+    let wanted = Wanted {
+        gate: query.gate,
+        lane: query.lane,
+        subject: query.subject.map(|subject| subject.to_ascii_lowercase()),
+        from: query.from_ms.map(Utc::from_millis),
+        until: query.until_ms.map(Utc::from_millis),
+    };
+    let (found, looked) =
+        blocking(move || inner.passages.after(&wanted, query.after, limit)).await??;
     let mut lines = String::new();
     for one in found {
         // Names, digits and checked JSON: nothing needs escaping. Writing to a string cannot fail.

@@ -4,6 +4,7 @@ mod build;
 pub(super) mod intake;
 pub(super) mod lists;
 pub(super) mod passages;
+pub(super) mod search;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,7 @@
 //! Passages: unique by (gate, epoch, seq), in the order of their arrival.
+//!
+//! A delivery is records in order without a gap, so the order of arrival is kept as runs: number of the first arrival to
+//! where it begins and how long it is. That is one row a delivery and not one a record.
 
 use std::path::Path;
 
@@ -13,9 +16,15 @@ use crate::domain::GateId;
 use crate::sync::hex;
 
 type Key<'a> = (&'a str, &'a [u8; 16], u64);
+/// Gate, epoch, first sequence number, how many.
+type Run<'a> = (&'a str, &'a [u8; 16], u64, u64);
 
 /// Link of the chain, number of arrival, text.
-const RECORDS: TableDefinition<Key<'_>, (&[u8; 32], u64, &str)> = TableDefinition::new("records");
+pub(super) const RECORDS: TableDefinition<Key<'_>, (&[u8; 32], u64, &str)> =
+    TableDefinition::new("records");
+/// Number of the first arrival of a run.
+pub(super) const RUNS: TableDefinition<u64, Run<'_>> = TableDefinition::new("runs");
+/// One row a record, as it was kept before there were runs.
 const ARRIVALS: TableDefinition<u64, Key<'_>> = TableDefinition::new("arrivals");
 /// Numbers that will not come: gate, epoch and first number; last number.
 const HOLES: TableDefinition<Key<'_>, u64> = TableDefinition::new("holes");
@@ -72,7 +81,7 @@ pub struct Counts {
 }
 
 /// The passages of all gates.
-pub(in crate::backend) struct Passages(Database);
+pub(in crate::backend) struct Passages(pub(super) Database);
 
 impl Passages {
     pub(in crate::backend) fn open(dir: &Path) -> Result<Self, StoreError> {
@@ -83,14 +92,23 @@ impl Passages {
     pub(in crate::backend) fn of(db: Database) -> Result<Self, StoreError> {
         let transaction = db.begin_write()?;
         transaction.open_table(RECORDS)?;
-        transaction.open_table(ARRIVALS)?;
         transaction.open_table(COUNTS)?;
         transaction.open_table(HOLES)?;
+        {
+            let mut runs = transaction.open_table(RUNS)?;
+            for row in transaction.open_table(ARRIVALS)?.iter()? {
+                let (number, key) = row?;
+                let (gate, epoch, seq) = key.value();
+                runs.insert(number.value(), (gate, epoch, seq, 1))?;
+            }
+        }
+        transaction.delete_table(ARRIVALS)?;
         transaction.commit()?;
         Ok(Self(db))
     }
 
-    /// Stores a delivery, whole or not at all. Durable when it returns. Gives the hole that it shows for the first time.
+    /// Stores a delivery, whole or not at all: records in order, without a gap, each linked to the one before. Durable
+    /// when it returns. Gives the hole that it shows for the first time.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] naming the first record that is another one.
@@ -115,40 +133,56 @@ impl Passages {
         epoch: &[u8; 16],
         records: &[Arrived],
     ) -> Result<Option<Hole>, StoreError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(None);
+        };
         let transaction = self.0.begin_write()?;
         let hole = hole_before(&transaction, gate, epoch, records)?;
+        let (stored, repeated);
         {
             let mut table = transaction.open_table(RECORDS)?;
-            let mut arrivals = transaction.open_table(ARRIVALS)?;
-            let mut number = arrivals.last()?.map_or(0, |(number, _)| number.value());
-            let (mut stored, mut repeated) = (0u64, 0u64);
-            let first = records.first().map_or(0, |record| record.seq);
-            let mut before = match first.checked_sub(1) {
-                Some(seq) => table
-                    .get((gate.as_str(), epoch, seq))?
-                    .map(|known| *known.value().0),
-                None => None,
-            };
-            for record in records {
-                let key = (gate.as_str(), epoch, record.seq);
-                let conflict = StoreError::Conflict { seq: record.seq };
-                // The first record of an epoch has nothing before it here; any other goes on from its neighbour.
-                if before.is_some_and(|before| link(&before, &record.record) != record.hash) {
-                    return Err(conflict);
+            // The first record of an epoch has nothing before it here; any other goes on from its neighbour.
+            if let Some(seq) = first.seq.checked_sub(1)
+                && let Some(known) = table.get((gate.as_str(), epoch, seq))?
+                && link(known.value().0, &first.record) != first.hash
+            {
+                return Err(StoreError::Conflict { seq: first.seq });
+            }
+            let all = (gate.as_str(), epoch, first.seq)..=(gate.as_str(), epoch, last.seq);
+            let mut known = Vec::new();
+            for row in table.range(all)? {
+                let (key, value) = row?;
+                let seq = key.value().2;
+                let at = usize::try_from(seq.saturating_sub(first.seq)).unwrap_or(usize::MAX);
+                if records
+                    .get(at)
+                    .is_none_or(|record| record.hash != *value.value().0)
+                {
+                    return Err(StoreError::Conflict { seq });
                 }
-                before = Some(record.hash);
-                let known = table.get(key)?.map(|known| *known.value().0);
-                match known {
-                    Some(hash) if hash == record.hash => repeated = repeated.saturating_add(1),
-                    Some(_) => return Err(conflict),
-                    None => {
-                        number = number.saturating_add(1);
-                        stored = stored.saturating_add(1);
-                        table.insert(key, (&record.hash, number, record.record.as_str()))?;
-                        arrivals.insert(number, key)?;
-                    }
+                known.push(at);
+            }
+            let mut runs = transaction.open_table(RUNS)?;
+            let mut number = runs.last()?.map_or(1, |(number, run)| {
+                number.value().saturating_add(run.value().3)
+            });
+            // What is here already is mostly nothing, or a beginning; what is between is new.
+            let mut begin = 0;
+            for end in known.iter().copied().chain([records.len()]) {
+                let new = records.get(begin..end).unwrap_or_default();
+                begin = end.saturating_add(1);
+                if let Some(record) = new.first() {
+                    let run = (gate.as_str(), epoch, record.seq, new.len() as u64);
+                    runs.insert(number, run)?;
+                }
+                for record in new {
+                    let key = (gate.as_str(), epoch, record.seq);
+                    table.insert(key, (&record.hash, number, record.record.as_str()))?;
+                    number = number.saturating_add(1);
                 }
             }
+            repeated = known.len() as u64;
+            stored = (records.len() as u64).saturating_sub(repeated);
             let mut counts = transaction.open_table(COUNTS)?;
             let key = (gate.as_str(), epoch);
             let (s, r, c) = counts.get(key)?.map_or((0, 0, 0), |counts| counts.value());
@@ -204,53 +238,6 @@ impl Passages {
             found.push((*key.value().1, counts));
         }
         Ok(found)
-    }
-
-    /// At most `max` passages that arrived after number `after`, of one gate or of all, and the number up to which
-    /// was looked: no more than a hundred times as many.
-    pub(in crate::backend) fn after(
-        &self,
-        gate: Option<&GateId>,
-        after: u64,
-        max: usize,
-    ) -> Result<(Vec<Passage>, u64), StoreError> {
-        let mut looked = after;
-        let transaction = self.0.begin_read()?;
-        let arrivals = transaction.open_table(ARRIVALS)?;
-        let records = transaction.open_table(RECORDS)?;
-        let mut found = Vec::new();
-        for row in arrivals
-            .range(after.saturating_add(1)..)?
-            .take(max.saturating_mul(100))
-        {
-            let (number, key) = row?;
-            let key = key.value();
-            if found.len() >= max {
-                break;
-            }
-            looked = number.value();
-            if gate.is_some_and(|gate| gate.as_str() != key.0) {
-                continue;
-            }
-            let Some(stored) = records.get(key)? else {
-                return Err(StoreError::Failed(format!(
-                    "arrival {} is lost",
-                    number.value()
-                )));
-            };
-            let (hash, _, text) = stored.value();
-            found.push(Passage {
-                number: number.value(),
-                gate: key.0.to_owned(),
-                epoch: *key.1,
-                record: Arrived {
-                    seq: key.2,
-                    hash: *hash,
-                    record: text.to_owned(),
-                },
-            });
-        }
-        Ok((found, looked))
     }
 }
 
@@ -321,6 +308,14 @@ pub(in crate::backend) fn link(before: &[u8; 32], text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::store::search::Wanted;
+
+    fn of(gate: &GateId) -> Wanted {
+        Wanted {
+            gate: Some(gate.clone()),
+            ..Wanted::default()
+        }
+    }
 
     fn records(texts: &[&str], first: u64, mut before: [u8; 32]) -> Vec<Arrived> {
         let record = |(seq, text): (u64, &&str)| {
@@ -356,15 +351,18 @@ mod tests {
             conflicts: 2,
         };
         assert_eq!(passages.counts(&gate).unwrap(), [(epoch, counts)]);
-        let (read, looked) = passages.after(Some(&gate), 0, 10).unwrap();
+        let (read, looked) = passages.after(&of(&gate), 0, 10).unwrap();
         assert_eq!(looked, 2);
         assert_eq!(
             read.iter().map(|p| p.record.clone()).collect::<Vec<_>>(),
             sent
         );
-        assert_eq!(passages.after(None, 1, 10).unwrap().0.len(), 1);
+        assert_eq!(
+            passages.after(&Wanted::default(), 1, 10).unwrap().0.len(),
+            1
+        );
         let stranger = GateId::new("gate-2").unwrap();
-        assert!(passages.after(Some(&stranger), 0, 10).unwrap().0.is_empty());
+        assert!(passages.after(&of(&stranger), 0, 10).unwrap().0.is_empty());
     }
 
     #[test]
@@ -402,6 +400,9 @@ mod tests {
         passages
             .store(&gate, &[2; 16], &records(&["{}", "{}"], 40, [5; 32]))
             .unwrap();
-        assert_eq!(passages.after(None, 0, 10).unwrap().0.len(), 3);
+        assert_eq!(
+            passages.after(&Wanted::default(), 0, 10).unwrap().0.len(),
+            3
+        );
     }
 }

@@ -164,6 +164,7 @@ impl World {
                     64 << 20
                 },
                 free_min: 0,
+                keep: Duration::from_secs(1_800),
             },
             codes: MemoryCodes::default(),
             centre,

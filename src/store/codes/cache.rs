@@ -48,7 +48,7 @@ impl SledCodes {
     /// # Errors
     /// [`CodesError::InUse`], or [`CodesError::Io`] if the directory itself cannot be used.
     pub fn open(root: &Path, lists: &[ListId], verify: Verify) -> Result<Self, CodesError> {
-        fs::create_dir_all(root).map_err(|source| io_error(root, source))?;
+        disk::make_dir(root).map_err(|source| io_error(root, source))?;
         let lock = lock(root)?;
         let mut slots = BTreeMap::new();
         for list in lists {
@@ -207,8 +207,7 @@ pub(super) struct Slot {
 impl Slot {
     fn open(root: &Path, list: &ListId, verify: Verify) -> Result<Self, CodesError> {
         let dir = root.join(list.as_str());
-        fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
-        disk::sync_dir(root).map_err(|source| io_error(root, source))?;
+        disk::make_dir(&dir).map_err(|source| io_error(&dir, source))?;
         let pointed = read_pointer(&dir);
         let mut next = 1;
         for number in generations(&dir).map_err(|source| io_error(&dir, source))? {

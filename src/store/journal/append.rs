@@ -3,9 +3,9 @@
 use redb::WriteTransaction;
 use sha2::{Digest as _, Sha256};
 
-use super::state;
 use super::tables::{Head, OPEN_GRANTS, RECORDS, Stored, direction_byte, record_cost};
 use super::{Journal, JournalError, RECORD_BYTES_MAX};
+use super::{acknowledge, state};
 use crate::domain::{Entry, Kind, Record, StateChange, Utc, Verdict};
 
 impl Journal {
@@ -35,6 +35,7 @@ impl Journal {
                     bytes_max: limits.bytes_max,
                 });
             }
+            acknowledge::make_room(transaction, head, cost, limits.bytes_max)?;
             for (entry, text) in entries.iter().zip(&texts) {
                 write_record(transaction, head, &entry.record, text)?;
                 head.record_bytes = head.record_bytes.saturating_add(record_cost(text.len()));
@@ -87,6 +88,7 @@ fn write_record(
     if head.next_seq == head.acked_seq.saturating_add(1) {
         head.oldest_utc = utc;
     }
+    head.newest_utc = utc;
     head.last_hash = hash;
     head.next_seq = head.next_seq.saturating_add(1);
     head.clock_floor = head.clock_floor.max(utc);

@@ -2,19 +2,26 @@
 //!
 //! A record is kept as the JSON text that is sent, under a sequence number that is never used twice. Records form a
 //! chain: `hash(n) = SHA-256(hash(n - 1), text(n))`, starting from 32 zero bytes. State changes lie in the same
-//! transaction as their record. What the backend has acknowledged is deleted; nothing else ever is.
+//! transaction as their record. What the backend has acknowledged is kept for as long as [`Limits::keep`] says and room
+//! lasts, then deleted; nothing else ever is.
+//!
+//! **Durable** is what [`Journal::append`] and the calls that change state have answered for. An acknowledgement is not
+//! synced by itself: it becomes durable with the next record. After a power cut the backend may get a record again, and
+//! knows it.
 //!
 //! **Size.** The file itself never shrinks (redb uses freed pages again), so the limit counts what is *in* it: records
-//! not yet acknowledged and state, each with its share of the tree. Entries that somebody waits for are refused
+//! not yet acknowledged and state, each with its share of the tree. Acknowledged records make room for others. Entries that somebody waits for are refused
 //! at 15/16 of the limit, all others at the limit, so that the end of a passage still finds room. The journal is
 //! also full while the file system has less than [`Limits::free_min`] left: it is refused before the disk is in
 //! trouble, and an acknowledgement still has room to work in.
 //!
-//! **Epoch.** A new file has a new epoch. [`Journal::new_epoch`] gives the records at hand a new one too; they keep
-//! their sequence numbers and their chain, so such an epoch starts above 1.
+//! **Epoch.** A new file has a new epoch. [`Journal::new_epoch`] gives the records that wait a new one too; they keep
+//! their sequence numbers and their chain, so such an epoch starts above 1. Acknowledged ones that are still here belong
+//! to the epoch before.
 //!
 //! After a fault of the disk the file is opened again by the next call.
 
+mod acknowledge;
 mod append;
 mod open;
 mod read;
@@ -28,9 +35,11 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
-use redb::{Database, WriteTransaction};
+use redb::{Database, Durability, WriteTransaction};
 
 use crate::domain::Utc;
 use open::Source;
@@ -60,16 +69,25 @@ pub struct Limits {
     pub bytes_max: u64,
     /// What must stay free on the file system, in bytes.
     pub free_min: u64,
+    /// For how long an acknowledged record is kept, by its date and while there is room.
+    pub keep: Duration,
 }
 
 impl Limits {
-    /// At most `mib` MiB, with 16 MiB left free on the disk.
+    /// At most `mib` MiB, with 16 MiB left free on the disk, and nothing kept that is acknowledged.
     #[must_use]
     pub const fn of_mib(mib: u64) -> Self {
         Self {
             bytes_max: mib.saturating_mul(1 << 20),
             free_min: 16 << 20,
+            keep: Duration::ZERO,
         }
+    }
+
+    /// The same, but acknowledged records are kept for so long.
+    #[must_use]
+    pub const fn keeping(self, keep: Duration) -> Self {
+        Self { keep, ..self }
     }
 
     /// From here on entries that somebody waits for are refused.
@@ -83,6 +101,10 @@ impl Limits {
 pub struct JournalStatus {
     /// Which life of the journal.
     pub epoch: Epoch,
+    /// The first record of this epoch has this number, or will have it.
+    pub epoch_first: u64,
+    /// The first record that is still here has this number, or will have it: acknowledged ones may be kept.
+    pub kept_seq: u64,
     /// The first record that is not acknowledged has this number, or will have it.
     pub first_seq: u64,
     /// The next record gets this number.
@@ -91,12 +113,16 @@ pub struct JournalStatus {
     pub acked_seq: u64,
     /// How many records wait for the backend.
     pub backlog: u64,
-    /// Bytes in use.
+    /// Bytes in use, without acknowledged records.
     pub bytes: u64,
+    /// Bytes of acknowledged records that are kept while there is room.
+    pub kept_bytes: u64,
     /// Bytes allowed.
     pub bytes_max: u64,
     /// Date of the oldest waiting record; `None` without one, or if its clock was not trusted.
     pub oldest_utc: Option<Utc>,
+    /// Date of the newest record of all; `None` if its clock was not trusted.
+    pub newest_utc: Option<Utc>,
 }
 
 impl JournalStatus {
@@ -205,6 +231,8 @@ struct Shared {
     head: Mutex<Head>,
     /// A copy that nobody holds for long.
     status: Mutex<JournalStatus>,
+    /// Records acknowledged since the last transaction that was synced.
+    unsynced: AtomicU64,
 }
 
 impl Journal {
@@ -230,12 +258,24 @@ impl Journal {
         &self,
         work: impl FnOnce(&WriteTransaction, &mut Head) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
+        self.write_with(Durability::Immediate, work)
+    }
+
+    /// Runs one transaction. One without durability is in force at once, and durable with the next that has it.
+    fn write_with<T>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&WriteTransaction, &mut Head) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         let db = self.0.database(&mut head)?;
         let mut next = *head;
         let mut committing = false;
         let mut done = open::contained(|| {
-            let transaction = db.begin_write()?;
+            let mut transaction = db.begin_write()?;
+            transaction
+                .set_durability(durability)
+                .map_err(|error| JournalError::Failed(error.to_string()))?;
             let value = work(&transaction, &mut next)?;
             next.save(&transaction)?;
             committing = true;
@@ -250,6 +290,9 @@ impl Journal {
             Ok(_) => {
                 *head = next;
                 self.0.publish(&head);
+                if matches!(durability, Durability::Immediate) {
+                    self.0.unsynced.store(0, Ordering::Relaxed);
+                }
             }
             Err(JournalError::Failed(_) | JournalError::InDoubt { .. }) => self.0.close_failed(db),
             Err(_) => {}
@@ -326,6 +369,8 @@ impl Shared {
     fn publish(&self, head: &Head) {
         let status = JournalStatus {
             epoch: head.epoch,
+            epoch_first: head.epoch_first,
+            kept_seq: head.gone_seq.saturating_add(1),
             first_seq: head.acked_seq.saturating_add(1),
             next_seq: head.next_seq,
             acked_seq: head.acked_seq,
@@ -334,8 +379,10 @@ impl Shared {
                 .saturating_sub(head.acked_seq)
                 .saturating_sub(1),
             bytes: head.bytes(),
+            kept_bytes: head.kept_bytes,
             bytes_max: self.limits.bytes_max,
             oldest_utc: head.oldest_utc,
+            newest_utc: head.newest_utc,
         };
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }

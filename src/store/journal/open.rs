@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend, StorageError};
@@ -78,7 +79,7 @@ impl Journal {
     /// [`JournalError::Corrupt`]: the file is left as it is, and nothing is put in its place.
     pub fn open(dir: &Path, limits: Limits) -> Result<(Self, Restored), JournalError> {
         let path = dir.join(FILE);
-        fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
+        disk::make_dir(dir).map_err(|source| io_error(dir, source))?;
         if !path
             .try_exists()
             .map_err(|source| io_error(&path, source))?
@@ -147,6 +148,7 @@ impl Journal {
             db: RwLock::new(Some(Arc::new(db))),
             head: Mutex::new(head),
             status: Mutex::new(JournalStatus::default()),
+            unsynced: AtomicU64::new(0),
         };
         shared.publish(&head);
         Ok(Self(Arc::new(shared)))
@@ -258,9 +260,9 @@ fn check(db: &Database, head: &Head) -> Result<(), JournalError> {
     let first = records.first()?.map(|(seq, _)| seq.value());
     let last = records.last()?;
     let agreed = match (first, last) {
-        (None, None) => head.next_seq == head.acked_seq.saturating_add(1),
+        (None, None) => head.next_seq == head.gone_seq.saturating_add(1),
         (Some(first), Some((seq, stored))) => {
-            first == head.acked_seq.saturating_add(1)
+            first == head.gone_seq.saturating_add(1)
                 && seq.value().saturating_add(1) == head.next_seq
                 && *Stored::decode(stored.value())?.hash == head.last_hash
         }

@@ -1,27 +1,28 @@
-//! Handing records to the backend, and letting go of what it has.
+//! Reading records: for the backend, for an operator, and to see that none is missing.
 
 use redb::ReadableTable;
 
 use super::append::link;
-use super::open::random_epoch;
 use super::tables::{Head, META, RECORDS, Stored};
-use super::{Epoch, Journal, JournalError, StoredRecord};
-
-/// Records deleted in one transaction, so that a grant never waits long for an acknowledgement.
-const ACK_RECORDS: u64 = 500;
+use super::{Journal, JournalError, StoredRecord};
+use crate::domain::{Kind, Record};
 
 /// What [`Journal::verify`] found in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// How many records.
+    /// How many records are here, acknowledged ones included.
     pub records: u64,
+    /// Gap records among them.
+    pub gaps: u64,
+    /// Grants that were given without a record, as the gap records say.
+    pub unrecorded: u64,
     /// Link of the last one.
     pub last_hash: [u8; 32],
 }
 
 impl Journal {
     /// Records after `after_seq` in order, at most `max_records` and about `max_bytes` of text, but always one if
-    /// there is one. What is acknowledged already is not there any more.
+    /// there is one. What is acknowledged may be there or not.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
@@ -52,53 +53,6 @@ impl Journal {
         })
     }
 
-    /// The backend has everything up to `seq`: it is deleted here. What was acknowledged before is no error.
-    ///
-    /// # Errors
-    /// [`JournalError::AckPastEnd`] for what was never appended; nothing is deleted then.
-    pub fn acknowledge(&self, seq: u64) -> Result<(), JournalError> {
-        loop {
-            let done = self.write(|transaction, head| {
-                let last = head.next_seq.saturating_sub(1);
-                if seq > last {
-                    return Err(JournalError::AckPastEnd { acked: seq, last });
-                }
-                if seq <= head.acked_seq {
-                    return Ok(true);
-                }
-                let through = seq.min(head.acked_seq.saturating_add(ACK_RECORDS));
-                let mut records = transaction.open_table(RECORDS)?;
-                while let Some(stored) = next_through(&mut records, through)? {
-                    let stored = Stored::decode(&stored)?;
-                    head.record_bytes = head.record_bytes.saturating_sub(stored.cost());
-                    head.acked_hash = *stored.hash;
-                }
-                head.acked_seq = through;
-                head.oldest_utc = match records.first()? {
-                    Some((_, stored)) => Stored::decode(stored.value())?.utc,
-                    None => None,
-                };
-                Ok(through == seq)
-            })?;
-            if done {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The backend says that this epoch is not ours alone: what is not acknowledged gets a new one. Sequence numbers
-    /// and chain go on.
-    ///
-    /// # Errors
-    /// [`JournalError::Failed`]; the epoch stays.
-    pub fn new_epoch(&self) -> Result<Epoch, JournalError> {
-        let epoch = random_epoch()?;
-        self.write(|_, head| {
-            head.epoch = epoch;
-            Ok(epoch)
-        })
-    }
-
     /// Walks the whole chain.
     ///
     /// # Errors
@@ -111,8 +65,9 @@ impl Journal {
         self.read_with(|transaction| {
             let head = Head::load(&transaction.open_table(META)?)?
                 .ok_or_else(|| JournalError::Failed("it has no head".into()))?;
-            let mut last_hash = head.acked_hash;
-            let mut expected = head.acked_seq;
+            let mut last_hash = head.gone_hash;
+            let mut expected = head.gone_seq;
+            let (mut gaps, mut unrecorded) = (0u64, 0u64);
             for row in transaction.open_table(RECORDS)?.iter()? {
                 let (seq, stored) = row?;
                 let stored = Stored::decode(stored.value())?;
@@ -121,28 +76,35 @@ impl Journal {
                     return Err(broken(seq.value()));
                 }
                 last_hash = *stored.hash;
+                if let Some(count) = gap(stored.text) {
+                    gaps = gaps.saturating_add(1);
+                    unrecorded = unrecorded.saturating_add(count.into());
+                }
             }
             if last_hash != head.last_hash || expected.saturating_add(1) != head.next_seq {
                 return Err(broken(head.next_seq));
             }
             Ok(Verified {
-                records: expected.saturating_sub(head.acked_seq),
+                records: expected.saturating_sub(head.gone_seq),
+                gaps,
+                unrecorded,
                 last_hash,
             })
         })
     }
 }
 
-/// Takes the first record out if its number is at most `through`.
-fn next_through(
-    records: &mut redb::Table<'_, u64, &'static [u8]>,
-    through: u64,
-) -> Result<Option<Vec<u8>>, JournalError> {
-    match records.first()? {
-        Some((seq, _)) if seq.value() <= through => {}
-        Some(_) | None => return Ok(None),
+/// How many grants a record says were given without one, if that is what it says.
+fn gap(text: &str) -> Option<u32> {
+    if !text.contains(r#""kind":"gap""#) {
+        return None;
     }
-    Ok(records
-        .pop_first()?
-        .map(|(_, stored)| stored.value().to_vec()))
+    match serde_json::from_str::<Record>(text).ok()?.kind {
+        Kind::Gap { unrecorded } => Some(unrecorded),
+        Kind::Started { .. }
+        | Kind::Decision { .. }
+        | Kind::Outcome { .. }
+        | Kind::Alarm { .. }
+        | Kind::Mode { .. } => None,
+    }
 }

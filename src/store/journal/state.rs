@@ -107,14 +107,15 @@ impl Journal {
         })
     }
 
-    /// Forgets codes that have expired, and passages older than `remember`. Gives how many rows went.
+    /// Forgets codes that have expired, passages older than `remember`, and acknowledged records that have been kept for
+    /// long enough. Gives how many rows went.
     ///
     /// # Errors
     /// [`JournalError::Failed`]; what went until then is gone.
     pub fn prune(&self, now: Utc, remember: Duration) -> Result<usize, JournalError> {
         let now_ms = now.as_millis();
         let passed_before = (now - remember).as_millis();
-        let mut pruned = 0;
+        let mut pruned = self.let_go_before(now - self.0.limits.keep)?;
         let mut last = Expired::default();
         loop {
             let found = self.expired(now_ms, passed_before, &last)?;

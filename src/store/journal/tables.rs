@@ -20,7 +20,9 @@ pub(super) const OPEN_GRANTS: TableDefinition<u64, (u8, &str)> =
 pub(super) const FLOORS: TableDefinition<&str, (u32, u64)> = TableDefinition::new("floors");
 
 const HEAD: &str = "head";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Before records were kept beyond their acknowledgement.
+const FORMAT_1: u8 = 1;
 /// What a record takes beside its text: number, hash, date, and its share of the tree.
 const RECORD_OVERHEAD: u64 = 72;
 /// What a remembered code, person or grant takes with its share of the tree.
@@ -36,34 +38,50 @@ pub(super) const fn record_cost(text: usize) -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) epoch: Epoch,
+    /// The first record that belongs to it.
+    pub(super) epoch_first: u64,
     pub(super) boot: u32,
     pub(super) next_seq: u64,
     pub(super) acked_seq: u64,
+    /// Everything up to here is acknowledged and no longer here.
+    pub(super) gone_seq: u64,
     /// Link of the last record.
     pub(super) last_hash: [u8; 32],
-    /// Link of the last acknowledged record: the chain of what is left starts from it.
-    pub(super) acked_hash: [u8; 32],
+    /// Link of the last record that is gone: the chain of what is left starts from it.
+    pub(super) gone_hash: [u8; 32],
     pub(super) clock_floor: Option<Utc>,
     pub(super) fire_latched: bool,
-    /// Sum of [`record_cost`] over what is left.
+    /// Sum of [`record_cost`] over what waits for the backend.
     pub(super) record_bytes: u64,
+    /// Sum of [`record_cost`] over what is acknowledged and still here.
+    pub(super) kept_bytes: u64,
     /// Rows in `seen`, `passed` and `open_grants`.
     pub(super) state_rows: u64,
+    /// Date of the first record that waits for the backend.
     pub(super) oldest_utc: Option<Utc>,
+    /// Date of the last record of all.
+    pub(super) newest_utc: Option<Utc>,
 }
 
 impl Head {
     pub(super) fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
+            epoch_first: 1,
             next_seq: 1,
             ..Self::default()
         }
     }
 
+    /// What may not be dropped.
     pub(super) const fn bytes(&self) -> u64 {
         self.record_bytes
             .saturating_add(self.state_rows.saturating_mul(STATE_BYTES))
+    }
+
+    /// Everything that is here.
+    pub(super) const fn all_bytes(&self) -> u64 {
+        self.bytes().saturating_add(self.kept_bytes)
     }
 
     pub(super) fn save(&self, transaction: &WriteTransaction) -> Result<(), JournalError> {
@@ -73,11 +91,15 @@ impl Head {
         bytes.extend(self.next_seq.to_be_bytes());
         bytes.extend(self.acked_seq.to_be_bytes());
         bytes.extend(self.last_hash);
-        bytes.extend(self.acked_hash);
+        bytes.extend(self.gone_hash);
         bytes.extend(date(self.clock_floor));
         bytes.extend(self.record_bytes.to_be_bytes());
         bytes.extend(self.state_rows.to_be_bytes());
         bytes.extend(date(self.oldest_utc));
+        bytes.extend(self.gone_seq.to_be_bytes());
+        bytes.extend(self.kept_bytes.to_be_bytes());
+        bytes.extend(date(self.newest_utc));
+        bytes.extend(self.epoch_first.to_be_bytes());
         let mut meta = transaction.open_table(META)?;
         meta.insert(HEAD, bytes.as_slice())?;
         Ok(())
@@ -95,33 +117,70 @@ impl Head {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&[FORMAT, fire], rest) = bytes.split_first_chunk()? else {
-            return None;
-        };
+        let (&[format, fire], rest) = bytes.split_first_chunk()?;
         let (epoch, rest) = rest.split_first_chunk()?;
         let (boot, rest) = rest.split_first_chunk()?;
         let (next_seq, rest) = rest.split_first_chunk()?;
         let (acked_seq, rest) = rest.split_first_chunk()?;
         let (last_hash, rest) = rest.split_first_chunk()?;
-        let (acked_hash, rest) = rest.split_first_chunk()?;
+        let (gone_hash, rest) = rest.split_first_chunk()?;
         let (clock_floor, rest) = rest.split_first_chunk()?;
         let (record_bytes, rest) = rest.split_first_chunk()?;
         let (state_rows, rest) = rest.split_first_chunk()?;
         let (oldest_utc, rest) = rest.split_first_chunk()?;
+        let acked_seq = u64::from_be_bytes(*acked_seq);
+        let later = match format {
+            FORMAT => Later::decode(rest)?,
+            FORMAT_1 if rest.is_empty() => Later {
+                gone_seq: acked_seq,
+                epoch_first: acked_seq.saturating_add(1),
+                ..Later::default()
+            },
+            _ => return None,
+        };
         let head = Self {
             epoch: Epoch(*epoch),
+            epoch_first: later.epoch_first,
             boot: u32::from_be_bytes(*boot),
             next_seq: u64::from_be_bytes(*next_seq),
-            acked_seq: u64::from_be_bytes(*acked_seq),
+            acked_seq,
+            gone_seq: later.gone_seq,
             last_hash: *last_hash,
-            acked_hash: *acked_hash,
+            gone_hash: *gone_hash,
             clock_floor: undate(*clock_floor),
             fire_latched: fire != 0,
             record_bytes: u64::from_be_bytes(*record_bytes),
+            kept_bytes: later.kept_bytes,
             state_rows: u64::from_be_bytes(*state_rows),
             oldest_utc: undate(*oldest_utc),
+            newest_utc: later.newest_utc,
         };
-        (rest.is_empty() && head.next_seq > head.acked_seq).then_some(head)
+        let ordered = head.next_seq > head.acked_seq && head.acked_seq >= head.gone_seq;
+        ordered.then_some(head)
+    }
+}
+
+/// What format 2 has behind format 1.
+#[derive(Default)]
+struct Later {
+    gone_seq: u64,
+    kept_bytes: u64,
+    newest_utc: Option<Utc>,
+    epoch_first: u64,
+}
+
+impl Later {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (gone_seq, rest) = bytes.split_first_chunk()?;
+        let (kept_bytes, rest) = rest.split_first_chunk()?;
+        let (newest_utc, rest) = rest.split_first_chunk()?;
+        let (epoch_first, rest) = rest.split_first_chunk()?;
+        rest.is_empty().then_some(Self {
+            gone_seq: u64::from_be_bytes(*gone_seq),
+            kept_bytes: u64::from_be_bytes(*kept_bytes),
+            newest_utc: undate(*newest_utc),
+            epoch_first: u64::from_be_bytes(*epoch_first),
+        })
     }
 }
 
@@ -141,6 +200,14 @@ impl<'a> Stored<'a> {
         bytes
     }
 
+    /// Its link of the chain and what it costs, without a look at the text.
+    pub(super) fn link_and_cost(bytes: &[u8]) -> Result<([u8; 32], u64), JournalError> {
+        let parts = bytes
+            .split_first_chunk()
+            .and_then(|(hash, rest)| Some((*hash, record_cost(rest.len().checked_sub(8)?))));
+        parts.ok_or_else(|| JournalError::Failed("a record is damaged".into()))
+    }
+
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, JournalError> {
         let parts = || {
             let (hash, rest) = bytes.split_first_chunk()?;
@@ -152,10 +219,6 @@ impl<'a> Stored<'a> {
             })
         };
         parts().ok_or_else(|| JournalError::Failed("a record is damaged".into()))
-    }
-
-    pub(super) fn cost(&self) -> u64 {
-        record_cost(self.text.len())
     }
 }
 

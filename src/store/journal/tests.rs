@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redb::backends::InMemoryBackend;
@@ -20,6 +20,7 @@ use crate::domain::{
 const ROOMY: Limits = Limits {
     bytes_max: 64 << 20,
     free_min: 0,
+    keep: Duration::ZERO,
 };
 
 fn open(dir: &Path) -> (Journal, Restored) {
@@ -344,7 +345,7 @@ fn a_full_journal_refuses_grants_first_keeps_all_it_has_and_takes_again_after_an
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits {
         bytes_max: 100_000,
-        free_min: 0,
+        ..ROOMY
     };
     let (journal, _) = Journal::open(dir.path(), limits).unwrap();
     let mut granted = 0;
@@ -419,7 +420,12 @@ fn a_new_journal_has_a_new_epoch_and_a_conflict_gives_another_to_the_same_record
     let (before, records) = (journal.status(), all(&journal));
     let epoch = journal.new_epoch().unwrap();
     assert_ne!(epoch, before.epoch);
-    assert_eq!(journal.status(), JournalStatus { epoch, ..before });
+    let after = JournalStatus {
+        epoch,
+        epoch_first: 2,
+        ..before
+    };
+    assert_eq!(journal.status(), after);
     assert_eq!(all(&journal), records);
     drop(journal);
     assert_eq!(open(one.path()).0.status().epoch, epoch);
@@ -519,6 +525,7 @@ fn a_file_deleted_under_a_running_gate_is_not_called_durable() {
 struct Disk {
     bytes: Arc<InMemoryBackend>,
     broken: Arc<AtomicBool>,
+    syncs: Arc<AtomicU64>,
 }
 
 impl Disk {
@@ -526,7 +533,12 @@ impl Disk {
         Self {
             bytes: Arc::new(InMemoryBackend::new()),
             broken: Arc::new(AtomicBool::new(false)),
+            syncs: Arc::default(),
         }
+    }
+
+    fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     fn breaks(&self, broken: bool) {
@@ -554,6 +566,7 @@ impl StorageBackend for Disk {
         self.bytes.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         self.works()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -713,7 +726,7 @@ fn a_full_journal_refuses_grants_latches_a_fire_and_writes_the_rest_after_an_ack
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits {
         bytes_max: 30_000,
-        free_min: 0,
+        ..ROOMY
     };
     let (journal, _) = Journal::open(dir.path(), limits).unwrap();
     while journal.append(&[alarm(1)]).is_ok() {}
@@ -736,4 +749,136 @@ fn a_full_journal_refuses_grants_latches_a_fire_and_writes_the_rest_after_an_ack
     assert_eq!(journal.status().backlog, 2);
     drop(journal);
     assert!(open(dir.path()).1.fire_latched);
+}
+
+/// Keeps what is acknowledged for an hour.
+fn keeping(bytes_max: u64) -> Limits {
+    Limits { bytes_max, ..ROOMY }.keeping(Duration::from_secs(3600))
+}
+
+#[test]
+fn acknowledged_records_are_kept_for_their_time_and_do_not_count_as_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = keeping(64 << 20);
+    let (journal, _) = Journal::open(dir.path(), limits).unwrap();
+    // One a second: 1 to 6000.
+    for group in alarms(6_000).chunks(500) {
+        journal.append(group).unwrap();
+    }
+    let empty = journal.status().bytes;
+    journal.acknowledge(5_990).unwrap();
+    let status = journal.status();
+    assert_eq!(
+        (status.kept_seq, status.first_seq, status.backlog),
+        (1, 5_991, 10)
+    );
+    assert!(status.kept_bytes > 0 && status.bytes + status.kept_bytes == empty);
+    assert_eq!(journal.verify().unwrap().records, 6_000);
+    let first = journal.read(status.acked_seq, 1, 1 << 20).unwrap();
+    assert_eq!(first[0].seq, 5_991, "only what waits is delivered");
+
+    journal
+        .prune(Utc::from_secs(3600 + 5_000), Duration::ZERO)
+        .unwrap();
+    assert_eq!(journal.status().kept_seq, 5_000);
+    assert_eq!(journal.verify().unwrap().records, 1_001);
+    drop(journal);
+    let (journal, _) = Journal::open(dir.path(), limits).unwrap();
+    assert_eq!(journal.status().kept_seq, 5_000);
+    journal
+        .prune(Utc::from_secs(1 << 30), Duration::ZERO)
+        .unwrap();
+    let status = journal.status();
+    assert_eq!((status.kept_seq, status.kept_bytes), (5_991, 0));
+    assert_eq!(
+        journal.verify().unwrap().records,
+        10,
+        "what waits is never too old"
+    );
+}
+
+#[test]
+fn kept_records_make_room_and_those_that_wait_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = keeping(200_000);
+    let (journal, _) = Journal::open(dir.path(), limits).unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        while let Ok(seq) = journal.append(&alarms(5)) {
+            last = seq;
+        }
+        assert!(journal.status().backlog > 100, "full again, of what waits");
+        journal.acknowledge(last).unwrap();
+        assert_eq!(journal.status().bytes, 0);
+    }
+    journal.verify().unwrap();
+}
+
+#[test]
+fn undated_records_do_not_stay_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), keeping(64 << 20)).unwrap();
+    let undated = |dated: Option<Utc>| Entry {
+        record: record(dated, alarm(1).record.kind),
+        ..alarm(1)
+    };
+    journal.append(&[undated(None), undated(None)]).unwrap();
+    journal
+        .append(&[undated(Some(Utc::from_secs(10)))])
+        .unwrap();
+    journal.append(&[undated(None)]).unwrap();
+    journal.acknowledge(4).unwrap();
+    journal
+        .prune(Utc::from_secs(5_000), Duration::ZERO)
+        .unwrap();
+    assert_eq!(
+        journal.status().kept_seq,
+        4,
+        "they go with the next one that has a date"
+    );
+    journal.verify().unwrap();
+}
+
+#[test]
+fn a_new_epoch_begins_with_what_waits_and_leaves_the_rest_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), keeping(64 << 20)).unwrap();
+    journal.append(&alarms(9)).unwrap();
+    journal.acknowledge(7).unwrap();
+    let epoch = journal.new_epoch().unwrap();
+    drop(journal);
+    let (journal, _) = Journal::open(dir.path(), keeping(64 << 20)).unwrap();
+    let status = journal.status();
+    assert_eq!(
+        (status.epoch, status.epoch_first, status.kept_seq),
+        (epoch, 8, 1)
+    );
+    assert_eq!(journal.verify().unwrap().records, 9);
+}
+
+#[test]
+fn an_acknowledgement_becomes_durable_with_the_next_record() {
+    let disk = Disk::new();
+    let journal = on(&disk);
+    journal.append(&alarms(3)).unwrap();
+    let syncs = disk.syncs();
+    journal.acknowledge(2).unwrap();
+    assert_eq!(disk.syncs(), syncs, "it costs the card nothing");
+    assert_eq!(journal.status().backlog, 1);
+    journal.append(&alarms(1)).unwrap();
+    assert!(disk.syncs() > syncs);
+}
+
+#[test]
+fn gap_records_are_counted_when_the_chain_is_walked() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).0;
+    let gap = Entry {
+        grant: None,
+        record: record(None, Kind::Gap { unrecorded: 7 }),
+        changes: Vec::new(),
+    };
+    journal.append(&[alarm(1), gap, alarm(2)]).unwrap();
+    let found = journal.verify().unwrap();
+    assert_eq!((found.records, found.gaps, found.unrecorded), (3, 1, 7));
 }
