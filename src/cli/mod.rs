@@ -55,7 +55,7 @@ enum Command {
         file: PathBuf,
     },
     /// Run the reference backend, or read passages back from it
-    Backend(backend::BackendArgs),
+    Backend(Box<backend::BackendArgs>),
     /// Codes: import into a backend, pack for a web server, read from pictures
     #[command(subcommand)]
     Codes(Codes),

@@ -142,12 +142,6 @@ impl Aisle {
         place.under && !body.place.under && !lets
     }
 
-    /// True if somebody stands where the barrier moves.
-    #[must_use]
-    pub(super) fn has_body_under(&self) -> bool {
-        self.bodies.values().any(|body| body.place.under)
-    }
-
     /// Since when one of the sensors has been touched for certain; `None` if neither is.
     #[must_use]
     pub(super) fn touched_since(&self) -> Option<u64> {

@@ -9,12 +9,11 @@ use ed25519_dalek::SigningKey;
 use super::SimulationError;
 use super::disk::Disk;
 use crate::backend::inbox::Inbox;
-use crate::domain::{Digest, GateId, HealthOutcome, ListId, Row, RowKey, Utc};
+use crate::domain::{Digest, GateId, ListId, Row, RowKey, Utc};
 use crate::store::codes::Change;
-use crate::sync::client::{Ask, Fetched, LinkError, Transport};
+use crate::sync::client::LinkError;
 use crate::sync::manifest::{ChunkId, Delta, Manifest, PAYLOAD_TYPE};
-use crate::sync::wire::{Acknowledged, Answer, Delivery};
-use crate::sync::{chunk, dsse, hex};
+use crate::sync::{chunk, dsse};
 
 /// How the link and who answers on it behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,31 +70,31 @@ impl Mood {
 
 type Rows = BTreeMap<RowKey, Row>;
 
-struct State {
-    mood: Mood,
-    inbox: Inbox,
-    disk: Disk,
-    list: ListId,
-    pepper_id: u32,
-    key: SigningKey,
-    rows: Rows,
-    era: u32,
-    version: u64,
-    today: Utc,
-    chunks: BTreeMap<ChunkId, Vec<u8>>,
-    newest: Vec<u8>,
+pub(super) struct State {
+    pub(super) mood: Mood,
+    pub(super) inbox: Inbox,
+    pub(super) disk: Disk,
+    pub(super) list: ListId,
+    pub(super) pepper_id: u32,
+    pub(super) key: SigningKey,
+    pub(super) rows: Rows,
+    pub(super) era: u32,
+    pub(super) version: u64,
+    pub(super) today: Utc,
+    pub(super) chunks: BTreeMap<ChunkId, Vec<u8>>,
+    pub(super) newest: Vec<u8>,
     /// The first manifest that was ever published.
-    first: Vec<u8>,
-    forged: Vec<u8>,
-    swapped: Vec<u8>,
+    pub(super) first: Vec<u8>,
+    pub(super) forged: Vec<u8>,
+    pub(super) swapped: Vec<u8>,
     /// What each version said, for the oracle.
-    history: BTreeMap<(u32, u64), Rows>,
+    pub(super) history: BTreeMap<(u32, u64), Rows>,
     /// Whom it knows and no list holds: canonical text to row.
-    visitors: BTreeMap<String, Row>,
-    backup: Option<Backup>,
+    pub(super) visitors: BTreeMap<String, Row>,
+    pub(super) backup: Option<Backup>,
 }
 
-struct Backup {
+pub(super) struct Backup {
     disk: Disk,
     version: u64,
     rows: Rows,
@@ -135,7 +134,7 @@ impl Centre {
         }))))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -301,7 +300,7 @@ impl State {
     }
 
     /// The error that this mood makes of any call.
-    const fn there(&self) -> Result<(), LinkError> {
+    pub(super) const fn there(&self) -> Result<(), LinkError> {
         match self.mood {
             Mood::Away => Err(LinkError::Away(String::new())),
             Mood::Late => Err(LinkError::Late),
@@ -320,105 +319,4 @@ fn sign(manifest: &Manifest, key: &SigningKey) -> Result<Vec<u8>, SimulationErro
     let payload =
         serde_json::to_vec(manifest).map_err(|error| SimulationError(error.to_string()))?;
     Ok(dsse::sign(PAYLOAD_TYPE, &payload, key).into_bytes())
-}
-
-/// What a captive portal says to everything.
-fn nonsense() -> Vec<u8> {
-    b"<html>Welcome! \x00 Please log in</html>".to_vec()
-}
-
-impl Transport for Centre {
-    async fn manifest(&self, _list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
-        let state = self.state();
-        state.there()?;
-        if state.newest.is_empty() {
-            return Err(LinkError::NotFound);
-        }
-        let envelope = match state.mood {
-            Mood::Nonsense => nonsense(),
-            Mood::Forging => state.forged.clone(),
-            Mood::RollingBack => state.first.clone(),
-            Mood::Swapping => state.swapped.clone(),
-            Mood::Well | Mood::Away | Mood::Late | Mood::Failing | Mood::Greedy => {
-                state.newest.clone()
-            }
-        };
-        let etag = Some(hex::encode(&sha(&envelope)));
-        if ask.etag == etag {
-            return Ok(Fetched::Same);
-        }
-        Ok(Fetched::New { etag, envelope })
-    }
-
-    async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        state.there()?;
-        if state.mood == Mood::Nonsense {
-            return Ok(nonsense());
-        }
-        state.chunks.get(id).cloned().ok_or(LinkError::NotFound)
-    }
-
-    async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        if state.mood == Mood::Late {
-            // It arrives; only the answer does not.
-            let _ = state.inbox.take(&delivery);
-        }
-        state.there()?;
-        match state.mood {
-            Mood::Nonsense => return Ok(nonsense()),
-            Mood::Greedy => {
-                let sent: Delivery =
-                    serde_json::from_slice(&delivery).map_err(|_| LinkError::Status(400))?;
-                let last = sent.events.last().map_or(0, |event| event.seq);
-                let acknowledged = Acknowledged {
-                    gate: sent.gate,
-                    epoch: sent.epoch,
-                    acked_seq: last.saturating_add(7),
-                };
-                return serde_json::to_vec(&acknowledged).map_err(|_| LinkError::Status(500));
-            }
-            Mood::Well
-            | Mood::Away
-            | Mood::Late
-            | Mood::Failing
-            | Mood::Forging
-            | Mood::RollingBack
-            | Mood::Swapping => {}
-        }
-        state.inbox.take(&delivery).map_err(|status| match status {
-            409 => LinkError::Conflict,
-            other => LinkError::Status(other),
-        })
-    }
-
-    async fn resolve(&self, question: Vec<u8>, _within: Duration) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        state.there()?;
-        if state.mood == Mood::Nonsense {
-            return Ok(nonsense());
-        }
-        let question: serde_json::Value =
-            serde_json::from_slice(&question).map_err(|_| LinkError::Status(400))?;
-        let text = |field: &str| question.get(field).and_then(|text| text.as_str());
-        let identifier = text("identifier");
-        let row = identifier.and_then(|text| state.visitors.get(text));
-        let row = row.ok_or(LinkError::NotFound)?;
-        let answer = Answer {
-            id: text("id").unwrap_or_default().to_owned(),
-            health: row.colour.map_or(HealthOutcome::NotApplied, Into::into),
-            subject: Some(hex::encode(&row.subject.0)),
-            valid_from: None,
-            valid_until: None,
-            entitlements: row.entitlements,
-            lists: Vec::new(),
-        };
-        serde_json::to_vec(&answer).map_err(|_| LinkError::Status(500))
-    }
-}
-
-fn sha(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).into()
 }

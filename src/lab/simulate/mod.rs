@@ -15,11 +15,15 @@ mod centre;
 mod controller;
 mod disk;
 mod faults;
+mod link;
 mod oracle;
 mod passengers;
+mod plan;
 mod plant;
+mod records;
 mod settings;
 mod trouble;
+mod turns;
 mod world;
 
 use std::collections::BTreeMap;

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::aisle::{Aisle, Stands};
+use super::records::end;
 use crate::core::{OnTrouble, Settings};
 use crate::domain::{
-    Action, Alarm, Colour, Decided, Direction, GrantId, Kind, Mode, Outcome, Prompt, Reason,
-    Record, Verdict,
+    Action, Alarm, Colour, Decided, Direction, GrantId, Mode, Outcome, Prompt, Reason, Verdict,
 };
-use crate::store::journal::StoredRecord;
 
 /// How long a sensor's level may be unknown to the gate: its driver repeats it every 100 ms, an edge and its repeat
 /// may be lost, and it must stay for the debounce time.
@@ -29,38 +28,39 @@ pub(super) struct Expected {
 
 /// A grant as the oracle knows it.
 #[derive(Clone, Debug)]
-struct Granted {
-    number: u64,
-    direction: Direction,
-    expected: Option<Expected>,
-    at: u64,
-    boot: u32,
-    durable: bool,
-    released: bool,
-    annulled: bool,
-    in_order: bool,
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(super) struct Granted {
+    pub(super) number: u64,
+    pub(super) direction: Direction,
+    pub(super) expected: Option<Expected>,
+    pub(super) at: u64,
+    pub(super) boot: u32,
+    pub(super) durable: bool,
+    pub(super) released: bool,
+    pub(super) annulled: bool,
+    pub(super) in_order: bool,
 }
 
 /// The oracle of one day.
 #[derive(Debug)]
 pub(super) struct Oracle {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Dates can be trusted all day: what must survive a restart does.
-    clean_clock: bool,
-    boot: u32,
-    grants: BTreeMap<GrantId, Granted>,
+    pub(super) clean_clock: bool,
+    pub(super) boot: u32,
+    pub(super) grants: BTreeMap<GrantId, Granted>,
     /// Grants of this boot that were released without a durable record.
-    unrecorded: BTreeSet<GrantId>,
-    gaps: u32,
-    alarms: BTreeSet<Alarm>,
-    mode: Mode,
-    fire: bool,
+    pub(super) unrecorded: BTreeSet<GrantId>,
+    pub(super) gaps: u32,
+    pub(super) alarms: BTreeSet<Alarm>,
+    pub(super) mode: Mode,
+    pub(super) fire: bool,
     /// The latch is on the disk.
-    fire_durable: bool,
-    signs: [Option<Prompt>; 2],
+    pub(super) fire_durable: bool,
+    pub(super) signs: [Option<Prompt>; 2],
     /// The journal, as it must be for ever.
-    log: Vec<(u64, String)>,
-    ends: BTreeMap<GrantId, Outcome>,
+    pub(super) log: Vec<(u64, String)>,
+    pub(super) ends: BTreeMap<GrantId, Outcome>,
     /// Passages that were seen through.
     pub(super) passages: u64,
     /// The first rule that was broken.
@@ -109,7 +109,7 @@ impl Oracle {
         self.violation.get_or_insert(what.into());
     }
 
-    fn must(&mut self, holds: bool, what: &str) {
+    pub(super) fn must(&mut self, holds: bool, what: &str) {
         if !holds {
             self.violated(what);
         }
@@ -250,10 +250,7 @@ impl Oracle {
             .aisle
             .touched_since()
             .map_or(0, |since| scene.now.saturating_sub(since));
-        self.must(
-            !(scene.aisle.has_body_under() && seen_for > UNSEEN_MAX || seen_for > UNSEEN_MAX),
-            "the barrier closes on a body",
-        );
+        self.must(seen_for <= UNSEEN_MAX, "the barrier closes on a body");
     }
 
     fn see_decision(&mut self, decided: &Decided, scene: &Scene<'_>, shown: Option<&Expected>) {
@@ -362,151 +359,4 @@ impl Oracle {
             grant.annulled |= outcome == Outcome::NoEntryAfterGrant;
         }
     }
-
-    /// The writer says that the record of a grant is durable.
-    pub(super) fn durable(&mut self, id: GrantId) {
-        let recorded = self.log.iter().rev().any(|(_, text)| {
-            matches!(kind(text), Some(Kind::Decision { grant: Some(grant), .. }) if grant == id)
-        });
-        self.must(
-            recorded,
-            "a grant is called durable and is not in the journal",
-        );
-        self.unrecorded.remove(&id);
-        if let Some(grant) = self.grants.get_mut(&id) {
-            grant.durable = true;
-        }
-    }
-
-    /// The number of the last record that the oracle knows.
-    #[must_use]
-    pub(super) fn last_seq(&self) -> u64 {
-        self.log.last().map_or(0, |(seq, _)| *seq)
-    }
-
-    /// Records that were appended.
-    pub(super) fn appended(&mut self, records: Vec<StoredRecord>) {
-        for StoredRecord { seq, record, .. } in records {
-            let last = self.last_seq();
-            if seq != last.saturating_add(1) {
-                self.violated(format!("record {seq} comes after record {last}"));
-            }
-            match kind(&record) {
-                None => self.violated("a record cannot be read"),
-                Some(Kind::Alarm {
-                    alarm: Alarm::Fire,
-                    on,
-                }) => self.fire_durable = on,
-                Some(Kind::Gap { unrecorded }) => {
-                    self.gaps = self.gaps.saturating_add(unrecorded);
-                }
-                Some(
-                    Kind::Started { .. }
-                    | Kind::Decision { .. }
-                    | Kind::Outcome { .. }
-                    | Kind::Alarm { .. }
-                    | Kind::Mode { .. },
-                ) => {}
-            }
-            self.log.push((seq, record));
-        }
-    }
-
-    /// The journal after a power cut: everything that was there is there, what was under way may be.
-    pub(super) fn reopened(&mut self, acked: u64, records: Vec<StoredRecord>) {
-        self.must(
-            acked <= self.last_seq(),
-            "what was never written is acknowledged",
-        );
-        let expected: Vec<_> = self
-            .log
-            .iter()
-            .filter(|(seq, _)| *seq > acked)
-            .cloned()
-            .collect();
-        let mut found = records.into_iter();
-        for (seq, text) in expected {
-            let same = found
-                .next()
-                .is_some_and(|record| record.seq == seq && record.record == text);
-            if !same {
-                return self.violated(format!("record {seq} did not survive the power cut"));
-            }
-        }
-        self.appended(found.collect());
-    }
-
-    /// Everything has settled: the backend's view is the journal's, and each grant has ended.
-    pub(super) fn closing(&mut self, received: &[(u64, String)], lost_before: u64) {
-        let mut arrived: BTreeMap<u64, &String> = BTreeMap::new();
-        for (seq, text) in received {
-            let same = arrived
-                .insert(*seq, text)
-                .is_none_or(|before| before == text);
-            self.must(same, "the backend has two records of one number");
-        }
-        let same = self
-            .log
-            .iter()
-            .filter(|(seq, _)| *seq > lost_before)
-            .all(|(seq, text)| arrived.get(seq) == Some(&text));
-        self.must(same, "the backend lacks a record of the journal");
-        let known = |seq: &u64| *seq <= self.last_seq();
-        let invented = !arrived.keys().all(known);
-        self.must(!invented, "the backend has what the journal never had");
-        self.each_grant_ends_once();
-    }
-
-    fn each_grant_ends_once(&mut self) {
-        let (mut begun, mut ended) = (BTreeSet::new(), BTreeMap::new());
-        for (_, text) in &self.log {
-            if let Some((grant, _)) = end(text) {
-                let count: &mut u32 = ended.entry(grant).or_default();
-                *count = count.saturating_add(1);
-            }
-            match kind(text) {
-                Some(Kind::Decision {
-                    grant: Some(grant), ..
-                }) => {
-                    begun.insert(grant);
-                }
-                Some(_) | None => {}
-            }
-        }
-        let open = begun.iter().find(|grant| !ended.contains_key(grant));
-        if let Some(grant) = open {
-            self.violated(format!("grant {grant} never ended in the journal"));
-        }
-        if let Some((grant, _)) = ended.iter().find(|(_, count)| **count > 1) {
-            self.violated(format!("grant {grant} ended twice in the journal"));
-        }
-    }
-
-    /// How many grants there were.
-    #[must_use]
-    pub(super) fn grants(&self) -> u64 {
-        self.grants.len() as u64
-    }
-}
-
-/// The grant that a record ends.
-fn end(text: &str) -> Option<(GrantId, Outcome)> {
-    match kind(text)? {
-        Kind::Outcome {
-            grant: Some(grant),
-            outcome,
-            ..
-        } => Some((grant, outcome)),
-        Kind::Started { .. }
-        | Kind::Decision { .. }
-        | Kind::Outcome { .. }
-        | Kind::Alarm { .. }
-        | Kind::Mode { .. }
-        | Kind::Gap { .. } => None,
-    }
-}
-
-fn kind(text: &str) -> Option<Kind> {
-    let record: Record = serde_json::from_str(text).ok()?;
-    Some(record.kind)
 }

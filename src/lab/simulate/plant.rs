@@ -56,9 +56,11 @@ impl Plant {
                 out.extend(released);
             }
             Self::ReleasedBeforeDurable => {
-                let granted = out.iter().find_map(|action| match action {
-                    Action::Decided(decided) if decided.grant.is_some() => Some(*decided),
-                    _ => None,
+                let granted = out.iter().find_map(|action| {
+                    let Action::Decided(decided) = action else {
+                        return None;
+                    };
+                    decided.grant.map(|_| *decided)
                 });
                 if let Some(decided) = granted {
                     out.push(Action::ReleaseBarrier(decided.lane, decided.direction));

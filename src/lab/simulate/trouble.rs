@@ -95,17 +95,16 @@ impl World {
     /// The faults end, all of them, and staff put in order what only people can.
     pub(super) fn end_faults(&mut self) {
         self.note("-- the faults end");
-        let relieved: Vec<_> = self
-            .queue
-            .iter()
-            .filter_map(|(_, happens)| match happens {
-                Happens::Ends(place) => self.mix.planned.get(*place).map(|planned| planned.fault),
-                _ => None,
-            })
-            .collect();
+        let under_way = self.queue.values().filter_map(|happens| {
+            let Happens::Ends(place) = happens else {
+                return None;
+            };
+            self.mix.planned.get(*place).map(|planned| planned.fault)
+        });
+        let under_way: Vec<_> = under_way.collect();
         self.queue
             .retain(|_, happens| !matches!(happens, Happens::Ends(_) | Happens::Comes(..)));
-        for fault in relieved {
+        for fault in under_way {
             self.relieve(fault);
         }
         (self.mix.lost_edges, self.mix.doubled_edges) = (0, 0);

@@ -6,38 +6,39 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::aisle::{Aisle, Stands};
+use super::aisle::Aisle;
 use super::cast::{self, Known, Person, Visit};
 use super::centre::Centre;
 use super::controller::{Controller, Lasting};
-use super::disk::Disk;
 use super::faults::{self, Fault, Mix};
-use super::oracle::{Expected, Oracle, Scene};
+use super::oracle::{Expected, Oracle};
+use super::plan::lasting;
 use super::plant::Plant;
 use super::{Day, SimulationError, settings};
 use crate::codes::Pepper;
-use crate::codes::row_key::row_key;
 use crate::domain::{
-    Action, ClockQuality, Colour, Direction, Event, GateId, GrantId, HealthOutcome, IssuerId,
-    LaneId, Levels, ListId, Mono, Now, Presentation, RowKey, Standing, Utc,
+    Colour, Event, GrantId, HealthOutcome, LaneId, Levels, ListId, Presentation, RowKey, Standing,
+    Utc,
 };
 use crate::lab::random::SplitMix64;
-use crate::store::codes::{Codes as _, MemoryCodes};
-use crate::store::journal::{Limits, Written};
+use crate::store::journal::Written;
 
 pub(super) const LANE: LaneId = LaneId(0);
 pub(super) const MS: u64 = 1_000;
 pub(super) const SECOND: u64 = 1_000_000;
 /// The date on which every day begins.
-const TODAY_S: u64 = 1_900_000_000;
+pub(super) const TODAY_S: u64 = 1_900_000_000;
 /// The safety phase.
-const DAY: u64 = 240 * SECOND;
+pub(super) const DAY: u64 = 240 * SECOND;
 /// After the faults have ended, the gate serves again within this time.
 const SERVES_AGAIN: u64 = 10 * SECOND;
 /// Until everything has settled: the longest back-off of the delivery is 75 s, a call to staff 30 s.
 const SETTLED: u64 = 240 * SECOND;
 /// Sensors are repeated as the line driver does.
 const REPEAT: u64 = 100 * MS;
+
+/// How a phase begins, and how long it lasts.
+type Phase = (fn(&mut World), u64);
 
 /// What happens.
 #[derive(Clone, Debug)]
@@ -76,6 +77,10 @@ pub(super) enum Happens {
 }
 
 /// One day.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what goes wrong is on or off, each by itself"
+)]
 pub(super) struct World {
     pub(super) random: SplitMix64,
     pub(super) mix: Mix,
@@ -146,30 +151,7 @@ impl World {
             .any(|planned| matches!(planned.fault, Fault::ClockSteps(_) | Fault::ClockUntrusted));
         let lane = settings.lanes.first().ok_or_else(|| wrong(&"no lane"))?;
         let (barrier, directions) = (lane.barrier, lane.directions.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .map_err(|error| wrong(&error))?;
-        let lasting = Lasting {
-            gate: GateId::new("simulated").map_err(|error| wrong(&error))?,
-            list,
-            pepper,
-            settings: settings.clone(),
-            disk: Disk::default(),
-            limits: Limits {
-                bytes_max: if mix.small_journal {
-                    24 << 10
-                } else {
-                    64 << 20
-                },
-                free_min: 0,
-                keep: Duration::from_secs(1_800),
-            },
-            codes: MemoryCodes::default(),
-            centre,
-            runtime,
-        };
+        let lasting = lasting(settings.clone(), &mix, list, pepper, centre)?;
         let mut world = Self {
             mix,
             plant,
@@ -216,7 +198,7 @@ impl World {
     pub(super) fn live(mut self) -> Day {
         self.power_on();
         self.run_until(DAY);
-        let phases: [(fn(&mut Self), u64); 3] = [
+        let phases: [Phase; 3] = [
             (Self::end_faults, SERVES_AGAIN),
             (Self::serves_again, SETTLED),
             (Self::close, 0),
@@ -237,52 +219,6 @@ impl World {
             trace: self.trace.unwrap_or_default(),
             hash: self.hash,
         }
-    }
-
-    /// Gives the centre everybody's rows.
-    fn enrol(&mut self) -> Result<(), SimulationError> {
-        let mut rows = Vec::new();
-        for (n, person) in self.people.iter().enumerate() {
-            for (code, (kind, issuer, text)) in (0..).zip(person.identifiers()) {
-                let wrong = |error: &dyn std::fmt::Display| SimulationError(error.to_string());
-                let issuer = IssuerId::new(issuer).map_err(|error| wrong(&error))?;
-                let key = row_key(&self.lasting.pepper, kind, &issuer, &text)
-                    .map_err(|error| wrong(&error))?;
-                self.keys.insert((n, code), key);
-                match person.known {
-                    Known::Listed(row) => rows.push((key, row)),
-                    Known::Online(row) => self.lasting.centre.knows(&text, row),
-                    Known::Nowhere => {}
-                }
-            }
-        }
-        self.lasting.centre.publish(utc(0), &rows)
-    }
-
-    /// Draws who comes when, and when the planned faults begin.
-    fn plan(&mut self, sides: &[Direction]) {
-        let mut at = 3 * SECOND;
-        let pace = 2 + self.random.below(12);
-        while at < DAY {
-            // The last of them comes when all is over.
-            let guests = self.people.len().saturating_sub(1);
-            let visit = cast::visit(&mut self.random, guests, sides);
-            self.at(at, Happens::Comes(visit, 0));
-            at += self.random.below(pace * SECOND) + 200 * MS;
-        }
-        for place in 0..self.mix.planned.len() {
-            let Some(planned) = self.mix.planned.get(place).copied() else {
-                continue;
-            };
-            self.at(planned.at, Happens::Begins(place));
-        }
-        for _ in 0..self.random.below(4) {
-            let at = self.random.below(DAY);
-            self.at(at, Happens::Publishes);
-        }
-        let at = self.random.below(DAY / 2);
-        self.at(at, Happens::BacksUp);
-        self.at(0, Happens::Repeat);
     }
 
     pub(super) fn at(&mut self, at: u64, happens: Happens) {
@@ -399,202 +335,6 @@ impl World {
         }
     }
 
-    /// Both clocks, as the gate may use them above a floor.
-    pub(super) fn clocks(&self, floor: Utc) -> Now {
-        let mono = Mono::from_micros(self.now.saturating_sub(self.booted_at));
-        let seconds = i64::try_from(TODAY_S).unwrap_or(i64::MAX) + self.date_offset_s;
-        let date =
-            Utc::from_secs(u64::try_from(seconds).unwrap_or(0)) + Duration::from_micros(self.now);
-        if !self.vouched || date < floor {
-            return Now {
-                mono,
-                utc: None,
-                quality: ClockQuality::Untrusted,
-            };
-        }
-        Now {
-            mono,
-            utc: Some(date),
-            quality: ClockQuality::Synchronised,
-        }
-    }
-
-    pub(super) fn gate_now(&self) -> Now {
-        let floor = self.controller.as_ref().map(Controller::clock_floor);
-        self.clocks(floor.unwrap_or_default())
-    }
-
-    /// One step of the gate, and everything that follows from it at once.
-    pub(super) fn step(&mut self, event: Event) {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            let now = self.gate_now();
-            let Some(controller) = self.controller.as_mut() else {
-                return;
-            };
-            match &event {
-                Event::Fire(input) => self.oracle.fire(*input),
-                Event::FireReset if !self.fire_input => self.oracle.fire_reset(),
-                Event::ModeSet(_, mode) => self.oracle.mode(*mode),
-                Event::Presented(_)
-                | Event::Answered { .. }
-                | Event::Durable(_)
-                | Event::NotDurable(..)
-                | Event::Sensed(..)
-                | Event::FireReset
-                | Event::ReaderPrompt(..)
-                | Event::Readers(..)
-                | Event::BarrierWorks(..)
-                | Event::LinesLost
-                | Event::TimedOut => {}
-            }
-            controller.tell_time(now.mono);
-            let quiet = matches!(event, Event::Sensed(..) | Event::Fire(_) | Event::TimedOut);
-            let told = (!quiet || self.trace.is_some()).then(|| format!("{event:?}"));
-            let mut out = Vec::new();
-            controller.gate().step(now, event, &mut out);
-            if let Some(told) = told.filter(|_| !quiet || !out.is_empty()) {
-                self.note(&told);
-            }
-            self.perform(out, &mut events);
-        }
-        if self.oracle.is_fire() && self.controller.is_some() {
-            let open = self.aisle.stands == Stands::Both;
-            if !open {
-                self.oracle
-                    .violated("there is a fire and the barrier is not released");
-            }
-        }
-    }
-
-    /// Performs actions as the runtime does.
-    fn perform(&mut self, mut out: Vec<Action>, events: &mut Vec<Event>) {
-        if let Some(plant) = self.plant {
-            plant.tamper(&mut out);
-        }
-        let scene = Scene {
-            now: self.now,
-            aisle: &self.aisle,
-            blind: self.now < self.blind_until || self.aisle.stuck != [None; 2],
-        };
-        self.oracle.see(&out, &scene, &self.shown);
-        self.act(out, events);
-    }
-
-    /// Performs actions that the oracle has seen.
-    pub(super) fn act(&mut self, out: Vec<Action>, events: &mut Vec<Event>) {
-        for action in out {
-            self.note(&format!("   {action:?}"));
-            self.probed(&action);
-            match action {
-                Action::ReleaseBarrier(_, way) => {
-                    self.aisle.stand(Stands::For(way));
-                    self.sets_out(way);
-                }
-                Action::ReleaseBothWays(_) => self.aisle.stand(Stands::Both),
-                Action::LockBarrier(_) => self.aisle.stand(Stands::Locked),
-                Action::AskOnline { number, until } => self.ask(number, until),
-                Action::Record(entry) => {
-                    let now = self.gate_now().mono;
-                    let grant = entry.grant;
-                    let submitted = self
-                        .controller
-                        .as_mut()
-                        .map_or(Ok(()), |controller| controller.submit(entry, now));
-                    if let (Err(trouble), Some(grant)) = (submitted, grant) {
-                        events.push(Event::NotDurable(grant, trouble));
-                    }
-                    self.wake_writer();
-                }
-                Action::Decided(decided) => self.decided(&decided),
-                Action::Show(..) | Action::Ended(..) | Action::Alarm(..) => {}
-            }
-        }
-    }
-
-    fn ask(&mut self, number: u64, until: Mono) {
-        let within = until.since(self.gate_now().mono);
-        let Some(controller) = &self.controller else {
-            return;
-        };
-        let answer = controller.ask(&self.lasting.runtime, number, within);
-        let late = matches!(answer, Err(HealthOutcome::TimedOut));
-        // The deadline is the core's own: an answer that is late may come all the same.
-        let after = if late {
-            micros(within) + 5 * MS
-        } else {
-            self.random.below(400 * MS)
-        };
-        self.soon(after, Happens::Answered(self.boot, number, answer));
-    }
-
-    fn wake_writer(&mut self) {
-        if !self.writing {
-            self.writing = true;
-            self.soon(0, Happens::Write(self.boot));
-        }
-    }
-
-    fn write(&mut self) {
-        let now = self.gate_now().mono;
-        let Some(controller) = self.controller.as_mut() else {
-            return;
-        };
-        if !controller.has_to_write(now) {
-            self.writing = false;
-            if let Some(at) = controller.retry_at() {
-                let at = self.booted_at.saturating_add(at.as_micros());
-                self.writing = true;
-                self.at(at.max(self.now + MS), Happens::Write(self.boot));
-            }
-            return;
-        }
-        controller.tell_time(now);
-        let answers = controller.write();
-        self.look_at_journal();
-        let took = 300 + self.random.below(3 * MS) + self.disk_slow;
-        self.soon(took, Happens::Written(self.boot, answers));
-        self.soon(took, Happens::Write(self.boot));
-    }
-
-    fn written(&mut self, answers: Vec<Written>) {
-        for written in answers {
-            let Some(grant) = written.grant else { continue };
-            match written.result {
-                Ok(()) => {
-                    self.oracle.durable(grant);
-                    self.step(Event::Durable(grant));
-                }
-                Err(trouble) => self.step(Event::NotDurable(grant, trouble)),
-            }
-        }
-    }
-
-    /// Reads what was appended. A disk that refuses is looked at later.
-    pub(super) fn look_at_journal(&mut self) {
-        let after = self.oracle.last_seq();
-        let Some(controller) = &self.controller else {
-            return;
-        };
-        if let Ok(records) = controller.journal().read(after, usize::MAX, usize::MAX) {
-            self.oracle.appended(records);
-        }
-    }
-
-    /// The list in force is never below the floor.
-    fn look_at_list(&mut self) {
-        let Some(controller) = &self.controller else {
-            return;
-        };
-        let live = self.lasting.codes.state(&self.lasting.list);
-        let floor = controller.list_floor(&self.lasting.list);
-        if let (Some(live), Ok(Some(floor))) = (live, floor)
-            && (live.era, live.version) < floor
-        {
-            self.oracle.violated("a list below its floor is in force");
-        }
-    }
-
     pub(super) fn note(&mut self, line: &str) {
         // FNV-1a over everything that happens: two runs of a seed have the same.
         let told = format!("{:>12} {line}", self.now);
@@ -612,6 +352,6 @@ pub(super) fn utc(at: u64) -> Utc {
     Utc::from_secs(TODAY_S) + Duration::from_micros(at)
 }
 
-fn micros(time: Duration) -> u64 {
+pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
