@@ -33,6 +33,9 @@ pub fn floor_name(list: &ListId) -> String {
     format!("list:{list}")
 }
 
+/// The longest wait while there is no list in force.
+const NOBODY_KNOWN: Duration = Duration::from_secs(5);
+
 /// Follows one list until told to stop.
 pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, list: Followed, mut stop: Stop) {
     let mut follower = Follower::new(parts, list);
@@ -113,7 +116,13 @@ impl<T: Transport> Follower<T> {
                     // Not there yet, or a chunk that has just been replaced: no person is needed.
                     return self.link.wait();
                 }
-                self.content.wait()
+                let pause = self.content.wait();
+                // Without a list nobody is known: then it is asked for as often as while the backend is away.
+                if self.parts.codes.state(&self.list.list).is_none() {
+                    pause.min(NOBODY_KNOWN)
+                } else {
+                    pause
+                }
             }
         }
     }

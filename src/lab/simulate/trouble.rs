@@ -12,6 +12,9 @@ use super::world::{Happens, LANE, MS, SECOND, World, utc};
 use crate::domain::{Action, Colour, Direction, Event, Mode, Reason, Verdict};
 use crate::store::codes::Codes as _;
 
+/// How long somebody waits who tries again while the lane is busy.
+const PATIENCE: u64 = 12 * SECOND;
+
 impl World {
     pub(super) fn count(&mut self, fault: &'static str) {
         let count = self.faults.entry(fault).or_default();
@@ -266,9 +269,10 @@ impl World {
             // Somebody has not left the open aisle yet: whoever comes may walk.
             return;
         }
-        self.probe = Some(self.presentations.saturating_add(1));
+        self.probe = Some(fresh);
         self.comes(visit, 0);
-        self.run_until(self.now.saturating_add(2 * SECOND));
+        // Whoever is before them may need a moment: then they try again, as people do.
+        self.run_until(self.now.saturating_add(PATIENCE));
         if self.probe.is_some() {
             self.oracle
                 .violated("nobody is served 10 s after the faults have ended");
@@ -278,7 +282,8 @@ impl World {
     /// The probe is granted.
     pub(super) fn probed(&mut self, action: &Action) {
         if let Action::Decided(decided) = action
-            && Some(decided.number) == self.probe
+            && let Some((visit, _)) = self.visits.get(&decided.number)
+            && Some(visit.person) == self.probe
             && decided.verdict == Verdict::Grant
             && decided.reason == Reason::InOrder
         {

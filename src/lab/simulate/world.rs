@@ -120,8 +120,8 @@ pub(super) struct World {
     pub(super) restored: bool,
     /// Somebody whose code nobody has shown yet, for the end.
     pub(super) fresh: Option<usize>,
-    /// The presentation of that person, until it is granted.
-    pub(super) probe: Option<u64>,
+    /// That person, until they are granted.
+    pub(super) probe: Option<usize>,
 }
 
 impl World {
