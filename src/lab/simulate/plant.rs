@@ -12,8 +12,6 @@ pub enum Plant {
     MissingLock,
     /// Levels are told once, at their edge.
     UnrepeatedBeams,
-    /// Timers fire a second late.
-    LateTimers,
     /// The barrier is released a second time.
     DoubleRelease,
     /// The barrier is released when the grant is decided, before it is on the disk.
@@ -26,11 +24,10 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::LostOutcome,
         Self::MissingLock,
         Self::UnrepeatedBeams,
-        Self::LateTimers,
         Self::DoubleRelease,
         Self::ReleasedBeforeDurable,
         Self::FireUnlatched,
@@ -76,7 +73,7 @@ impl Plant {
                     entry.changes.clear();
                 }
             }),
-            Self::UnrepeatedBeams | Self::LateTimers => {}
+            Self::UnrepeatedBeams => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::aisle::Stands;
 use super::controller::Controller;
 use super::oracle::Scene;
-use super::world::{Happens, MS, TODAY_S, World, micros};
+use super::world::{Happens, LANE, MS, TODAY_S, World, micros};
 use crate::domain::{Action, ClockQuality, Event, HealthOutcome, Mono, Now, Utc};
 use crate::store::codes::Codes as _;
 use crate::store::journal::Written;
@@ -70,12 +70,23 @@ impl World {
             }
             self.perform(out, &mut events);
         }
-        if self.oracle.is_fire() && self.controller.is_some() {
-            let open = self.aisle.stands == Stands::Both;
-            if !open {
-                self.oracle
-                    .violated("there is a fire and the barrier is not released");
-            }
+        self.look_at_barrier();
+    }
+
+    /// The barrier stands as the gate believes, and open in a fire.
+    fn look_at_barrier(&mut self) {
+        let Some(controller) = self.controller.as_mut() else {
+            return;
+        };
+        let state = controller.gate().lane_view(LANE).state;
+        let stands = self.aisle.stands;
+        if self.oracle.is_fire() && stands != Stands::Both {
+            self.oracle
+                .violated("there is a fire and the barrier is not released");
+        }
+        if state == "locked" && stands != Stands::Locked {
+            self.oracle
+                .violated("the gate believes the barrier locked, and it is not");
         }
     }
 

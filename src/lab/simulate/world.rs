@@ -262,15 +262,9 @@ impl World {
     /// The gate's deadline in microseconds of the day.
     fn deadline(&mut self) -> Option<u64> {
         let booted_at = self.booted_at;
-        let plant = self.plant;
         let controller = self.controller.as_mut()?;
         let due = controller.gate().deadline()?;
-        let due = booted_at.saturating_add(due.as_micros());
-        Some(if plant == Some(Plant::LateTimers) {
-            due.saturating_add(SECOND)
-        } else {
-            due
-        })
+        Some(booted_at.saturating_add(due.as_micros()))
     }
 
     fn happens(&mut self, happens: Happens) {
