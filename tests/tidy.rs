@@ -96,6 +96,45 @@ const IMPURE: &[&str] = &[
 /// Past this many lines, tests excluded, a file says in its module doc why it is long (STYLE §2).
 const LINES_MAX: usize = 400;
 
+/// A promise of the README is a test, or it is nothing.
+#[test]
+fn every_line_of_what_happens_when_names_tests_that_exist() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(project.join("README.md")).expect("there is a README");
+    let table = readme
+        .split("## What happens when")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("the README says what happens when");
+    let mut all = Vec::new();
+    walk(&root(), &mut all);
+    walk(&project.join("tests"), &mut all);
+    let read = |file: &PathBuf| fs::read_to_string(file).expect("a source file can be read");
+    let code: String = all.iter().map(read).collect();
+    let lines: Vec<_> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| **"))
+        .skip(1)
+        .collect();
+    let mut wrong = Vec::new();
+    for line in &lines {
+        let names: Vec<_> = line.split('`').filter(|name| name.contains("::")).collect();
+        let exists = |name: &&str| {
+            let function = name.rsplit("::").next().unwrap_or(name);
+            code.contains(&format!("fn {function}("))
+        };
+        if names.is_empty() || !names.iter().all(exists) {
+            wrong.push(*line);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        lines.len() > 60,
+        "the list is complete: {} lines",
+        lines.len()
+    );
+}
+
 #[test]
 fn nobody_imports_upwards() {
     let mut wrong = Vec::new();
@@ -171,16 +210,6 @@ fn root() -> PathBuf {
 }
 
 fn sources() -> Vec<PathBuf> {
-    fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("src can be listed") {
-            let path = entry.expect("src can be listed").path();
-            if path.is_dir() {
-                walk(&path, out);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                out.push(path);
-            }
-        }
-    }
     let mut out = Vec::new();
     walk(&root(), &mut out);
     let tests: Vec<_> = out.iter().flat_map(|file| test_modules(file)).collect();
@@ -208,6 +237,18 @@ fn test_modules(file: &Path) -> Vec<PathBuf> {
         line.contains("mod ").then(|| folder.join(name))
     });
     declared.collect()
+}
+
+/// Every Rust file below a folder.
+fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("src can be listed") {
+        let path = entry.expect("src can be listed").path();
+        if path.is_dir() {
+            walk(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            out.push(path);
+        }
+    }
 }
 
 /// The top-level module of a file; none for `lib.rs` and `main.rs`.

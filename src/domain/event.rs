@@ -134,6 +134,22 @@ pub enum Mode {
     Emergency,
 }
 
+impl Mode {
+    /// The word in pages and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Free => "free",
+            Self::Closed => "closed",
+            Self::EntryOnly => "entry_only",
+            Self::ExitOnly => "exit_only",
+            Self::Maintenance => "maintenance",
+            Self::Emergency => "emergency",
+        }
+    }
+}
+
 /// An input of [`crate::core`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -380,7 +380,7 @@ impl Board {
         let mut lanes = Vec::new();
         for (id, lane) in (0..).map(LaneId).zip(&self.sources.lanes) {
             let view = gate.lane_view(id);
-            let mode = mode_name(view.mode);
+            let mode = view.mode.as_str();
             let before = self
                 .shown
                 .insert(id, (view.state, mode))
@@ -424,19 +424,6 @@ impl Board {
             lists.push(status);
         }
         lists
-    }
-}
-
-const fn mode_name(mode: crate::domain::Mode) -> &'static str {
-    use crate::domain::Mode;
-    match mode {
-        Mode::Normal => "normal",
-        Mode::Free => "free",
-        Mode::Closed => "closed",
-        Mode::EntryOnly => "entry_only",
-        Mode::ExitOnly => "exit_only",
-        Mode::Maintenance => "maintenance",
-        Mode::Emergency => "emergency",
     }
 }
 

@@ -14,6 +14,7 @@ pub mod notify;
 pub mod observe;
 pub mod online;
 pub mod perform;
+mod readers;
 pub mod service;
 pub mod settings;
 pub mod start;

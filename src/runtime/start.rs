@@ -20,16 +20,17 @@ use super::gateway::{Answer, Gateway, Inlets, Order};
 use super::observe::Observation;
 use super::online::Online;
 use super::perform::{Outlets, Performer};
+use super::readers;
 use super::service::{Barriers, Readers};
 use super::settings;
 use crate::codes::Reader;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{LaneId, ListId, Utc};
-use crate::drivers::camera::{self, CameraError, FrameSource};
+use crate::domain::{ListId, Utc};
+use crate::drivers::MonoClock;
+use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
-use crate::drivers::{MonoClock, Port, ReaderEvent, serial};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
@@ -150,7 +151,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let learned = learned(config);
     let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
-    start_readers(config, mono, &stand.sources, &readers_in)?;
+    readers::start(config, mono, &stand.sources, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -352,39 +353,6 @@ fn start_assessors(
 fn lists(config: &Config) -> Vec<(ListId, Duration)> {
     let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
     config.lists.iter().map(list).collect()
-}
-
-fn start_readers(
-    config: &Config,
-    mono: MonoClock,
-    sources: &[(String, OpenSource)],
-    events: &mpsc::Sender<ReaderEvent>,
-) -> Result<(), StartError> {
-    for (lane, settings) in (0..).map(LaneId).zip(&config.lanes) {
-        for reader in &settings.readers {
-            let port = Arc::new(Port {
-                lane,
-                direction: reader.direction,
-                name: reader.name.clone(),
-            });
-            let events = events.clone();
-            if let Some((_, source)) = sources.iter().find(|(name, _)| *name == reader.name) {
-                let source = Arc::clone(source);
-                camera::spawn_source(move || source(), port, mono, events)?;
-            } else if let Some(settings) = &reader.camera {
-                camera::spawn_camera(settings, port, mono, events)?;
-            } else if let Some(settings) = &reader.folder {
-                camera::spawn_folder(settings, port, mono, events)?;
-            } else if let Some(settings) = reader.id_card.clone() {
-                tokio::spawn(
-                    async move { serial::run_id_card(&settings, port, mono, events).await },
-                );
-            } else if let Some(settings) = reader.line.clone() {
-                tokio::spawn(async move { serial::run_line(&settings, port, mono, events).await });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What talks to the backend needs of the gate.
