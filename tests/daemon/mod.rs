@@ -293,7 +293,9 @@ impl Home {
         let url = self.backend_url();
         let (mut found, mut after) = (Vec::new(), String::from("0"));
         loop {
-            let answer = reqwest::get(format!("{url}/v1/passages?after={after}"))
+            let answer = http()
+                .get(format!("{url}/v1/passages?after={after}"))
+                .send()
                 .await
                 .unwrap();
             let next = answer.headers()["turnstile-after"]
@@ -376,7 +378,10 @@ impl Gate {
     }
 
     async fn page(&self, path: &str) -> String {
-        let answer = reqwest::get(format!("http://{}{path}", self.pages)).await;
+        let answer = http()
+            .get(format!("http://{}{path}", self.pages))
+            .send()
+            .await;
         match answer {
             Ok(answer) => answer.text().await.unwrap_or_default(),
             Err(_) => String::new(),
@@ -533,4 +538,12 @@ pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) 
         assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A client of pages and of the backend on this machine.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(turnstiled::sync::tls::plain().unwrap())
+        .build()
+        .unwrap()
 }
