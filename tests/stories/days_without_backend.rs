@@ -109,7 +109,9 @@ impl Centre {
     }
 
     fn signs_again(&self, created: Utc) {
-        self.list.lock().unwrap().0.created = created;
+        let manifest = &mut self.list.lock().unwrap().0;
+        manifest.created = created;
+        manifest.fresh_until = created + STALE_AFTER;
     }
 
     fn there(&self) -> Result<(), LinkError> {
