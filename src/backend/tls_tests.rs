@@ -185,7 +185,15 @@ fn certificate(pem: &str) -> CertificateDer<'static> {
 }
 
 async fn manifest(client: &Client) -> Result<Fetched, LinkError> {
-    client.manifest(&list(), &Ask::default()).await
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match client.manifest(&list(), &Ask::default()).await {
+            // On a busy machine the end of the connection may overtake the word why.
+            Err(LinkError::Away(_)) if tries < 10 => {}
+            done => return done,
+        }
+    }
 }
 
 fn refusal(result: Result<Fetched, LinkError>) -> Refusal {

@@ -150,7 +150,9 @@ impl Stage {
         between: impl FnOnce(&Path),
     ) -> Result<Self, DemoError> {
         self.gate.stop().await;
-        between(&self.folder.path().join("gate"));
+        let home = self.folder.path().join("gate");
+        until_let_go(&home.join("codes/lock")).await;
+        between(&home);
         let config = config::load(&self.folder.path().join("gate.toml"))?;
         let (observer, observations) = mpsc::channel(1_024);
         let [entry, exit] = lanes;
@@ -329,6 +331,16 @@ impl Readers {
     /// The source of frames for the reader of this name.
     fn source(&self, name: &str) -> (String, OpenSource) {
         (name.to_owned(), self.camera.wrap(self.scene.opener()))
+    }
+}
+
+/// Waits until nobody holds a lock any more: the last look at a list may outlive the gate for a moment.
+async fn until_let_go(lock: &Path) {
+    let until = Instant::now() + READY_MAX;
+    while Instant::now() < until
+        && std::fs::File::open(lock).is_ok_and(|file| file.try_lock().is_err())
+    {
+        sleep(Duration::from_millis(20)).await;
     }
 }
 
