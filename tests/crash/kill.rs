@@ -110,7 +110,9 @@ impl Crowd {
             gate.results("passback").await > 0.5
         })
         .await;
-        assert!(!home.is_released());
+        // A flap that the cut left open is locked as soon as its aisle is seen clear, which may be after this decision. That
+        // nobody got a second grant is read from the records at the end.
+        eventually("the barrier is locked", async || !home.is_released()).await;
     }
 
     fn is_accounted_for(&self, records: &[Value]) {
