@@ -287,7 +287,7 @@ impl<T: Transport> Follower<T> {
                 Err(trouble) if trouble.wants_snapshot() => {
                     tracing::warn!(
                         list = %self.list.list, error = %chain(&trouble),
-                        "a delta does not lead where it should; a full copy is taken"
+                        "the change to a newer version did not take; a full copy is fetched"
                     );
                     self.delta_failed = true;
                 }

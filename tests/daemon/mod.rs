@@ -133,6 +133,15 @@ impl Home {
         fs::write(self.path("gate.toml"), text).unwrap();
     }
 
+    /// The gate decides from its lists alone.
+    pub(crate) fn asks_nobody(&self) {
+        let config = self.path("gate.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let told = text.replace("poll_ms = 200", "poll_ms = 200\nresolve = false");
+        assert_ne!(told, text);
+        fs::write(config, told).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         fs::canonicalize(self.folder.path()).unwrap().join(name)
     }
@@ -273,6 +282,17 @@ impl Home {
         }
     }
 
+    /// A person has another colour from now on.
+    pub(crate) async fn becomes(&self, person: u32, colour: Colour) {
+        let backend = self.backend.as_ref().expect("a backend");
+        imports(backend, Mode::Patch, std::iter::once((person, colour))).await;
+    }
+
+    /// The list is another one: so many green people.
+    pub(crate) async fn lists(&self, people: u32) {
+        enrol(self.backend.as_ref().expect("a backend"), people).await;
+    }
+
     /// Where the backend is.
     pub(crate) fn backend_url(&self) -> String {
         self.backend.as_ref().expect("a backend").url()
@@ -339,25 +359,33 @@ impl Home {
 }
 
 async fn enrol(backend: &Backend, people: u32) {
+    let rows = (0..people).map(|person| (person, Colour::Green));
+    imports(backend, Mode::Replace, rows).await;
+}
+
+/// Makes a version of the list.
+async fn imports(backend: &Backend, mode: Mode, people: impl Iterator<Item = (u32, Colour)>) {
     let (list, issuer) = (
         ListId::new("health").unwrap(),
         IssuerId::new("health").unwrap(),
     );
     let pepper = backend.pepper(&list).unwrap();
-    let row = |person: u32| {
+    let row = |(person, colour): (u32, Colour)| {
         let row = Row {
             subject: Subject((u64::from(person) + 1).to_be_bytes()),
             valid_from_s: 0,
             valid_until_s: 0,
-            colour: Some(Colour::Green),
+            colour: Some(colour),
             entitlements: 1,
             region: 0,
         };
         let key = row_key(&pepper, OPAQUE, &issuer, &code(person)).unwrap();
         Change::Put(key, row.encode())
     };
-    let rows = (0..people).map(row).collect();
-    backend.import(&list, Mode::Replace, rows).await.unwrap();
+    backend
+        .import(&list, mode, people.map(row).collect())
+        .await
+        .unwrap();
 }
 
 /// A running gate. It does not outlive its test.

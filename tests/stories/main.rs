@@ -36,6 +36,7 @@ mod learned;
 mod liar;
 mod link;
 mod list_refused;
+mod list_while_serving;
 mod missing_devices;
 mod mutual_trust;
 mod nobody_is_trapped;

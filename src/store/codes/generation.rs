@@ -40,6 +40,8 @@ pub(super) struct Generation {
     mark: RwLock<Option<Mark>>,
     /// Its files go when the last user lets go of it.
     doomed: AtomicBool,
+    /// A delta broke off inside it.
+    torn: AtomicBool,
 }
 
 impl Generation {
@@ -90,6 +92,7 @@ impl Generation {
             layout,
             mark: RwLock::new(None),
             doomed: AtomicBool::new(false),
+            torn: AtomicBool::new(false),
         })
     }
 
@@ -112,9 +115,14 @@ impl Generation {
         *self.mark.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while the file that is open is the one that a restart would find.
+    /// True while the file that is open is the one that a restart would find, and whole.
     pub(super) fn is_on_disk(&self) -> bool {
-        disk::is_same_file(&self.dir.join("db"), &self.data)
+        !self.torn.load(Ordering::Relaxed) && disk::is_same_file(&self.dir.join("db"), &self.data)
+    }
+
+    /// Only look-ups go on from it.
+    pub(super) fn distrust(&self) {
+        self.torn.store(true, Ordering::Relaxed);
     }
 
     /// Lets the files go with the last user.
