@@ -377,6 +377,7 @@ fn settings() -> Settings {
         query_failed: Rule::Open,
         timed_out: Rule::Open,
         stale: Rule::Open,
+        trust_expired: Rule::Open,
         clock_untrusted: Rule::Open,
     };
     let lane = LaneSettings {
@@ -395,6 +396,7 @@ fn settings() -> Settings {
         entry: Rules {
             red: Rule::Hold,
             stale: Rule::Assist,
+            trust_expired: Rule::Assist,
             unknown: Rule::Hold,
             ..open
         },
