@@ -7,11 +7,12 @@ mod detect;
 pub mod id_card;
 pub mod keys;
 mod opaque;
+mod profile;
 pub mod reader;
 pub mod row_key;
 pub mod signed;
 pub mod trust_list;
 
-pub use reader::{Question, Reader, Refusal, SetupError};
+pub use reader::{Question, Reader, Reading, Refusal, Said, SetupError};
 pub use row_key::Pepper;
-pub use trust_list::{Issuer, Profile, TrustList, TrustListError};
+pub use trust_list::{Issuer, Offline, Profile, TrustList, TrustListError};
