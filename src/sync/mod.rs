@@ -77,19 +77,10 @@ pub struct Parts<T> {
     pub now: Arc<dyn Fn() -> Mono + Send + Sync>,
 }
 
-/// Starts a task for each list, one for the trust list where it is signed, and one for the journal. They end when `stop`
-/// says so, or when the set is dropped.
+/// Starts a task for each list and one for the journal. They end when `stop` says so, or when the set is dropped.
 #[must_use]
-pub fn start<T: Transport>(
-    parts: &Arc<Parts<T>>,
-    lists: &[Followed],
-    trust: Option<FollowedTrust>,
-    stop: &Stop,
-) -> JoinSet<()> {
+pub fn start<T: Transport>(parts: &Arc<Parts<T>>, lists: &[Followed], stop: &Stop) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    if let Some(trust) = trust {
-        tasks.spawn(trust::follow(Arc::clone(parts), trust, stop.clone()));
-    }
     for list in lists {
         tasks.spawn(lists::follow(Arc::clone(parts), list.clone(), stop.clone()));
     }

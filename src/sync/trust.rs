@@ -172,6 +172,10 @@ impl<T: Transport> Follower<T> {
             Err(trouble) => {
                 self.etag = None;
                 self.failed(&trouble).await;
+                if matches!(trouble, Trouble::Link(LinkError::NotFound)) {
+                    // Not there yet: no person is needed.
+                    return self.link.wait();
+                }
                 self.content.wait()
             }
         }
