@@ -142,12 +142,7 @@ impl Trust {
                 return false;
             }
         };
-        let mut state = self.state();
-        if found == state.seen {
-            return false;
-        }
-        state.seen = found;
-        if found.is_none() {
+        if std::mem::replace(&mut self.state().seen, found) == found || found.is_none() {
             // Taken away: what is served stays until the backend starts again.
             return false;
         }
@@ -160,6 +155,7 @@ impl Trust {
             }
         };
         let version = list.version;
+        let mut state = self.state();
         let before = state.served.as_ref().map(|served| served.version);
         if before.is_some_and(|before| version <= before) {
             let same = state.served.as_ref().is_some_and(|s| s.envelope == envelope);

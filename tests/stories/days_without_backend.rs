@@ -214,8 +214,9 @@ impl Station {
             pepper_ids: vec![pepper.id()],
         };
         let assessor = Assessor {
-            reader: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
-                .unwrap(),
+            trust: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
+                .unwrap()
+                .into(),
             cache: Arc::clone(&cache),
             lists: vec![(health(), STALE_AFTER)],
             learned: None,

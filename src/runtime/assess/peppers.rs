@@ -56,7 +56,7 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
         }
     }
     let assessor = Assessor {
-        reader: Reader::new(TrustList::parse(TRUST).unwrap(), peppers).unwrap(),
+        trust: Reader::new(TrustList::parse(TRUST).unwrap(), peppers).unwrap().into(),
         cache: Arc::new(codes.clone()),
         lists,
         learned: None,

@@ -29,7 +29,7 @@ impl Desk {
         let pepper = Pepper::from_bytes([7; 32]);
         let trust = TrustList::parse(TRUST).unwrap();
         let assessor = Assessor {
-            reader: codes::Reader::new(trust, vec![(list(), pepper)]).unwrap(),
+            trust: codes::Reader::new(trust, vec![(list(), pepper)]).unwrap().into(),
             cache: Arc::new(codes.clone()),
             lists: vec![(list(), Duration::from_secs(3_600))],
             learned: Some(Arc::clone(&learned)),
