@@ -23,11 +23,11 @@ mod seen;
 #[cfg(test)]
 mod served;
 mod store;
-pub mod trust;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
+pub mod trust;
 
 use std::io;
 use std::net::SocketAddr;

@@ -158,7 +158,10 @@ impl Trust {
         let mut state = self.state();
         let before = state.served.as_ref().map(|served| served.version);
         if before.is_some_and(|before| version <= before) {
-            let same = state.served.as_ref().is_some_and(|s| s.envelope == envelope);
+            let same = state
+                .served
+                .as_ref()
+                .is_some_and(|s| s.envelope == envelope);
             if !same {
                 tracing::error!(%path, version, served = before, "the trust list is not newer than the one that is served, which stays");
             }

@@ -131,20 +131,27 @@ fn described(list: &TrustList) -> String {
     let mut said = format!("trust list: version {}, good until {until}\n", list.version);
     for issuer in &list.issuers {
         let (id, profile, keys) = (&issuer.id, issuer.profile.as_str(), issuer.keys.len());
-        let _ = writeln!(said, "  {id}: {profile}, {keys} keys, priority {}", issuer.priority);
+        let _ = writeln!(
+            said,
+            "  {id}: {profile}, {keys} keys, priority {}",
+            issuer.priority
+        );
     }
     said
 }
 
 fn date(at: Utc) -> String {
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| "for ever".into(), |date| date.to_string())
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "for ever".into(), |date| date.to_string())
 }
 
 /// The document to sign, and what it says.
 fn compile(path: &Path, now: Utc, days: u64) -> Result<(Vec<u8>, TrustList), Failure> {
     let text = read(path)?;
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(path, &error.to_string()))?;
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(path, &error.to_string()))?;
     if !embed(&mut table, path.parent().unwrap_or(Path::new(".")))? {
         // Nothing was put into it: a fault has a line.
         TrustList::parse(&text).map_err(|error| wrong(path, &error.to_string()))?;
@@ -171,7 +178,11 @@ fn compile(path: &Path, now: Utc, days: u64) -> Result<(Vec<u8>, TrustList), Fai
 fn embed(table: &mut toml::Table, base: &Path) -> Result<bool, Failure> {
     let mut any = false;
     let issuers = table.get_mut("issuer").and_then(toml::Value::as_array_mut);
-    for issuer in issuers.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
+    for issuer in issuers
+        .into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_table_mut)
+    {
         let jwks = take_path(issuer, "jwks_file", base);
         let keys = issuer
             .entry("key")
@@ -181,7 +192,10 @@ fn embed(table: &mut toml::Table, base: &Path) -> Result<bool, Failure> {
             continue;
         };
         for key in keys.iter_mut().filter_map(toml::Value::as_table_mut) {
-            for (named, name) in [("public_file", "public"), ("certificate_file", "certificate")] {
+            for (named, name) in [
+                ("public_file", "public"),
+                ("certificate_file", "certificate"),
+            ] {
                 if let Some(path) = take_path(key, named, base) {
                     key.insert(name.into(), toml::Value::String(read(&path)?));
                     any = true;
@@ -213,7 +227,8 @@ fn take_path(table: &mut toml::Table, key: &str, base: &Path) -> Option<PathBuf>
 /// Keys of a JWK set (RFC 7517), as SMART Health Cards publish them: those for ES256.
 fn jwks_keys(path: &Path) -> Result<Vec<toml::Value>, Failure> {
     let text = read(path)?;
-    let set: Value = serde_json::from_str(&text).map_err(|error| wrong(path, &error.to_string()))?;
+    let set: Value =
+        serde_json::from_str(&text).map_err(|error| wrong(path, &error.to_string()))?;
     let keys = set.get("keys").and_then(Value::as_array);
     let keys = keys.ok_or_else(|| wrong(path, "this is no JWK set: it has no \"keys\""))?;
     let mut all = Vec::new();

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
 use super::trust_list::{Issuer, Profile, TrustList, hex_bytes};
@@ -102,7 +102,11 @@ impl Detect {
         let is_bytes = |text: &String| {
             hex_bytes(text).is_some_and(|bytes| (1..=FIRST_BYTES_MAX).contains(&bytes.len()))
         };
-        if self.first_bytes.as_ref().is_some_and(|text| !is_bytes(text)) {
+        if self
+            .first_bytes
+            .as_ref()
+            .is_some_and(|text| !is_bytes(text))
+        {
             return Err(format!(
                 "first_bytes is hex of 1 to {FIRST_BYTES_MAX} bytes, like \"0018FE01\""
             ));
@@ -162,7 +166,9 @@ pub(super) fn of_card(trust: &TrustList, kind: IdCardKind) -> Option<&Issuer> {
 /// whoever made it (CODES §1.3, §1.5).
 fn begins_with(code: &str, bytes: &[u8]) -> bool {
     let mut chars = code.chars();
-    let plain = bytes.iter().all(|byte| chars.next() == Some(char::from(*byte)));
+    let plain = bytes
+        .iter()
+        .all(|byte| chars.next() == Some(char::from(*byte)));
     let written = |chars: usize| code.get(..chars);
     plain
         || written(bytes.len() * 2)
@@ -296,11 +302,27 @@ mod tests {
     #[test]
     fn first_bytes_are_found_in_bytes_in_hex_and_in_base64() {
         let trust = trust(&issuer("a", "{ first_bytes = \"0018fe01\" }", 1));
-        let bytes: String = [0x00, 0x18, 0xFE, 0x01, 0x41].map(char::from).iter().collect();
-        for code in [bytes.as_str(), "0018FE0141", "0018fe01", "ABj+AUE=", "ABj+AQ=="] {
+        let bytes: String = [0x00, 0x18, 0xFE, 0x01, 0x41]
+            .map(char::from)
+            .iter()
+            .collect();
+        for code in [
+            bytes.as_str(),
+            "0018FE0141",
+            "0018fe01",
+            "ABj+AUE=",
+            "ABj+AQ==",
+        ] {
             assert_eq!(found(&trust, code), ["a"], "{code}");
         }
-        for code in ["0018FE02", "0018FE0", "ABj+AkE=", "ABj", "ÿ", "码码码码码码码码"] {
+        for code in [
+            "0018FE02",
+            "0018FE0",
+            "ABj+AkE=",
+            "ABj",
+            "ÿ",
+            "码码码码码码码码",
+        ] {
             assert!(found(&trust, code).is_empty(), "{code}");
         }
     }

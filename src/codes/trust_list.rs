@@ -252,10 +252,14 @@ impl TrustList {
             .map_err(|error| wrong(String::new(), error.to_string()))?;
         for (key, date) in [("created", list.created), ("not_after", list.not_after)] {
             if date.is_none() {
-                return Err(wrong(key.into(), "a signed trust list has this date".into()));
+                return Err(wrong(
+                    key.into(),
+                    "a signed trust list has this date".into(),
+                ));
             }
         }
-        list.settled().map_err(|(key, sentence)| wrong(key, sentence))
+        list.settled()
+            .map_err(|(key, sentence)| wrong(key, sentence))
     }
 
     /// The issuer of that name.

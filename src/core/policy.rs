@@ -118,7 +118,11 @@ const fn opened(direction: Direction) -> Reason {
 }
 
 fn open_reason(case: &Case<'_>, clock: bool) -> Reason {
-    if clock || case.credential.trust_expired || case.standing.stale || case.standing.health != HealthOutcome::Green {
+    if clock
+        || case.credential.trust_expired
+        || case.standing.stale
+        || case.standing.health != HealthOutcome::Green
+    {
         opened(case.direction)
     } else {
         Reason::InOrder
@@ -160,7 +164,11 @@ type Concern = Option<(Rule, Reason)>;
 
 /// The rule for what the look-up ended in; on the way in an issuer may have one of its own for whom nobody knows.
 const fn health_rule(case: &Case<'_>) -> Rule {
-    match (case.direction, case.standing.health, case.credential.unknown) {
+    match (
+        case.direction,
+        case.standing.health,
+        case.credential.unknown,
+    ) {
         (
             Direction::Entry,
             HealthOutcome::Unknown | HealthOutcome::QueryFailed | HealthOutcome::TimedOut,
@@ -173,13 +181,14 @@ const fn health_rule(case: &Case<'_>) -> Rule {
 /// The most severe concern that keeps the barrier; of equals the first.
 fn worst(case: &Case<'_>, earlier: [Concern; 3], health: Concern) -> Concern {
     let keeps = |concern: Concern| concern.filter(|(rule, _)| *rule != Rule::Open);
-    let earlier = earlier
-        .into_iter()
-        .filter_map(keeps)
-        .reduce(|first, next| match (first.0, next.0) {
-            (Rule::Assist, Rule::Hold) => next,
-            (Rule::Open | Rule::Assist | Rule::Hold, _) => first,
-        });
+    let earlier =
+        earlier
+            .into_iter()
+            .filter_map(keeps)
+            .reduce(|first, next| match (first.0, next.0) {
+                (Rule::Assist, Rule::Hold) => next,
+                (Rule::Open | Rule::Assist | Rule::Hold, _) => first,
+            });
     match (earlier, keeps(health)) {
         // A stale list's colour still counts; that it does not know somebody says nothing.
         (Some((Rule::Assist, _)), Some(health @ (Rule::Hold, _))) if has_colour(case) => {
@@ -282,7 +291,13 @@ mod tests {
                 let open = matches!(advice, Some(Advice::Open(_)));
                 assert_eq!(open, opens == nobody_knows, "{unknown:?} {health:?}");
             }
-            let out = ask(D::Exit, &code, &standing(H::Unknown), &all(R::Open), Some(1));
+            let out = ask(
+                D::Exit,
+                &code,
+                &standing(H::Unknown),
+                &all(R::Open),
+                Some(1),
+            );
             assert_eq!(out, Some(Advice::Open(Reason::ExitAlwaysOpen)));
         }
     }
@@ -296,9 +311,8 @@ mod tests {
         };
         let mut rules = all(R::Open);
         rules.trust_expired = R::Assist;
-        let entry = |health, rules: &Rules| {
-            ask(Direction::Entry, &code, &standing(health), rules, Some(1))
-        };
+        let entry =
+            |health, rules: &Rules| ask(Direction::Entry, &code, &standing(health), rules, Some(1));
         let assisted = Some(Advice::Refuse(Verdict::Assist, Reason::TrustExpired));
         assert_eq!(entry(H::Green, &rules), assisted);
         rules.red = R::Hold;

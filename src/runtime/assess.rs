@@ -147,7 +147,11 @@ impl Assessor {
     fn look_up(&self, reading: &Reading, now: Now) -> Standing {
         let (credential, offline) = (&reading.credential, &reading.offline);
         let mut standing = Standing::unknown();
-        for (list, stale_after) in self.lists.iter().filter(|(list, _)| reading.is_held_by(list)) {
+        for (list, stale_after) in self
+            .lists
+            .iter()
+            .filter(|(list, _)| reading.is_held_by(list))
+        {
             let Some(state) = self.cache.state(list) else {
                 standing.stale = true;
                 continue;

@@ -74,7 +74,7 @@ pub(super) struct TrustFiles {
 impl TrustFiles {
     /// The trust list to start with; `floor`: the highest version that was ever accepted, as far as it is known.
     pub(super) fn choose(&self, floor: Option<u64>) -> Chosen {
-        trust::choose(self.file.clone(), &self.kept, self.keys.as_ref(), floor)
+        trust::choose(&self.file, &self.kept, self.keys.as_ref(), floor)
     }
 
     /// A reader by this trust list.

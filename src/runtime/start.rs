@@ -146,7 +146,9 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let trust = start_trust(config, &files.trust, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
     let created = trust.in_force.reader().trust().created;
-    created.into_iter().for_each(|created| clock.raise_floor(created));
+    created
+        .into_iter()
+        .for_each(|created| clock.raise_floor(created));
     names
         .iter()
         .filter_map(|list| cache.state(list))
@@ -197,8 +199,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             certificates,
             journal.clone(),
             trust.watch,
-            status_in,
-            heartbeat_in,
+            (status_in, heartbeat_in),
         ),
     );
     let observer = stand.observer;
@@ -257,8 +258,7 @@ fn sources(
     certificates: Option<Certificates>,
     journal: Journal,
     trust: TrustWatch,
-    status: watch::Sender<Arc<Status>>,
-    heartbeat: watch::Sender<Instant>,
+    (status, heartbeat): (watch::Sender<Arc<Status>>, watch::Sender<Instant>),
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
         name: lane.name.clone(),
@@ -370,7 +370,9 @@ fn start_trust(
     files: &files::TrustFiles,
     journal: &Journal,
 ) -> Result<StartedTrust, StartError> {
-    let floor = journal.floor(sync::trust::FLOOR)?.map(|(_, version)| version);
+    let floor = journal
+        .floor(sync::trust::FLOOR)?
+        .map(|(_, version)| version);
     let chosen = files.choose(floor);
     tracing::info!("{}", chosen.in_words());
     if let Some(remark) = &chosen.remark {

@@ -78,7 +78,8 @@ impl Chosen {
 /// A date for a person.
 fn date(at: Utc) -> String {
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| "for ever".into(), |date| date.to_string())
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "for ever".into(), |date| date.to_string())
 }
 
 /// Where the last signed trust list lies.
@@ -90,7 +91,12 @@ pub fn kept_file(data_dir: &Path) -> PathBuf {
 /// Chooses between the file of the config and the signed trust list that was kept, if there is one: it is taken if it
 /// is newer, signed by a key that is pinned now, and not below `floor`, the highest version that was ever accepted.
 #[must_use]
-pub fn choose(file: TrustList, kept: &Path, keys: Option<&PinnedKeys>, floor: Option<u64>) -> Chosen {
+pub fn choose(
+    file: &TrustList,
+    kept: &Path,
+    keys: Option<&PinnedKeys>,
+    floor: Option<u64>,
+) -> Chosen {
     let (of_file, kept_at) = (file.version, kept.display());
     let stay = |remark: Option<String>| Chosen {
         list: file.clone(),
@@ -100,7 +106,9 @@ pub fn choose(file: TrustList, kept: &Path, keys: Option<&PinnedKeys>, floor: Op
     let Some(keys) = keys.filter(|_| kept.exists()) else {
         let lost = floor.filter(|floor| of_file < *floor);
         return stay(lost.map(|floor| {
-            format!("version {floor}, which was accepted from the backend before, is gone: {kept_at}")
+            format!(
+                "version {floor}, which was accepted from the backend before, is gone: {kept_at}"
+            )
         }));
     };
     let (signed, list) = match read_kept(kept, keys) {
@@ -123,7 +131,9 @@ pub fn choose(file: TrustList, kept: &Path, keys: Option<&PinnedKeys>, floor: Op
     Chosen {
         list,
         origin: Origin::Signed { digest },
-        remark: Some(format!("the file of the config, version {of_file}, is older")),
+        remark: Some(format!(
+            "the file of the config, version {of_file}, is older"
+        )),
     }
 }
 
@@ -150,7 +160,12 @@ fn read(signed: &SignedTrust) -> Result<TrustList, String> {
 
 /// What is followed: a newer trust list is kept in `kept` and put in force.
 #[must_use]
-pub fn followed(in_force: InForce, origin: Origin, keys: PinnedKeys, kept: PathBuf) -> FollowedTrust {
+pub fn followed(
+    in_force: InForce,
+    origin: Origin,
+    keys: PinnedKeys,
+    kept: PathBuf,
+) -> FollowedTrust {
     let version = in_force.reader().trust().version;
     let digest = match origin {
         Origin::File => None,

@@ -61,7 +61,10 @@ impl TrustWatch {
             alarm.set(expired.into());
             let version = self.version;
             if expired {
-                tracing::warn!(version, "the trust list is past its date: nobody has signed a newer one; the rule `trust_expired` decides");
+                tracing::warn!(
+                    version,
+                    "the trust list is past its date: nobody has signed a newer one; the rule `trust_expired` decides"
+                );
             } else {
                 tracing::info!(version, "the trust list is not past its date any more");
             }

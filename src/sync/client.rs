@@ -339,7 +339,8 @@ pub(super) fn link_error(error: &reqwest::Error) -> LinkError {
 
 impl Transport for Client {
     async fn manifest(&self, list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
-        self.signed(&format!("/v1/lists/{list}/manifest"), ask).await
+        self.signed(&format!("/v1/lists/{list}/manifest"), ask)
+            .await
     }
 
     async fn trust(&self, ask: &Ask) -> Result<Fetched, LinkError> {

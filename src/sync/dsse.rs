@@ -152,10 +152,7 @@ pub fn verify(
 }
 
 /// An envelope of this type and what is in it; nobody has looked at its signatures.
-fn opened(
-    envelope: &[u8],
-    payload_type: &'static str,
-) -> Result<(Envelope, Vec<u8>), DsseError> {
+fn opened(envelope: &[u8], payload_type: &'static str) -> Result<(Envelope, Vec<u8>), DsseError> {
     if envelope.len() > ENVELOPE_BYTES_MAX {
         return Err(DsseError::TooLarge(envelope.len()));
     }

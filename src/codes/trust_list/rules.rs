@@ -50,7 +50,11 @@ pub(super) fn check(list: &TrustList) -> Result<(), Broken> {
 fn check_issuer(issuer: &Issuer) -> Result<(), Broken> {
     check_window(issuer)?;
     check_lists(issuer)?;
-    if issuer.region.as_ref().is_some_and(|region| !is_region(region)) {
+    if issuer
+        .region
+        .as_ref()
+        .is_some_and(|region| !is_region(region))
+    {
         return broken(
             "region",
             "a region has 1 to 16 characters out of a-z, A-Z, 0-9 and \"-\"",
@@ -103,7 +107,10 @@ fn check_lists(issuer: &Issuer) -> Result<(), Broken> {
         return Ok(());
     };
     if lists.len() > LISTS_MAX {
-        return broken("list", "at most 16 lists are allowed; leave the key out for all of them");
+        return broken(
+            "list",
+            "at most 16 lists are allowed; leave the key out for all of them",
+        );
     }
     if lists.is_empty() && !issuer.profile.is_signed() {
         return broken(
@@ -138,7 +145,10 @@ fn check_code(issuer: &Issuer) -> Result<(), Broken> {
         return broken("cards", "only profile \"idcard\" has cards");
     }
     if issuer.card_query {
-        return broken("card_query", "only profile \"idcard\" has cards to ask about");
+        return broken(
+            "card_query",
+            "only profile \"idcard\" has cards to ask about",
+        );
     }
     let by_default = super::Detect::of_profile(issuer.profile).is_some();
     if issuer.detect.len() > DETECT_MAX || (issuer.detect.is_empty() && !by_default) {
@@ -159,10 +169,14 @@ fn check_code(issuer: &Issuer) -> Result<(), Broken> {
 fn check_keys(issuer: &Issuer) -> Result<(), Broken> {
     let (count, profile) = (issuer.keys.len(), issuer.profile.as_str());
     if issuer.profile == Profile::Opaque && count > 0 {
-        return broken("key", "profile \"opaque\" has no signature to check; leave this key out");
+        return broken(
+            "key",
+            "profile \"opaque\" has no signature to check; leave this key out",
+        );
     }
     if issuer.profile.is_signed() && !(1..=KEYS_MAX).contains(&count) {
-        let sentence = format!("profile \"{profile}\" needs 1 to {KEYS_MAX} keys, here are {count}");
+        let sentence =
+            format!("profile \"{profile}\" needs 1 to {KEYS_MAX} keys, here are {count}");
         return broken("key", sentence);
     }
     for (i, key) in issuer.keys.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
@@ -165,7 +165,10 @@ fn key_id(text: &str) -> Result<Vec<u8>, String> {
         text.as_bytes().to_vec()
     };
     if !(1..=KEY_ID_BYTES_MAX).contains(&bytes.len()) {
-        return Err(format!("`id` has 1 to {KEY_ID_BYTES_MAX} bytes, this has {}", bytes.len()));
+        return Err(format!(
+            "`id` has 1 to {KEY_ID_BYTES_MAX} bytes, this has {}",
+            bytes.len()
+        ));
     }
     Ok(bytes)
 }
@@ -187,7 +190,9 @@ fn der(text: &str, label: &str) -> Option<Vec<u8>> {
 
 fn public_key(text: &str, algorithm: Algorithm) -> Result<PublicKey, String> {
     if text.len() > KEY_CHARS_MAX {
-        return Err(format!("`public` is longer than {KEY_CHARS_MAX} characters"));
+        return Err(format!(
+            "`public` is longer than {KEY_CHARS_MAX} characters"
+        ));
     }
     // A point has a length that no base64 of a key has.
     let point = hex_bytes(text.trim_ascii()).filter(|point| matches!(point.len(), 33 | 65));
@@ -202,16 +207,23 @@ fn public_key(text: &str, algorithm: Algorithm) -> Result<PublicKey, String> {
 
 fn certificate_der(text: &str) -> Result<Vec<u8>, String> {
     if text.len() > KEY_CHARS_MAX {
-        return Err(format!("`certificate` is longer than {KEY_CHARS_MAX} characters"));
+        return Err(format!(
+            "`certificate` is longer than {KEY_CHARS_MAX} characters"
+        ));
     }
-    der(text, "CERTIFICATE")
-        .ok_or_else(|| "`certificate` is PEM (BEGIN CERTIFICATE), or the base64 of what is in it".into())
+    der(text, "CERTIFICATE").ok_or_else(|| {
+        "`certificate` is PEM (BEGIN CERTIFICATE), or the base64 of what is in it".into()
+    })
 }
 
 /// Bytes of hex digits, in either case.
 pub(in crate::codes) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let byte = |&[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
     rest.is_empty()
         .then(|| pairs.iter().map(byte).collect::<Option<_>>())
@@ -257,7 +269,11 @@ impl Params {
             Profile::Opaque | Profile::Hcert | Profile::Shc | Profile::IdCard => u32::MAX,
         };
         signed::Params {
-            epoch_s: if self.epoch == Some(2000) { YEAR_2000_S } else { 0 },
+            epoch_s: if self.epoch == Some(2000) {
+                YEAR_2000_S
+            } else {
+                0
+            },
             validity_max_s: self.validity_max_s.unwrap_or(longest),
             skew_s: self.skew_s.unwrap_or(SKEW_S),
             sm2_id: self.sm2_id.clone().unwrap_or_else(|| SM2_ID.to_owned()),
@@ -283,7 +299,10 @@ impl Params {
         }
         let wrong = |key: &str, sentence: String| Err((key.to_owned(), sentence));
         if let Some(year) = self.epoch.filter(|year| !matches!(year, 1970 | 2000)) {
-            return wrong("epoch", format!("times count from 1970 or 2000, not from {year}"));
+            return wrong(
+                "epoch",
+                format!("times count from 1970 or 2000, not from {year}"),
+            );
         }
         if let Some(s) = self.validity_max_s.filter(|s| !(1..=86_400).contains(s)) {
             return wrong("validity_max_s", format!("{s} s is outside 1 to 86400 s"));
@@ -292,8 +311,15 @@ impl Params {
             return wrong("skew_s", format!("{s} s is outside 0 to 3600 s"));
         }
         let lengths = 1..=64;
-        if let Some(id) = self.sm2_id.as_ref().filter(|id| !lengths.contains(&id.len())) {
-            return wrong("sm2_id", format!("it has 1 to 64 bytes, this has {}", id.len()));
+        if let Some(id) = self
+            .sm2_id
+            .as_ref()
+            .filter(|id| !lengths.contains(&id.len()))
+        {
+            return wrong(
+                "sm2_id",
+                format!("it has 1 to 64 bytes, this has {}", id.len()),
+            );
         }
         Ok(())
     }
