@@ -25,6 +25,7 @@ pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
+pub mod trust;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ enum Command {
     },
     /// Run the reference backend, or read passages back from it
     Backend(Box<backend::BackendArgs>),
-    /// Codes: import into a backend, pack for a web server, read from pictures
+    /// Codes: import into a backend, pack for a web server, read from pictures, trust lists
     #[command(subcommand)]
     Codes(Codes),
     /// Questions of a technician on site, answered
@@ -81,6 +82,9 @@ enum Codes {
     Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
+    /// Sign trust lists, show signed ones
+    #[command(subcommand)]
+    Trust(trust::Command),
 }
 
 /// Why a command did not do it: a sentence, and an exit code.
@@ -146,6 +150,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
+        }
+        Command::Codes(Codes::Trust(command)) => {
+            let said = trust::run(&command)?;
+            writeln!(std::io::stdout(), "{said}").map_err(|error| output(&error))?;
+            Ok(0)
         }
         Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
         Command::Journal(command) => {
