@@ -56,8 +56,8 @@ pub struct Minted {
 pub fn mint(profile: Profile, seed: Seed, at: Utc) -> Result<Minted, MintError> {
     match profile {
         Profile::Opaque => Ok(opaque(seed)),
-        Profile::Hcert => hcert::Issuer::new(seed)?.minted(at),
-        Profile::Shc => shc::Issuer::new(seed)?.minted(at),
+        Profile::Hcert => hcert::Issuer::new(seed)?.minted(seed, at),
+        Profile::Shc => shc::Issuer::new(seed)?.minted(seed, at),
         Profile::RideV81 => ride_v81::Chain::new(seed, ride_v81::SM2_ID)?.minted(seed, at),
         Profile::RideCwt => ride_cwt::Chain::new(seed)?.minted(seed, at),
         Profile::IdCard => id_card::minted(seed, at),
