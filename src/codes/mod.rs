@@ -5,9 +5,11 @@
 
 mod detect;
 pub mod id_card;
+pub mod keys;
 mod opaque;
 pub mod reader;
 pub mod row_key;
+pub mod signed;
 pub mod trust_list;
 
 pub use reader::{Question, Reader, Refusal, SetupError};
