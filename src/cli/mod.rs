@@ -15,6 +15,8 @@
 
 pub mod backend;
 pub mod codes_import;
+#[cfg(feature = "lab")]
+pub mod codes_mint;
 pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
@@ -85,6 +87,9 @@ enum Codes {
     /// Sign trust lists, show signed ones
     #[command(subcommand)]
     Trust(trust::Command),
+    /// Make keys and codes of issuers that exist in a lab only
+    #[cfg(feature = "lab")]
+    Mint(codes_mint::Args),
 }
 
 /// Why a command did not do it: a sentence, and an exit code.
@@ -110,10 +115,14 @@ impl Failure {
     }
 }
 
+/// A data file, or a value, is wrong.
+pub const DATA: u8 = 65;
 /// Something that is needed is not available.
 pub const UNAVAILABLE: u8 = 69;
 /// A broken invariant: a mistake of ours.
 pub const SOFTWARE: u8 = 70;
+/// A file cannot be written.
+pub const CANNOT_CREATE: u8 = 73;
 /// The config is wrong.
 pub const CONFIG: u8 = 78;
 
@@ -156,6 +165,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             writeln!(std::io::stdout(), "{said}").map_err(|error| output(&error))?;
             Ok(0)
         }
+        #[cfg(feature = "lab")]
+        Command::Codes(Codes::Mint(args)) => codes_mint::run(&args, &mut std::io::stdout().lock()),
         Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
         Command::Journal(command) => {
             log::start("info");
