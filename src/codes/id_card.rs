@@ -120,9 +120,7 @@ pub fn validity(card: &IdCard) -> Result<Validity, CardError> {
         Some(FOR_LIFE) => None,
         Some(text) => {
             let last = day(text).filter(|last| *last >= first);
-            let end = last.and_then(|last| midnight(last.tomorrow().ok()?));
-            let end = end.ok_or(CardError::Validity)?;
-            Some(Utc::from_millis(end.as_millis().saturating_sub(1)))
+            Some(last.and_then(end_of).ok_or(CardError::Validity)?)
         }
     };
     Ok(Validity { from, until })
@@ -137,6 +135,17 @@ fn day(text: &str) -> Option<Date> {
     let month = text.get(4..6)?.parse().ok()?;
     let day = text.get(6..)?.parse().ok()?;
     Date::new(year, month, day).ok()
+}
+
+/// The last instant of a day in Beijing.
+fn end_of(day: Date) -> Option<Utc> {
+    let next = midnight(day.tomorrow().ok()?)?;
+    Some(Utc::from_millis(next.as_millis().saturating_sub(1)))
+}
+
+/// The last instant of a month in Beijing; none if there is no such month.
+pub(super) fn end_of_month(year: i16, month: i8) -> Option<Utc> {
+    end_of(Date::new(year, month, 1).ok()?.last_of_month())
 }
 
 /// The instant at which a day begins in Beijing (UTC+8, no summer time). Days before 1970 begin at 0.

@@ -4,14 +4,19 @@
 //! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data.
 
 mod detect;
+mod hcert;
 pub mod id_card;
 pub mod keys;
 mod opaque;
+mod profile;
 pub mod reader;
+mod ride_cwt;
+mod ride_v81;
 pub mod row_key;
+mod shc;
 pub mod signed;
 pub mod trust_list;
 
-pub use reader::{Question, Reader, Refusal, SetupError};
+pub use reader::{Question, Reader, Reading, Refusal, Said, SetupError};
 pub use row_key::Pepper;
-pub use trust_list::{Issuer, Profile, TrustList, TrustListError};
+pub use trust_list::{Issuer, Offline, Profile, TrustList, TrustListError};

@@ -72,6 +72,7 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
         query_failed,
         timed_out,
         stale,
+        trust_expired,
         clock_untrusted,
     } = policy.exit;
     let rules = [
@@ -83,6 +84,7 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
         ("query_failed", query_failed),
         ("timed_out", timed_out),
         ("stale", stale),
+        ("trust_expired", trust_expired),
         ("clock_untrusted", clock_untrusted),
     ];
     for (key, rule) in rules {

@@ -65,6 +65,10 @@ pub struct Backend {
     pub ca: Option<PathBuf>,
     /// Ed25519 keys that sign manifests, base64 of 32 bytes each: the current and the next.
     pub list_keys: Vec<String>,
+    /// Ed25519 keys that sign the trust list, the same way; absent: the trust list is the file of `trust_file`, and none is
+    /// taken from the backend.
+    #[serde(default)]
+    pub trust_keys: Vec<String>,
     /// Ask about credentials that no list knows.
     #[serde(default = "yes")]
     pub resolve: bool,

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::trust::{self, Chosen};
 use crate::codes::{Pepper, Reader, TrustList};
 use crate::config::Config;
 use crate::config::tree::Backend;
-use crate::domain::Utc;
+use crate::domain::{ListId, Utc};
 use crate::sync::tls::{self, Facts, Material, SharedDate};
 use crate::sync::{Client, ClientError, Followed, PinnedKeys};
 
@@ -57,9 +58,41 @@ impl StartError {
 
 /// What the files that a config names hold.
 pub struct Files {
-    pub(super) reader: Reader,
+    pub(super) trust: TrustFiles,
     pub(super) followed: Vec<Followed>,
     pub(super) link: Option<Link>,
+}
+
+/// What a trust list is chosen from, and the peppers that go with it.
+pub(super) struct TrustFiles {
+    file: TrustList,
+    kept: PathBuf,
+    peppers: Vec<(ListId, Pepper)>,
+    pub(super) keys: Option<PinnedKeys>,
+}
+
+impl TrustFiles {
+    /// The trust list to start with; `floor`: the highest version that was ever accepted, as far as it is known.
+    pub(super) fn choose(&self, floor: Option<u64>) -> Chosen {
+        trust::choose(&self.file, &self.kept, self.keys.as_ref(), floor)
+    }
+
+    /// A reader by this trust list.
+    pub(super) fn reader(&self, list: TrustList) -> Result<Reader, StartError> {
+        Reader::new(list, self.peppers.clone())
+            .map_err(|error| StartError::Config(error.to_string()))
+    }
+}
+
+impl Files {
+    /// Which trust list a gate with these files starts with, in words.
+    #[must_use]
+    pub fn trust_in_words(&self) -> Vec<String> {
+        let chosen = self.trust.choose(None);
+        let mut words = vec![chosen.in_words()];
+        words.extend(chosen.remark);
+        words
+    }
 }
 
 /// The way to the backend.
@@ -99,8 +132,13 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
             pepper_ids,
         });
     }
-    let reader =
-        Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
+    let mut trust = TrustFiles {
+        file: trust,
+        kept: trust::kept_file(&config.data_dir),
+        peppers,
+        keys: None,
+    };
+    trust.reader(trust.file.clone())?;
     let mut link = None;
     if let Some(backend) = &config.backend {
         let of_key = |key: &str, error: &dyn std::error::Error| {
@@ -108,6 +146,10 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         };
         let keys =
             PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
+        if !backend.trust_keys.is_empty() {
+            let keys = PinnedKeys::parse(&backend.trust_keys);
+            trust.keys = Some(keys.map_err(|error| of_key("trust_keys", &error))?);
+        }
         let (client, secure) = connect(config, backend, of_key)?;
         link = Some(Link {
             client,
@@ -116,7 +158,7 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         });
     }
     Ok(Files {
-        reader,
+        trust,
         followed,
         link,
     })

@@ -214,8 +214,9 @@ impl Station {
             pepper_ids: vec![pepper.id()],
         };
         let assessor = Assessor {
-            reader: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
-                .unwrap(),
+            trust: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
+                .unwrap()
+                .into(),
             cache: Arc::clone(&cache),
             lists: vec![(health(), STALE_AFTER)],
             learned: None,
@@ -377,6 +378,7 @@ fn settings() -> Settings {
         query_failed: Rule::Open,
         timed_out: Rule::Open,
         stale: Rule::Open,
+        trust_expired: Rule::Open,
         clock_untrusted: Rule::Open,
     };
     let lane = LaneSettings {
@@ -395,6 +397,7 @@ fn settings() -> Settings {
         entry: Rules {
             red: Rule::Hold,
             stale: Rule::Assist,
+            trust_expired: Rule::Assist,
             unknown: Rule::Hold,
             ..open
         },

@@ -121,8 +121,9 @@ impl Controller {
         };
         let peppers = vec![(lasting.list.clone(), lasting.pepper.clone())];
         let assessor = Assessor {
-            reader: Reader::new(trust()?, peppers)
-                .map_err(|error| SimulationError(error.to_string()))?,
+            trust: Reader::new(trust()?, peppers)
+                .map_err(|error| SimulationError(error.to_string()))?
+                .into(),
             cache: Arc::new(lasting.codes.clone()),
             lists: vec![(lasting.list.clone(), STALE_AFTER)],
             // The oracle judges by what the backend says now.

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::codes::{Pepper, TrustList};
-use crate::domain::{Colour, Digest, Direction, LaneId, Medium, Mono, Personal, Row, Subject, Utc};
+use crate::domain::{
+    Colour, Digest, Direction, LaneId, Medium, Mono, Personal, Row, Shown, Subject, Utc,
+};
 use crate::store::codes::{ListState, MemoryCodes};
 
 const TRUST: &str = r#"
@@ -29,7 +31,9 @@ impl Desk {
         let pepper = Pepper::from_bytes([7; 32]);
         let trust = TrustList::parse(TRUST).unwrap();
         let assessor = Assessor {
-            reader: codes::Reader::new(trust, vec![(list(), pepper)]).unwrap(),
+            trust: codes::Reader::new(trust, vec![(list(), pepper)])
+                .unwrap()
+                .into(),
             cache: Arc::new(codes.clone()),
             lists: vec![(list(), Duration::from_secs(3_600))],
             learned: Some(Arc::clone(&learned)),
