@@ -269,3 +269,6 @@ impl<T: Transport> Follower<T> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;
