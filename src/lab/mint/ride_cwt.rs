@@ -1,5 +1,7 @@
 //! Open ride codes of a lab: issuer and phone in one hand. The format is described in `codes::ride_cwt`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ciborium::Value;
 use coset::cwt::{ClaimsSet, ClaimsSetBuilder, Timestamp};
 use coset::{AsCborValue as _, CborSerializable as _, CoseSign1, CoseSign1Builder, Header, iana};
@@ -135,7 +137,7 @@ impl Chain {
     #[must_use]
     pub fn trust(&self, id: &str) -> String {
         let (algorithm, public) = match &self.issuer {
-            Key::Ed25519(key) => ("Ed25519", hex(key.verifying_key().as_bytes())),
+            Key::Ed25519(key) => ("Ed25519", spki(&key.verifying_key().to_bytes())),
             Key::P256(key) => ("ES256", super::p256_point(key)),
         };
         format!(
@@ -222,6 +224,14 @@ fn signed(key: &Key, header: Header, claims: ClaimsSet) -> Result<CoseSign1, Min
         .payload(claims.to_vec().map_err(failed("claims"))?)
         .create_signature(&[], |message| key.sign(message))
         .build())
+}
+
+/// A public key on the Edwards curve as trust lists hold it: the base64 of its SPKI (RFC 8410 §4).
+fn spki(point: &[u8; 32]) -> String {
+    let head = [
+        0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00,
+    ];
+    STANDARD.encode([&head, &point[..]].concat())
 }
 
 fn seconds(at: Utc) -> Timestamp {
