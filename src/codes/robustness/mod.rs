@@ -3,6 +3,7 @@
 #![cfg(feature = "lab")]
 
 mod foreign;
+mod health;
 mod ride_cwt;
 mod ride_v81;
 mod vectors;
