@@ -11,7 +11,7 @@ use super::types::{
     PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
     UnknownTime,
 };
-use crate::domain::{Direction, GateId, ListId, Mode};
+use crate::domain::{CertificateRules, Direction, GateId, ListId, Mode};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Config {
     /// What is done with each outcome, per direction.
     #[serde(default)]
     pub policy: Policy,
+    /// What counts of a health certificate; the first that names its issuer's region speaks.
+    #[serde(default, rename = "certificate")]
+    pub certificates: Vec<CertificateRules>,
     /// The same person in the same direction again.
     #[serde(default)]
     pub passback: Passback,

@@ -351,6 +351,7 @@ fn start_assessors(
         trust: trust.clone(),
         cache: Arc::clone(cache),
         lists: lists(config),
+        certificates: config.certificates.clone(),
         learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());

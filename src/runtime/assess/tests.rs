@@ -36,6 +36,7 @@ impl Desk {
                 .into(),
             cache: Arc::new(codes.clone()),
             lists: vec![(list(), Duration::from_secs(3_600))],
+            certificates: Vec::new(),
             learned: Some(Arc::clone(&learned)),
         };
         let desk = Self {
