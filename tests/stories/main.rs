@@ -54,6 +54,7 @@ mod slow_disk;
 mod strange_codes;
 mod terminal;
 mod told;
+mod trust_list;
 mod turning_back;
 mod two_at_once;
 mod unreadable_pictures;
