@@ -137,6 +137,7 @@ fn the_example_shows_true_defaults() {
                 "# key",
                 "# ca",
                 "# next_pepper_file",
+                "# trust_keys",
             ];
             !instead.iter().any(|key| line.starts_with(key))
         })

@@ -49,6 +49,7 @@ mod relays_gone;
 mod rider_is_refused;
 mod rider_passes;
 mod scene;
+mod signed_codes;
 mod site;
 mod slow_disk;
 mod strange_codes;

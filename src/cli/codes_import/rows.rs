@@ -12,9 +12,6 @@ use crate::sync::chunk::{ROW_LEN, encode_row};
 use crate::sync::hex;
 use crate::sync::spool::{Sorter, Spool, SpoolError};
 
-/// Kinds of signed codes: the names of their profiles (`codes::trust_list`).
-const SIGNED: [&str; 4] = ["hcert", "shc", "ride.v81", "ride.cwt"];
-const KINDS: &str = "must be opaque, id_card, hcert, shc, ride.v81 or ride.cwt";
 const COLUMNS: [&str; 9] = [
     "kind",
     "issuer",
@@ -183,10 +180,7 @@ impl Fields<'_> {
         let kind = match self.get("kind") {
             OPAQUE => OPAQUE,
             ID_CARD => ID_CARD,
-            other => match SIGNED.iter().find(|kind| **kind == other) {
-                Some(kind) => kind,
-                None => return Err(self.bad("kind", KINDS)),
-            },
+            _ => return Err(self.bad("kind", "must be opaque or id_card")),
         };
         let issuer =
             IssuerId::new(self.get("issuer")).map_err(|e| self.bad("issuer", &e.to_string()))?;
