@@ -3,10 +3,13 @@
 //! [`Reader::read`] is the one way in: it finds the issuers of the trust list that may have made what was shown, lets
 //! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data.
 
+mod cose;
 mod detect;
 mod hcert;
 pub mod id_card;
+mod inflate;
 pub mod keys;
+mod moment;
 mod opaque;
 mod profile;
 pub mod reader;

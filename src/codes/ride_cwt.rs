@@ -119,6 +119,7 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
         valid_until: until.into_iter().flatten().min(),
         health: says.colour.map(Health::Colour),
         entitlements: says.entitlements,
+        revocation: Vec::new(),
     })
 }
 

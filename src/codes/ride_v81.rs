@@ -112,6 +112,7 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
         valid_until: until.into_iter().flatten().min(),
         health: None,
         entitlements: Some(RIDE),
+        revocation: Vec::new(),
     })
 }
 
