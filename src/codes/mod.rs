@@ -15,6 +15,8 @@ mod profile;
 pub mod reader;
 mod ride_cwt;
 mod ride_v81;
+#[cfg(test)]
+mod robustness;
 pub mod row_key;
 mod shc;
 pub mod signed;

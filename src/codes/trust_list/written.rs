@@ -18,8 +18,8 @@ use crate::domain::Utc;
 const KEY_CHARS_MAX: usize = 16 << 10;
 /// Bytes of a key id that is made of its certificate (hcert_spec §2.6.1).
 const CERTIFICATE_ID_BYTES: usize = 8;
-/// 2000-01-01T00:00:00Z, seconds since 1970.
-const YEAR_2000_S: u32 = 946_684_800;
+/// 2000-01-01T00:00:00 in Beijing, seconds since 1970: what codes subtract that count from there (CODES §1.5).
+const YEAR_2000_S: u32 = 946_656_000;
 /// The id of SM2 signatures where nothing else is agreed (GB/T 35276).
 const SM2_ID: &str = "1234567812345678";
 /// How far a code may be ahead of the gate's clock, seconds (CODES §1.5).
