@@ -247,3 +247,21 @@ fn read_pepper(path: &Path) -> Result<Pepper, StartError> {
     let secret = zeroize::Zeroizing::new(text(path)?);
     Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_without_lists_has_a_pepper_of_its_own_that_outlives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = own_pepper(dir.path()).unwrap();
+        assert!(first == own_pepper(dir.path()).unwrap());
+        let path = dir.path().join("own.pepper");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+        assert!(own_pepper(tempfile::tempdir().unwrap().path()).unwrap() != first);
+        std::fs::write(&path, "short").unwrap();
+        assert!(matches!(own_pepper(dir.path()), Err(StartError::File { .. })));
+    }
+}
