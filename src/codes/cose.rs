@@ -44,7 +44,12 @@ impl Sign1 {
         const WRONG: CodeFault = CodeFault::Form("COSE_Sign1");
         let parts = untagged(value).and_then(|value| value.into_array().ok());
         let parts: [Value; 4] = parts.and_then(|parts| parts.try_into().ok()).ok_or(WRONG)?;
-        let [Value::Bytes(protected), Value::Map(unprotected), Value::Bytes(payload), Value::Bytes(signature)] = parts
+        let [
+            Value::Bytes(protected),
+            Value::Map(unprotected),
+            Value::Bytes(payload),
+            Value::Bytes(signature),
+        ] = parts
         else {
             return Err(WRONG);
         };
@@ -235,7 +240,12 @@ mod tests {
 
     #[test]
     fn what_is_signed_wins_over_the_unprotected_header() {
-        let key_id = |header| Sign1::read(&sign1(header)).unwrap().key_id().map(<[u8]>::to_vec);
+        let key_id = |header| {
+            Sign1::read(&sign1(header))
+                .unwrap()
+                .key_id()
+                .map(<[u8]>::to_vec)
+        };
         assert_eq!(key_id("44a1044107a0"), Some(vec![7]));
         assert_eq!(key_id("44a1044107a1044108"), Some(vec![7]));
         assert_eq!(key_id("40a1044108"), Some(vec![8]));
@@ -272,7 +282,8 @@ mod tests {
     fn nesting_is_bounded_and_so_is_the_number_of_items() {
         let nested = |depth: usize| [vec![0x81; depth - 1], vec![0]].concat();
         assert!(cbor(&nested(16)).is_some() && cbor(&nested(17)).is_none());
-        let endless = |depth: usize| [vec![0x9F; depth - 1], vec![0], vec![0xFF; depth - 1]].concat();
+        let endless =
+            |depth: usize| [vec![0x9F; depth - 1], vec![0], vec![0xFF; depth - 1]].concat();
         assert!(cbor(&endless(16)).is_some() && cbor(&endless(17)).is_none());
         let tags = |depth: usize| [vec![0xC1; depth - 1], vec![0]].concat();
         assert!(cbor(&tags(16)).is_some() && cbor(&tags(17)).is_none());
@@ -282,7 +293,15 @@ mod tests {
         };
         assert!(cbor(&many(4_095)).is_some() && cbor(&many(4_096)).is_none());
         // Lengths that nothing stands behind.
-        for text in ["9bffffffffffffffff", "bbffffffffffffffff", "5bffffffffffffffff00", "9f00", "ff", "1c", ""] {
+        for text in [
+            "9bffffffffffffffff",
+            "bbffffffffffffffff",
+            "5bffffffffffffffff00",
+            "9f00",
+            "ff",
+            "1c",
+            "",
+        ] {
             assert!(cbor(&hex(text)).is_none(), "{text}");
         }
     }

@@ -110,7 +110,9 @@ impl Claims {
             country: country.map(str::to_owned),
             issued: moment(claim::ISSUED),
             expires: moment(claim::EXPIRES),
-            health: claims.map(claim::HEALTH).and_then(|health| health.map(claim::HEALTH_V1)),
+            health: claims
+                .map(claim::HEALTH)
+                .and_then(|health| health.map(claim::HEALTH_V1)),
         })
     }
 

@@ -25,7 +25,9 @@ fn inflate(mut state: Decompress, packed: &[u8]) -> Option<Vec<u8>> {
         }
         let before = (state.total_in(), state.total_out());
         let rest = packed.get(usize::try_from(before.0).ok()?..)?;
-        let status = state.decompress_vec(rest, &mut content, FlushDecompress::None).ok()?;
+        let status = state
+            .decompress_vec(rest, &mut content, FlushDecompress::None)
+            .ok()?;
         let read = usize::try_from(state.total_in()).ok()?;
         if content.len() > INFLATED_MAX {
             return None;
@@ -60,12 +62,22 @@ mod tests {
 
     #[test]
     fn up_to_64_kb_are_inflated_and_not_a_byte_more() {
-        for (len, fits) in [(0, true), (1, true), (65_536, true), (65_537, false), (1 << 20, false)] {
+        for (len, fits) in [
+            (0, true),
+            (1, true),
+            (65_536, true),
+            (65_537, false),
+            (1 << 20, false),
+        ] {
             let content = vec![7; len];
             let (a, b) = packed(&content);
             assert!(a.len() < 1_500, "{len} bytes fit into a code");
             let expected = fits.then_some(content);
-            assert_eq!((zlib(&a), deflate(&b)), (expected.clone(), expected), "{len}");
+            assert_eq!(
+                (zlib(&a), deflate(&b)),
+                (expected.clone(), expected),
+                "{len}"
+            );
         }
     }
 

@@ -17,7 +17,9 @@ pub(crate) fn instant(text: &str) -> Option<Utc> {
         let plain: DateTime = text.parse().ok()?;
         Offset::UTC.to_timestamp(plain).ok()
     })?;
-    u64::try_from(stamp.as_millisecond()).ok().map(Utc::from_millis)
+    u64::try_from(stamp.as_millisecond())
+        .ok()
+        .map(Utc::from_millis)
 }
 
 /// The first instant of a day, in UTC; a time behind the day is left out.

@@ -47,6 +47,7 @@
 use ciborium::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::cose::{Map, Sign1};
 use super::keys::{Algorithm, IssuerKey, KeyStatus, PublicKey};
 use super::signed::{CodeFault, Health, SignedCode, Terms};
 use crate::domain::{Colour, Personal, Utc};
@@ -55,21 +56,14 @@ use crate::domain::{Colour, Personal, Utc};
 const PREFIX: &str = "RC1:";
 /// Characters of a version 10 QR code, level L, alphanumeric (ISO/IEC 18004, table 7).
 const CODE_LEN_MAX: usize = 395;
-/// How deep CBOR is nested.
-const DEPTH_MAX: usize = 16;
 /// Keys of one id that are tried.
 const KEYS_MAX: usize = 4;
 /// Longest account, bytes.
 const ACCOUNT_LEN_MAX: usize = 64;
 const NONCE_LEN: std::ops::RangeInclusive<usize> = 4..=16;
 
-/// Header parameters (RFC 9052 §3.1, RFC 9528 §3.5.3.1).
-mod header {
-    pub(super) const ALGORITHM: i64 = 1;
-    pub(super) const CRITICAL: i64 = 2;
-    pub(super) const KEY_ID: i64 = 4;
-    pub(super) const TOKEN: i64 = 14;
-}
+/// The header parameter that holds the token (RFC 9528 §3.5.3.1).
+const TOKEN: i64 = 14;
 
 /// Claims (RFC 8392 §3.1, RFC 8747 §3.1), and ours.
 mod claim {
@@ -89,14 +83,14 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
         return Err(CodeFault::Form("too long"));
     }
     let bytes = base45::decode(text).map_err(|_| CodeFault::Form("base45"))?;
-    let code = Sign1::of(cbor(&bytes).ok_or(CodeFault::Form("CBOR"))?)?;
-    let token = code.header.get(header::TOKEN).cloned();
+    let code = Sign1::read(&bytes)?;
+    let token = code.header.get(TOKEN).cloned();
     let token = Sign1::of(token.ok_or(CodeFault::Form("no token"))?)?;
     let signed_by = issuer(&token, terms)?;
 
-    let claims = Map::of_bytes(&token.payload, "claims of the token")?;
+    let claims = Map::read(&token.payload).ok_or(CodeFault::Form("claims of the token"))?;
     let (algorithm, phone) = phone_key(&claims).ok_or(CodeFault::Form("key of the phone"))?;
-    if !code.is_by(algorithm) || !phone.verify(&code.signed(), &code.signature, "") {
+    if code.algorithm() != Some(algorithm) || !phone.verify(&code.signed(), &code.signature, "") {
         return Err(CodeFault::Signature("phone"));
     }
     let says = Says::of(&claims, terms)?;
@@ -126,9 +120,10 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
 /// The key of the trust list that signed the token. The token does not say when that was, so the key's own time narrows
 /// the code's.
 fn issuer<'a>(token: &Sign1, terms: &Terms<'a>) -> Result<&'a IssuerKey, CodeFault> {
-    let id = token.header.get(header::KEY_ID).and_then(Value::as_bytes);
-    let id = id.ok_or(CodeFault::Form("key id of the token"))?;
-    let named = || terms.keys.iter().filter(|key| key.id == *id);
+    let id = token
+        .key_id()
+        .ok_or(CodeFault::Form("key id of the token"))?;
+    let named = || terms.keys.iter().filter(|key| key.id == id);
     if named().next().is_none() {
         return Err(CodeFault::UnknownKey);
     }
@@ -140,15 +135,15 @@ fn issuer<'a>(token: &Sign1, terms: &Terms<'a>) -> Result<&'a IssuerKey, CodeFau
         .filter(|key| key.status != KeyStatus::Revoked)
         .take(KEYS_MAX)
         .find(|key| {
-            token.is_by(key.key.algorithm()) && key.key.verify(&signed, &token.signature, "")
+            token.algorithm() == Some(key.key.algorithm())
+                && key.key.verify(&signed, &token.signature, "")
         })
         .ok_or(CodeFault::Signature("issuer"))
 }
 
 /// The key in the token (RFC 8747 §3.2, RFC 9053 §7).
 fn phone_key(claims: &Map) -> Option<(Algorithm, PublicKey)> {
-    let confirmation = Map::of(claims.get(claim::CONFIRMATION)?.clone())?;
-    let key = Map::of(confirmation.get(1)?.clone())?;
+    let key = claims.map(claim::CONFIRMATION)?.map(1)?;
     let (kind, curve) = (key.number(1)?, key.number(-1)?);
     let x: &[u8; 32] = key.get(-2)?.as_bytes()?.as_slice().try_into().ok()?;
     let (algorithm, point) = match (kind, curve, key.get(-3)) {
@@ -165,14 +160,13 @@ fn phone_key(claims: &Map) -> Option<(Algorithm, PublicKey)> {
 
 /// When the phone made the code. Its nonce is there so that no two codes are the same.
 fn made(code: &Sign1) -> Result<u64, CodeFault> {
-    let payload = Map::of_bytes(&code.payload, "payload of the code")?;
+    let payload = Map::read(&code.payload).ok_or(CodeFault::Form("payload of the code"))?;
     let nonce = payload.get(claim::NONCE).and_then(Value::as_bytes);
     nonce
         .filter(|nonce| NONCE_LEN.contains(&nonce.len()))
         .ok_or(CodeFault::Form("nonce"))?;
-    let made = payload.number(claim::MADE).map(u64::try_from);
-    made.and_then(Result::ok)
-        .ok_or(CodeFault::Form("time of the code"))
+    const TIME: &str = "time of the code";
+    number(&payload, claim::MADE, TIME)?.ok_or(CodeFault::Form(TIME))
 }
 
 /// What the issuer says of the holder.
@@ -187,32 +181,23 @@ struct Says {
 
 impl Says {
     fn of(claims: &Map, terms: &Terms<'_>) -> Result<Self, CodeFault> {
-        let moment = |claim, what| match claims.get(claim) {
-            None => Ok(None),
-            Some(_) => claims
-                .number(claim)
-                .and_then(|number| u64::try_from(number).ok())
-                .map(|seconds| Some(Utc::from_secs(seconds)))
-                .ok_or(CodeFault::Form(what)),
+        const END: &str = "end of the token";
+        let moment = |claim, what| {
+            let seconds = number(claims, claim, what)?;
+            Ok(seconds.map(Utc::from_secs))
         };
         let account = claims.get(claim::ACCOUNT).and_then(Value::as_text);
         let account = account
             .filter(|text| (1..=ACCOUNT_LEN_MAX).contains(&text.len()))
             .filter(|text| !text.contains(char::is_control))
             .ok_or(CodeFault::Form("account"))?;
-        let ride = match claims.get(claim::RIDE) {
-            None => Map::default(),
-            Some(map) => Map::of(map.clone()).ok_or(CodeFault::Form("claim -65537"))?,
+        let ride = if claims.has(claim::RIDE) {
+            let map = claims.map(claim::RIDE);
+            map.ok_or(CodeFault::Form("claim -65537"))?
+        } else {
+            Map::default()
         };
-        let small = |key, what| match ride.get(key) {
-            None => Ok(None),
-            Some(_) => ride
-                .number(key)
-                .and_then(|number| u16::try_from(number).ok())
-                .map(Some)
-                .ok_or(CodeFault::Form(what)),
-        };
-        let colour = match small(2, "colour")? {
+        let colour = match number(&ride, 2, "colour")? {
             None => None,
             Some(0) => Some(Colour::Green),
             Some(1) => Some(Colour::Yellow),
@@ -220,116 +205,30 @@ impl Says {
             Some(_) => return Err(CodeFault::Form("colour")),
         };
         let longest = terms.params.validity_max_s;
-        let validity_s = small(1, "validity")?.map_or(longest, u32::from);
+        let validity_s = number(&ride, 1, "validity")?.unwrap_or(longest);
         if validity_s > longest {
             return Err(CodeFault::Terms("validity"));
         }
         Ok(Self {
             account: Personal::new(account.to_owned()),
-            expires: moment(claim::EXPIRES, "end of the token")?
-                .ok_or(CodeFault::Form("end of the token"))?,
+            expires: moment(claim::EXPIRES, END)?.ok_or(CodeFault::Form(END))?,
             not_before: moment(claim::NOT_BEFORE, "start of the token")?,
             validity_s,
             colour,
-            entitlements: small(3, "entitlements")?,
+            entitlements: number(&ride, 3, "entitlements")?,
         })
     }
 }
 
-/// A `COSE_Sign1`.
-struct Sign1 {
-    protected: Vec<u8>,
-    header: Map,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
-}
-
-impl Sign1 {
-    fn of(mut value: Value) -> Result<Self, CodeFault> {
-        const WRONG: CodeFault = CodeFault::Form("COSE_Sign1");
-        for tag in [61, 18] {
-            value = match value {
-                Value::Tag(found, inner) if found == tag => *inner,
-                other => other,
-            };
-        }
-        let parts: [Value; 4] = value
-            .into_array()
-            .ok()
-            .and_then(|parts| parts.try_into().ok())
-            .ok_or(WRONG)?;
-        let [
-            Value::Bytes(protected),
-            Value::Map(_),
-            Value::Bytes(payload),
-            Value::Bytes(signature),
-        ] = parts
-        else {
-            return Err(WRONG);
-        };
-        let header = Map::of_bytes(&protected, "protected header")?;
-        if header.get(header::CRITICAL).is_some() {
-            return Err(CodeFault::Form("crit"));
-        }
-        Ok(Self {
-            protected,
-            header,
-            payload,
-            signature,
-        })
+/// A number that may be absent, but not out of its range.
+fn number<T: TryFrom<i64>>(
+    map: &Map,
+    key: i64,
+    what: &'static str,
+) -> Result<Option<T>, CodeFault> {
+    if !map.has(key) {
+        return Ok(None);
     }
-
-    /// What the signature is over (RFC 9052 §4.4).
-    fn signed(&self) -> Vec<u8> {
-        let parts = [
-            Value::Text("Signature1".into()),
-            Value::Bytes(self.protected.clone()),
-            Value::Bytes(Vec::new()),
-            Value::Bytes(self.payload.clone()),
-        ];
-        let mut out = Vec::new();
-        // Writing into a vector does not fail.
-        let _ = ciborium::into_writer(&Value::Array(parts.into()), &mut out);
-        out
-    }
-
-    fn is_by(&self, algorithm: Algorithm) -> bool {
-        match self.header.number(header::ALGORITHM) {
-            Some(-7) => algorithm == Algorithm::Es256,
-            Some(-8 | -19) => algorithm == Algorithm::Ed25519,
-            Some(_) | None => false,
-        }
-    }
-}
-
-/// A CBOR map that is looked into by numbers.
-#[derive(Default)]
-struct Map(Vec<(Value, Value)>);
-
-impl Map {
-    fn of(value: Value) -> Option<Self> {
-        value.into_map().ok().map(Self)
-    }
-
-    fn of_bytes(bytes: &[u8], what: &'static str) -> Result<Self, CodeFault> {
-        cbor(bytes).and_then(Self::of).ok_or(CodeFault::Form(what))
-    }
-
-    fn get(&self, key: i64) -> Option<&Value> {
-        let key = Value::from(key);
-        self.0
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
-    }
-
-    fn number(&self, key: i64) -> Option<i64> {
-        self.get(key)?.as_integer()?.try_into().ok()
-    }
-}
-
-fn cbor(bytes: &[u8]) -> Option<Value> {
-    let mut rest = bytes;
-    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, DEPTH_MAX).ok()?;
-    rest.is_empty().then_some(value)
+    let number = map.number(key).and_then(|number| T::try_from(number).ok());
+    number.map(Some).ok_or(CodeFault::Form(what))
 }

@@ -108,7 +108,10 @@ impl Card {
         named()
             .filter(|key| key.status != KeyStatus::Revoked)
             .take(KEYS_MAX)
-            .find(|key| key.key.verify_as(Algorithm::Es256, message, &self.signature, ""))
+            .find(|key| {
+                key.key
+                    .verify_as(Algorithm::Es256, message, &self.signature, "")
+            })
             .ok_or(CodeFault::Signature("issuer"))
     }
 
@@ -120,7 +123,8 @@ impl Card {
 
     fn hash(&self) -> String {
         let hash: [u8; 32] = Sha256::digest(&self.signed).into();
-        hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        hash.iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 }
 
@@ -209,7 +213,10 @@ struct Coding {
 
 impl Concept {
     fn has(&self, codes: &[&str]) -> bool {
-        let mut named = self.coding.iter().filter_map(|coding| coding.code.as_deref());
+        let mut named = self
+            .coding
+            .iter()
+            .filter_map(|coding| coding.code.as_deref());
         named.any(|code| codes.contains(&code))
     }
 }
@@ -270,7 +277,10 @@ impl Body {
         doses.sort_by_key(|(day, _)| *day);
         doses.dedup_by_key(|(day, _)| *day);
         let (given, vaccine) = doses.last()?;
-        let code = vaccine.coding.first().and_then(|coding| coding.code.as_deref());
+        let code = vaccine
+            .coding
+            .first()
+            .and_then(|coding| coding.code.as_deref());
         Some(Statement::Dose {
             number: u8::try_from(doses.len()).unwrap_or(u8::MAX),
             of: None,
@@ -318,7 +328,9 @@ impl Body {
 
 /// LOINC codes of the framework's value sets for COVID-19.
 fn kind_of_test(code: &Concept) -> TestKind {
-    if code.has(&["94500-6", "94309-2", "94565-9", "94531-1", "94845-5", "95406-5"]) {
+    if code.has(&[
+        "94500-6", "94309-2", "94565-9", "94531-1", "94845-5", "95406-5",
+    ]) {
         TestKind::NucleicAcid
     } else if code.has(&["94558-4", "95209-3", "96119-3", "97097-0"]) {
         TestKind::Antigen

@@ -16,7 +16,7 @@ pub struct Terms<'a> {
 /// `issuer.params`: what differs between issuers of one profile.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// Zero of the times in a code, seconds since 1970: 0, or 946,684,800 for 2000-01-01.
+    /// Zero of the times in a code, seconds since 1970: 0, or 946,656,000 for 2000-01-01 in Beijing.
     pub epoch_s: u32,
     /// Longest validity a dynamic code may claim, seconds.
     pub validity_max_s: u32,

@@ -25,7 +25,7 @@ pub struct Config {
     pub trust_file: PathBuf,
     /// Where lists come from and passages go; absent: the gate works from what it has.
     pub backend: Option<Backend>,
-    /// Lists this gate follows.
+    /// Lists this gate follows; none: it goes by what signed codes say, and by the backend's answers.
     #[serde(default, rename = "list")]
     pub lists: Vec<List>,
     /// What is done with each outcome, per direction.

@@ -253,7 +253,11 @@ impl CertificateRules {
         now: Utc,
     ) -> Option<Place> {
         let rule = self.dose.as_ref()?;
-        if rule.product.as_ref().is_some_and(|counts| !counts.contains(product)) {
+        if rule
+            .product
+            .as_ref()
+            .is_some_and(|counts| !counts.contains(product))
+        {
             return None;
         }
         // A booster is written 2 of 1, 3 of 2, or 3 of 3 (guidelines of the EU, value set `dn`/`sd`).
@@ -288,7 +292,13 @@ impl CertificateRules {
         }
     }
 
-    fn recovery_place(&self, first_positive: Utc, from: Utc, until: Utc, now: Utc) -> Option<Place> {
+    fn recovery_place(
+        &self,
+        first_positive: Utc,
+        from: Utc,
+        until: Utc,
+        now: Utc,
+    ) -> Option<Place> {
         let rule = self.recovery.as_ref()?;
         let from = from.max(first_positive + days(rule.from_days));
         let until = rule

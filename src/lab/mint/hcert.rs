@@ -4,7 +4,9 @@ use std::io::Write as _;
 
 use ciborium::Value;
 use coset::cwt::{ClaimsSetBuilder, Timestamp};
-use coset::{CborSerializable as _, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable as _, iana};
+use coset::{
+    CborSerializable as _, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable as _, iana,
+};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
@@ -47,7 +49,10 @@ impl Certificate {
         Ok(Self {
             issued: ago(29),
             expires: Utc::from_secs(now.as_secs() + 365 * 86_400),
-            id: format!("URN:UVCI:01:XX:{}", hex(&seed.bytes("uvci")[..8]).to_uppercase()),
+            id: format!(
+                "URN:UVCI:01:XX:{}",
+                hex(&seed.bytes("uvci")[..8]).to_uppercase()
+            ),
             doses: (2, 2),
             day: day(ago(30))?,
         })
@@ -75,7 +80,8 @@ impl Issuer {
             .algorithm(iana::Algorithm::ES256)
             .key_id(self.key_id.clone())
             .build();
-        let seconds = |at: Utc| Timestamp::WholeSeconds(at.as_secs().try_into().unwrap_or(i64::MAX));
+        let seconds =
+            |at: Utc| Timestamp::WholeSeconds(at.as_secs().try_into().unwrap_or(i64::MAX));
         let health = Value::Map(vec![(1.into(), certificate.body())]);
         let claims = ClaimsSetBuilder::new()
             .issuer("XX".into())
@@ -112,10 +118,7 @@ impl Issuer {
         Ok(Minted {
             text: self.code(&Certificate::at(seed, at)?)?,
             trust: self.trust("lab-hcert"),
-            keys: vec![(
-                "issuer",
-                pem.map_err(failed("PKCS#8"))?.to_string(),
-            )],
+            keys: vec![("issuer", pem.map_err(failed("PKCS#8"))?.to_string())],
         })
     }
 }

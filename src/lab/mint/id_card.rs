@@ -44,11 +44,19 @@ pub(super) fn minted(seed: Seed, at: Utc) -> Result<Minted, MintError> {
     .map(|(name, kind)| {
         let card = card(seed, kind, at)?;
         let until = card.valid_until.unwrap_or_default();
-        Ok(format!("{name} {} {} {until}", card.number.expose(), card.valid_from))
+        Ok(format!(
+            "{name} {} {} {until}",
+            card.number.expose(),
+            card.valid_from
+        ))
     });
     Ok(Minted {
-        text: lines.into_iter().collect::<Result<Vec<_>, MintError>>()?.join("\n"),
-        trust: "[[issuer]]\nid = \"lab-id-card\"\nprofile = \"idcard\"\nclass = \"identity\"\n".into(),
+        text: lines
+            .into_iter()
+            .collect::<Result<Vec<_>, MintError>>()?
+            .join("\n"),
+        trust: "[[issuer]]\nid = \"lab-id-card\"\nprofile = \"idcard\"\nclass = \"identity\"\n"
+            .into(),
         keys: Vec::new(),
     })
 }

@@ -1,7 +1,9 @@
 //! Open ride codes of a lab: issuer and phone in one hand. The format is described in `codes::ride_cwt`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ciborium::Value;
-use coset::cwt::{ClaimsSet, ClaimsSetBuilder, Timestamp};
+use coset::cwt::{ClaimsSetBuilder, Timestamp};
 use coset::{AsCborValue as _, CborSerializable as _, CoseSign1, CoseSign1Builder, Header, iana};
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::SigningKey;
@@ -109,11 +111,18 @@ impl Chain {
         if !says.is_empty() {
             claims = claims.private_claim(RIDE, Value::Map(says));
         }
+        let claims = claims.build().to_vec().map_err(failed("claims"))?;
+        Ok(self.sign_token(claims))
+    }
+
+    /// The issuer's part around claims as they are, good or not.
+    #[must_use]
+    pub fn sign_token(&self, claims: Vec<u8>) -> CoseSign1 {
         let header = Header {
             key_id: self.key_id.clone(),
             ..self.issuer.header()
         };
-        signed(&self.issuer, header, claims.build())
+        signed(&self.issuer, header, claims)
     }
 
     /// The phone's part: a code for now, around the token.
@@ -121,13 +130,22 @@ impl Chain {
     /// # Errors
     /// [`MintError`].
     pub fn code(&self, token: CoseSign1, made: Utc, nonce: &[u8]) -> Result<Vec<u8>, MintError> {
+        let claims = ClaimsSetBuilder::new()
+            .issued_at(seconds(made))
+            .cwt_id(nonce.to_vec())
+            .build();
+        self.sign_code(token, claims.to_vec().map_err(failed("claims"))?)
+    }
+
+    /// The phone's part around a payload as it is, good or not.
+    ///
+    /// # Errors
+    /// [`MintError`].
+    pub fn sign_code(&self, token: CoseSign1, payload: Vec<u8>) -> Result<Vec<u8>, MintError> {
         let token = token.to_cbor_value().map_err(failed("a token"))?;
         let mut header = self.phone.header();
         header.rest.push((coset::Label::Int(TOKEN), token));
-        let claims = ClaimsSetBuilder::new()
-            .issued_at(seconds(made))
-            .cwt_id(nonce.to_vec());
-        let code = signed(&self.phone, header, claims.build())?;
+        let code = signed(&self.phone, header, payload);
         code.to_vec().map_err(failed("a code"))
     }
 
@@ -135,7 +153,7 @@ impl Chain {
     #[must_use]
     pub fn trust(&self, id: &str) -> String {
         let (algorithm, public) = match &self.issuer {
-            Key::Ed25519(key) => ("Ed25519", hex(key.verifying_key().as_bytes())),
+            Key::Ed25519(key) => ("Ed25519", spki(&key.verifying_key().to_bytes())),
             Key::P256(key) => ("ES256", super::p256_point(key)),
         };
         format!(
@@ -216,12 +234,20 @@ pub fn text(code: &[u8]) -> String {
     format!("RC1:{}", base45::encode(code))
 }
 
-fn signed(key: &Key, header: Header, claims: ClaimsSet) -> Result<CoseSign1, MintError> {
-    Ok(CoseSign1Builder::new()
+fn signed(key: &Key, header: Header, payload: Vec<u8>) -> CoseSign1 {
+    CoseSign1Builder::new()
         .protected(header)
-        .payload(claims.to_vec().map_err(failed("claims"))?)
+        .payload(payload)
         .create_signature(&[], |message| key.sign(message))
-        .build())
+        .build()
+}
+
+/// A public key on the Edwards curve as trust lists hold it: the base64 of its SPKI (RFC 8410 §4).
+fn spki(point: &[u8; 32]) -> String {
+    let head = [
+        0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00,
+    ];
+    STANDARD.encode([&head, &point[..]].concat())
 }
 
 fn seconds(at: Utc) -> Timestamp {

@@ -101,7 +101,9 @@ impl Issuer {
     /// [`MintError`] if a library fails.
     pub fn jws(&self, header: &str, body: &str) -> Result<String, MintError> {
         let mut packed = DeflateEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(body.as_bytes()).map_err(failed("deflate"))?;
+        packed
+            .write_all(body.as_bytes())
+            .map_err(failed("deflate"))?;
         let packed = packed.finish().map_err(failed("deflate"))?;
         let signed = format!(
             "{}.{}",
