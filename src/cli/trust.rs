@@ -289,3 +289,132 @@ fn wrong(path: &Path, why: &str) -> Failure {
         sentence: format!("{}: {why}", path.display()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: &str = "[[issuer]]\nid = \"card\"\nprofile = \"idcard\"\n";
+    /// SubjectPublicKeyInfo of the generator of P-256, as OpenSSL writes it.
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n\
+        6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n\
+        -----END PUBLIC KEY-----\n";
+    const JWKS: &str = r#"{"keys":[
+        {"kty":"EC","crv":"P-384","kid":"other"},
+        {"kty":"EC","kid":"web","use":"sig","alg":"ES256","crv":"P-256",
+         "x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY","y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}]}"#;
+
+    fn args(folder: &Path, text: &str) -> SignArgs {
+        let file = folder.join("trust.toml");
+        fs::write(&file, text).unwrap();
+        SignArgs {
+            file,
+            data: Some(folder.join("backend")),
+            key: None,
+            out: None,
+            days: 10,
+        }
+    }
+
+    fn signed(folder: &Path, text: &str) -> Result<String, Failure> {
+        sign(&args(folder, text), Utc::from_secs(1_770_000_000))
+    }
+
+    #[test]
+    fn files_that_it_names_are_put_into_it_and_it_is_served_with_its_dates() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("key.pem"), PEM).unwrap();
+        fs::write(folder.path().join("jwks.json"), JWKS).unwrap();
+        let text = format!(
+            "version = 3\n{CARD}[[issuer]]\nid = \"web\"\nprofile = \"shc\"\njwks_file = \"jwks.json\"\n\
+             [[issuer.key]]\nid = \"file\"\nalgorithm = \"ES256\"\npublic_file = \"key.pem\"\n"
+        );
+        let said = signed(folder.path(), &text).unwrap();
+        assert!(
+            said.contains("version 3, good until 2026-02-12T02:40:00Z"),
+            "{said}"
+        );
+        assert!(said.contains("web: shc, 2 keys"), "{said}");
+        let out = folder.path().join("backend/trust.json");
+        let (envelope, list) = backend::trust::read(&out).unwrap();
+        assert_eq!(list.created, Some(Utc::from_secs(1_770_000_000)));
+        let ids: Vec<_> = list.issuers[1]
+            .keys
+            .iter()
+            .map(|key| key.id.as_slice())
+            .collect();
+        assert_eq!(ids, [b"file".as_slice(), b"web"]);
+        let key = said.split('"').nth(1).unwrap().to_owned();
+        let keys = PinnedKeys::parse(std::slice::from_ref(&key)).unwrap();
+        assert!(SignedTrust::open(envelope.into_bytes(), &keys).is_ok());
+        let show = |keys: Vec<String>| {
+            show(&ShowArgs {
+                file: out.clone(),
+                keys,
+            })
+        };
+        assert!(
+            show(vec![key])
+                .unwrap()
+                .ends_with("signed by a key that was named")
+        );
+        assert!(
+            show(Vec::new())
+                .unwrap()
+                .contains("nobody has looked at its signature")
+        );
+        let other = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned();
+        assert!(show(vec![other]).is_err());
+    }
+
+    #[test]
+    fn a_version_goes_up_and_its_own_end_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let list =
+            |version: u64| format!("version = {version}\nnot_after = 2026-03-01T00:00:00Z\n{CARD}");
+        let said = signed(folder.path(), &list(2)).unwrap();
+        assert!(said.contains("good until 2026-03-01T00:00:00Z"), "{said}");
+        for again in [1, 2] {
+            let failure = signed(folder.path(), &list(again)).unwrap_err();
+            assert_eq!(failure.code, 65);
+            assert!(
+                failure.sentence.contains("is not above 2"),
+                "{}",
+                failure.sentence
+            );
+        }
+        signed(folder.path(), &list(3)).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |text: &str, code: u8, sentence: &str| {
+            let failure = signed(folder.path(), text).unwrap_err();
+            assert_eq!(failure.code, code, "{}", failure.sentence);
+            assert!(failure.sentence.contains(sentence), "{}", failure.sentence);
+            assert!(!folder.path().join("backend").exists());
+        };
+        refused("version = ", 65, "trust.toml: ");
+        refused(
+            &format!("verson = 1\n{CARD}"),
+            65,
+            "line 1, column 1: key `verson`",
+        );
+        let key = "[[issuer]]\nid = \"a\"\nprofile = \"shc\"\n[[issuer.key]]\nid = \"k\"\nalgorithm = \"ES256\"\n";
+        refused(
+            &format!("version = 1\n{key}public_file = \"none.pem\"\n"),
+            66,
+            "none.pem",
+        );
+        fs::write(folder.path().join("bad.pem"), "bad").unwrap();
+        refused(
+            &format!("version = 1\n{key}public_file = \"bad.pem\"\n"),
+            65,
+            "key `issuer[0].key[0]`: `public`",
+        );
+        let ended = format!("version = 1\nnot_after = 2026-01-01T00:00:00Z\n{CARD}");
+        refused(&ended, 65, "key `not_after`: this is not after `created`");
+    }
+}

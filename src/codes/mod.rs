@@ -1,7 +1,8 @@
 //! Credential profiles and the trust list: text or card facts in, credential out. Pure.
 //!
 //! [`Reader::read`] is the one way in: it finds the issuers of the trust list that may have made what was shown, lets
-//! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data.
+//! the profile of each check it, and gives a [`Credential`](crate::domain::Credential) that holds no personal data, and what
+//! a signed code says beside it.
 
 mod cose;
 mod detect;

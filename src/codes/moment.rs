@@ -3,7 +3,7 @@
 use ciborium::Value;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 
 use crate::domain::Utc;
 
@@ -15,7 +15,7 @@ pub(crate) fn instant(text: &str) -> Option<Utc> {
     let text = text.trim_ascii();
     let stamp = text.parse::<Timestamp>().ok().or_else(|| {
         let plain: DateTime = text.parse().ok()?;
-        Some(plain.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        Offset::UTC.to_timestamp(plain).ok()
     })?;
     u64::try_from(stamp.as_millisecond())
         .ok()
@@ -25,7 +25,7 @@ pub(crate) fn instant(text: &str) -> Option<Utc> {
 /// The first instant of a day, in UTC; a time behind the day is left out.
 pub(super) fn day(text: &str) -> Option<Utc> {
     let date: Date = text.get(..10)?.parse().ok()?;
-    let start = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let start = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
     u64::try_from(start.as_second()).ok().map(Utc::from_secs)
 }
 

@@ -62,6 +62,8 @@ pub struct Reading {
 pub struct Said {
     /// Of its holder's health.
     pub health: Option<Health>,
+    /// Where its issuer belongs: rules for certificates differ by it.
+    pub region: Option<String>,
     /// Bit set of what its holder may use; bit 0 is the ride.
     pub entitlements: u16,
     /// Keys under which a list would say that it was revoked.
@@ -183,8 +185,12 @@ impl Reader {
         if credential.replay.is_none() {
             credential.alone = issuer.static_alone;
         }
-        reading.said.health = signed.health;
-        reading.said.entitlements = signed.entitlements.unwrap_or_default();
+        reading.said = Said {
+            health: signed.health,
+            region: issuer.region.clone(),
+            entitlements: signed.entitlements.unwrap_or_default(),
+            revoked: self.revoked(issuer, signed.revocation)?,
+        };
         Ok(reading)
     }
 
@@ -227,6 +233,15 @@ impl Reader {
                 identifier,
             }),
         })
+    }
+
+    /// Row keys under which lists would say that a code was revoked.
+    fn revoked(&self, issuer: &Issuer, names: Vec<String>) -> Result<Vec<(ListId, RowKey)>, Refusal> {
+        let mut keys = Vec::new();
+        for name in names {
+            keys.extend(self.keys(issuer, row_key::REVOKED, &Personal::new(name))?);
+        }
+        Ok(keys)
     }
 
     /// Row keys in every list that holds the issuer. Where none does, those of all lists: passback needs a name for it.

@@ -181,22 +181,26 @@ struct Entry {
 enum Resource {
     #[serde(rename_all = "camelCase")]
     Immunization {
+        #[serde(default)]
         status: String,
+        #[serde(default)]
         vaccine_code: Concept,
-        occurrence_date_time: String,
+        occurrence_date_time: Option<String>,
     },
     #[serde(rename_all = "camelCase")]
     Observation {
+        #[serde(default)]
         status: String,
+        #[serde(default)]
         code: Concept,
-        effective_date_time: String,
+        effective_date_time: Option<String>,
         value_codeable_concept: Option<Concept>,
     },
     #[serde(other)]
     Other,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Concept {
     #[serde(default)]
     coding: Vec<Coding>,
@@ -263,7 +267,7 @@ impl Body {
                     vaccine_code,
                     occurrence_date_time,
                 } if status == "completed" => {
-                    Some((moment::day(occurrence_date_time)?, vaccine_code))
+                    Some((moment::day(occurrence_date_time.as_ref()?)?, vaccine_code))
                 }
                 Resource::Immunization { .. } | Resource::Observation { .. } | Resource::Other => {
                     None
@@ -296,7 +300,7 @@ impl Body {
                 // SNOMED CT, LOINC answers: detected or positive; not detected or negative.
                 let positive = value.has(&["260373001", "10828004", "LA11882-0", "LA6576-8"]);
                 let negative = value.has(&["260415000", "260385009", "LA11883-8", "LA6577-6"]);
-                let taken = moment::instant(effective_date_time)?;
+                let taken = moment::instant(effective_date_time.as_ref()?)?;
                 (positive != negative).then_some((taken, positive, kind_of_test(code)))
             }
             Resource::Immunization { .. } | Resource::Observation { .. } | Resource::Other => None,

@@ -319,6 +319,7 @@ fn fits(bytes: usize) -> Result<(), TrustListError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::keys::{Algorithm, KeyStatus};
 
     const GOOD: &str = r#"version = 3
 [[issuer]]
@@ -451,6 +452,184 @@ window_s = 90
             "",
             "needs 1 to 16 shapes",
         );
+    }
+
+    /// The generator of P-256, compressed; and of SM2.
+    const P256: &str = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+    const SM2: &str = "0232c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7";
+
+    fn ride(rest: &str) -> String {
+        format!(
+            "version = 4\nnot_after = 2027-01-01T00:00:00Z\n\n[[issuer]]\nid = \"ride\"\nprofile = \"ride.v81\"\n\
+             detect = [{{ first_bytes = \"81\" }}]\nlist = []\n\
+             offline = {{ unknown = \"deny\", stale_after_s = 60, hard_stale_s = 61 }}\n\
+             params = {{ epoch = 2000, field_order = \"signature_first\", validity_max_s = 30 }}\n\n\
+             [[issuer.key]]\nid = \"hex:01\"\nalgorithm = \"SM2\"\npublic = \"{SM2}\"\n{rest}"
+        )
+    }
+
+    #[test]
+    fn a_signed_profile_has_keys_parameters_and_an_offline_rule() {
+        let list = TrustList::parse(&ride("status = \"retired\"\nvalid_until = 1800000000\n"))
+            .unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(list.not_after, Some(Utc::from_secs(1_798_761_600)));
+        let issuer = &list.issuers[0];
+        let (key, params) = (&issuer.keys[0], &issuer.terms().params);
+        assert_eq!(
+            (key.id.as_slice(), key.key.algorithm()),
+            ([1].as_slice(), Algorithm::Sm2)
+        );
+        assert_eq!((key.status, key.valid_from), (KeyStatus::Retired, None));
+        assert_eq!(key.valid_until, Some(Utc::from_secs(1_800_000_000)));
+        assert_eq!(
+            (params.epoch_s, params.validity_max_s, params.skew_s),
+            (946_684_800, 30, 20)
+        );
+        assert_eq!(
+            (params.signature_first, params.sm2_id.as_str()),
+            (true, "1234567812345678")
+        );
+        assert_eq!(issuer.offline.unknown.map(Rule::from), Some(Rule::Hold));
+        assert!(!issuer.is_held_by(&ListId::new("any").unwrap()) && !issuer.may_be_asked_about());
+    }
+
+    #[test]
+    fn certificates_and_cards_of_the_web_have_a_shape_by_default() {
+        for (profile, prefix) in [("hcert", "HC1:"), ("shc", "shc:/")] {
+            let text = format!(
+                "version = 1\n[[issuer]]\nid = \"a\"\nprofile = \"{profile}\"\ntranslated = true\n[[issuer.key]]\nid = \"k\"\nalgorithm = \"ES256\"\npublic = \"{P256}\"\n"
+            );
+            let list = TrustList::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+            let found = |code: &str| crate::codes::detect::of_code(&list, code).count();
+            assert_eq!((found(&format!("{prefix}1")), found("X")), (1, 0));
+            assert!(list.issuers[0].may_be_asked_about());
+        }
+    }
+
+    #[test]
+    fn keys_and_parameters_that_do_not_fit_are_refused_by_name() {
+        let refused = |from: &str, to: &str, sentence: &str| {
+            let text = ride("");
+            assert!(text.contains(from), "{from}");
+            let message = TrustList::parse(&text.replacen(from, to, 1)).unwrap_err();
+            assert!(message.to_string().contains(sentence), "{message}");
+        };
+        refused(
+            "\"hex:01\"",
+            "\"hex:0\"",
+            "key `issuer[0].key[0]`: behind `hex:`",
+        );
+        refused(
+            "id = \"hex:01\"\n",
+            "",
+            "a key without a certificate needs an `id`",
+        );
+        refused("\"SM2\"", "\"ES256\"", "key `issuer[0].key[0]`: `public`: ");
+        refused(SM2, "AAAA", "`public`: a public key is not DER");
+        refused("public = ", "certificate = ", "`certificate` is PEM");
+        refused(
+            "hex:01",
+            &"x".repeat(65),
+            "`id` has 1 to 64 bytes, this has 65",
+        );
+        refused(
+            "epoch = 2000",
+            "epoch = 1999",
+            "key `issuer[0].params.epoch`: times count from 1970 or 2000",
+        );
+        refused(
+            "validity_max_s = 30",
+            "validity_max_s = 0",
+            "0 s is outside 1 to 86400 s",
+        );
+        refused(
+            "validity_max_s = 30",
+            "skew_s = 4000",
+            "4000 s is outside 0 to 3600 s",
+        );
+        refused(
+            "hard_stale_s = 61",
+            "hard_stale_s = 59",
+            "59 s is outside 60 to 31536000 s",
+        );
+        refused(
+            "stale_after_s = 60",
+            "stale_after_s = 62",
+            "this is shorter than stale_after_s",
+        );
+        refused("\"deny\"", "\"open\"", "\"open\" is not a choice here");
+        refused(
+            "\"ride.v81\"",
+            "\"ride.cwt\"",
+            "key `issuer[0].params.epoch`: profile \"ride.cwt\" has no such parameter",
+        );
+        refused(
+            "\"ride.v81\"",
+            "\"opaque\"",
+            "allowed are 1 to 16 lists: only a signed code",
+        );
+        refused(
+            "list = []",
+            "dynamic = true\nwindow_s = 3",
+            "the profile says whether",
+        );
+        refused(
+            "2027-01-01T00:00:00Z",
+            "\"soon\"",
+            "key `not_after`: a date looks like",
+        );
+        refused(
+            "2027-01-01T00:00:00Z",
+            "2027-01-01",
+            "key `not_after`: a date looks like",
+        );
+        let keyless = ride("").split("[[issuer.key]]").next().unwrap().to_owned();
+        let message = TrustList::parse(&keyless).unwrap_err().to_string();
+        assert!(
+            message.contains("needs 1 to 1024 keys, here are 0"),
+            "{message}"
+        );
+        let other = format!("\"hcert\"\n# ");
+        let message = TrustList::parse(&ride("").replacen("\"ride.v81\"", &other, 1)).unwrap_err();
+        assert!(
+            message.to_string().contains("has no such parameter"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_compiled_one_has_dates_and_names_keys() {
+        let good = r#"{"version":2,"created":1770000000,"not_after":1780000000,"issuer":[{"id":"card","profile":"idcard"}]}"#;
+        let list = TrustList::parse_compiled(good.as_bytes()).unwrap();
+        assert_eq!(
+            (list.version, list.created),
+            (2, Some(Utc::from_secs(1_770_000_000)))
+        );
+        let says = |from: &str, to: &str, sentence: &str| {
+            let text = good.replacen(from, to, 1);
+            let message = TrustList::parse_compiled(text.as_bytes())
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains(sentence), "{message}");
+        };
+        says(
+            "\"created\":1770000000,",
+            "",
+            "key `created`: a signed trust list has this date",
+        );
+        says(
+            "1780000000",
+            "1770000000",
+            "key `not_after`: this is not after `created`",
+        );
+        says(
+            "idcard",
+            "card",
+            "key `issuer[0].profile`: unknown variant `card`",
+        );
+        says("\"id\"", "\"ids\"", "unknown field `ids`");
+        says("}]}", "}]}}", "trailing");
+        assert!(TrustList::parse_compiled(&vec![b' '; TRUST_BYTES_MAX + 1]).is_err());
     }
 
     #[test]

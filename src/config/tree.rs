@@ -11,7 +11,7 @@ use super::types::{
     PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
     UnknownTime,
 };
-use crate::domain::{Direction, GateId, ListId, Mode};
+use crate::domain::{CertificateRules, Direction, GateId, ListId, Mode};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,12 +25,15 @@ pub struct Config {
     pub trust_file: PathBuf,
     /// Where lists come from and passages go; absent: the gate works from what it has.
     pub backend: Option<Backend>,
-    /// Lists this gate follows.
+    /// Lists this gate follows; none: it goes by what signed codes say, and by the backend's answers.
     #[serde(default, rename = "list")]
     pub lists: Vec<List>,
     /// What is done with each outcome, per direction.
     #[serde(default)]
     pub policy: Policy,
+    /// What counts of a health certificate; the first that names its issuer's region speaks.
+    #[serde(default, rename = "certificate")]
+    pub certificates: Vec<CertificateRules>,
     /// The same person in the same direction again.
     #[serde(default)]
     pub passback: Passback,

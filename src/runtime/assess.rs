@@ -12,8 +12,8 @@ use super::trust::{InForce, is_expired};
 use crate::codes::signed::Health;
 use crate::codes::{self, Reading};
 use crate::domain::{
-    Assessed, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation,
-    Reason, Row, RowKey, Standing,
+    Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation,
+    Reason, Row, RowKey, Standing, certificate,
 };
 use crate::store::codes::Codes;
 use crate::store::learned::{Learned, Said};
@@ -30,6 +30,8 @@ pub struct Assessor {
     pub cache: Arc<dyn Codes>,
     /// The lists to ask, and from which age each counts as stale.
     pub lists: Vec<(ListId, Duration)>,
+    /// What counts of a health certificate.
+    pub certificates: Vec<CertificateRules>,
     /// What the backend has answered before; absent: nobody is asked.
     pub learned: Option<Arc<Learned>>,
 }
@@ -109,7 +111,7 @@ impl Assessor {
             question,
             ..
         } = reading;
-        let health = said.health.as_ref().map(outcome);
+        let health = outcome(&self.certificates, &said, now);
         standing.join_said(health, said.entitlements);
         let mut asking = None;
         if standing.health == HealthOutcome::Unknown {
@@ -199,10 +201,13 @@ const fn speaks_against(row: &Row) -> bool {
 }
 
 /// What a code says of its holder's health.
-fn outcome(health: &Health) -> HealthOutcome {
-    match health {
+fn outcome(rules: &[CertificateRules], said: &codes::Said, now: Now) -> Option<HealthOutcome> {
+    Some(match said.health.as_ref()? {
         Health::Colour(colour) => (*colour).into(),
-    }
+        Health::Certificate(certificate) => {
+            certificate::judge(rules, certificate, said.region.as_deref(), now.utc)
+        }
+    })
 }
 
 /// What to ask the backend, in the words of its contract.

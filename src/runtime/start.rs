@@ -143,6 +143,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         Some(date) => date,
         None => Box::new(SystemDate::start(config.clock.trust, mono)?),
     };
+    files.trust.with_own_pepper(&config.data_dir)?;
     let trust = start_trust(config, &files.trust, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
     let created = trust.in_force.reader().trust().created;
@@ -351,6 +352,7 @@ fn start_assessors(
         trust: trust.clone(),
         cache: Arc::clone(cache),
         lists: lists(config),
+        certificates: config.certificates.clone(),
         learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());

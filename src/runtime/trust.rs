@@ -201,3 +201,113 @@ fn keep(path: &Path, envelope: &[u8]) -> std::io::Result<()> {
 pub fn is_expired(not_after: Option<Utc>, utc: Option<Utc>) -> bool {
     not_after.zip(utc).is_some_and(|(end, now)| end < now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::dsse;
+    use ed25519_dalek::SigningKey;
+
+    const CARD: &str = "[[issuer]]\nid = \"card\"\nprofile = \"idcard\"\n";
+
+    fn file(version: u64) -> TrustList {
+        TrustList::parse(&format!("version = {version}\n{CARD}")).unwrap()
+    }
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn pinned(seed: u8) -> PinnedKeys {
+        PinnedKeys::parse(&[dsse::public_key_text(&key(seed).verifying_key())]).unwrap()
+    }
+
+    fn signed(version: u64, seed: u8) -> String {
+        let document = format!(
+            r#"{{"version":{version},"created":1770000000,"not_after":1780000000,"issuer":[{{"id":"card","profile":"idcard"}}]}}"#
+        );
+        dsse::sign(trust::PAYLOAD_TYPE, document.as_bytes(), &key(seed))
+    }
+
+    #[test]
+    fn the_higher_version_counts_and_what_is_wrong_with_the_other_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = kept_file(dir.path());
+        let chosen = |of_file, floor| choose(&file(of_file), &kept, Some(&pinned(1)), floor);
+        let is_file = |chosen: &Chosen| chosen.origin == Origin::File;
+        assert!(is_file(&chosen(1, None)) && chosen(1, None).remark.is_none());
+
+        fs::write(&kept, signed(5, 1)).unwrap();
+        let newer = chosen(4, Some(5));
+        assert_eq!((newer.list.version, is_file(&newer)), (5, false));
+        assert!(
+            newer
+                .in_words()
+                .contains("version 5, signed, from the backend, 1 issuers, good until 2026-05-28T")
+        );
+        for of_file in [5, 6] {
+            let other = chosen(of_file, None);
+            assert_eq!((other.list.version, is_file(&other)), (of_file, true));
+            assert!(other.remark.unwrap().contains("version 5, is not newer"));
+        }
+        // Nobody pins a key any more: it counts for nothing.
+        assert!(is_file(&choose(&file(4), &kept, None, None)));
+
+        let told = |of_file, floor| chosen(of_file, floor).remark.unwrap();
+        assert!(told(4, Some(6)).contains("older than what was accepted before, version 6"));
+        fs::write(&kept, signed(5, 2)).unwrap();
+        assert!(told(4, None).contains("no pinned key has signed"));
+        fs::write(
+            &kept,
+            signed(5, 1).replace("payload\":\"e", "payload\":\"f"),
+        )
+        .unwrap();
+        assert!(told(4, None).contains("is refused"));
+        fs::remove_file(&kept).unwrap();
+        assert!(
+            told(4, Some(5))
+                .contains("version 5, which was accepted from the backend before, is gone")
+        );
+    }
+
+    #[test]
+    fn what_is_taken_is_kept_and_read_by_at_once_and_what_cannot_be_read_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = kept_file(dir.path());
+        let in_force = InForce::from(Reader::new(file(1), Vec::new()).unwrap());
+        let followed = followed(in_force.clone(), Origin::File, pinned(1), kept.clone());
+        assert_eq!(followed.in_force, (1, None));
+        let open = |text: String| SignedTrust::open(text.into_bytes(), &pinned(1)).unwrap();
+        (followed.take)(&open(signed(5, 1))).unwrap();
+        assert_eq!(in_force.reader().trust().version, 5);
+        assert_eq!(
+            choose(&file(1), &kept, Some(&pinned(1)), Some(5))
+                .list
+                .version,
+            5
+        );
+
+        let bad = r#"{"version":6,"created":1770000000,"not_after":1780000000,"issuer":[]}"#;
+        let bad = open(dsse::sign(trust::PAYLOAD_TYPE, bad.as_bytes(), &key(1)));
+        assert!(
+            (followed.take)(&bad)
+                .unwrap_err()
+                .contains("allowed are 1 to 256")
+        );
+        let twice = r#"{"version":6,"created":1770000000,"not_after":"2026-05-28T20:26:41Z","issuer":[{"id":"card","profile":"idcard"}]}"#;
+        assert!(
+            SignedTrust::open(
+                dsse::sign(trust::PAYLOAD_TYPE, twice.as_bytes(), &key(1)).into_bytes(),
+                &pinned(1)
+            )
+            .is_err()
+        );
+        assert_eq!(in_force.reader().trust().version, 5);
+        assert_eq!(
+            choose(&file(1), &kept, Some(&pinned(1)), Some(5))
+                .list
+                .version,
+            5
+        );
+    }
+}

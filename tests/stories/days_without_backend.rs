@@ -219,6 +219,7 @@ impl Station {
                 .into(),
             cache: Arc::clone(&cache),
             lists: vec![(health(), STALE_AFTER)],
+            certificates: Vec::new(),
             learned: None,
         };
         let (centre, wake) = (Arc::new(Centre::new()), Arc::new(Notify::new()));

@@ -35,7 +35,7 @@ pub(super) const fn algorithms(profile: Profile) -> &'static [Algorithm] {
         Profile::Hcert => &[A::Es256, A::Es384, A::Ps256],
         Profile::Shc => &[A::Es256],
         Profile::RideV81 => &[A::Sm2],
-        Profile::RideCwt => &[A::Ed25519, A::Es256, A::Es384],
+        Profile::RideCwt => &[A::Ed25519, A::Es256],
     }
 }
 
@@ -194,13 +194,13 @@ fn public_key(text: &str, algorithm: Algorithm) -> Result<PublicKey, String> {
             "`public` is longer than {KEY_CHARS_MAX} characters"
         ));
     }
-    // A point has a length that no base64 of a key has.
-    let point = hex_bytes(text.trim_ascii()).filter(|point| matches!(point.len(), 33 | 65));
+    // A point in hex has a length that no base64 of a key has.
+    let point = hex_bytes(text.trim_ascii()).filter(|point| matches!(point.len(), 32 | 33 | 65));
     if let Some(point) = point {
         return PublicKey::from_point(algorithm, &point).map_err(|e| format!("`public`: {e}"));
     }
     let der = der(text, "PUBLIC KEY").ok_or(
-        "`public` is PEM (BEGIN PUBLIC KEY), the base64 of what is in it, or a point of 33 or 65 bytes in hex",
+        "`public` is PEM (BEGIN PUBLIC KEY), the base64 of what is in it, or a point of 32, 33 or 65 bytes in hex",
     )?;
     PublicKey::from_spki(&der).map_err(|e| format!("`public`: {e}"))
 }

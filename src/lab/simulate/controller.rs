@@ -126,6 +126,7 @@ impl Controller {
                 .into(),
             cache: Arc::new(lasting.codes.clone()),
             lists: vec![(lasting.list.clone(), STALE_AFTER)],
+            certificates: Vec::new(),
             // The oracle judges by what the backend says now.
             learned: None,
         };

@@ -61,6 +61,7 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
             .into(),
         cache: Arc::new(codes.clone()),
         lists,
+        certificates: Vec::new(),
         learned: None,
     };
     let now = Now {
