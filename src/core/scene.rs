@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Barrier, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
+use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
 use crate::domain::{
     Action, Alarm, Assessed, ClockQuality, Credential, Direction, Entry, Event, Finding, GrantId,
     HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode, Mono, Now,
@@ -29,6 +29,12 @@ pub(super) fn flap() -> LaneSettings {
         release: Duration::from_secs(5),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),
+        sensors: vec![Sensor::EntryBeam, Sensor::ExitBeam],
+        travel: Duration::from_secs(2),
+        follower_gap: Duration::from_secs(1),
+        below: Below::Luggage,
+        group_max: 1,
+        duty_percent: 100,
     }
 }
 
@@ -36,8 +42,9 @@ pub(super) fn tripod() -> LaneSettings {
     LaneSettings {
         name: "south".into(),
         barrier: Barrier::Tripod {
-            pulse: Duration::from_millis(500),
+            drive: Drive::Pulse(Duration::from_millis(500)),
         },
+        sensors: vec![Sensor::EntryRotor, Sensor::ExitRotor],
         ..flap()
     }
 }
@@ -132,9 +139,10 @@ pub(super) fn green(n: u8) -> Finding {
 
 /// `"#."`: the outer sensor is active, the inner is not.
 pub(super) fn levels(barrier: Barrier, picture: &str) -> Levels {
-    let (outer, inner) = match barrier {
-        Barrier::Flap => (Sensor::EntryBeam, Sensor::ExitBeam),
-        Barrier::Tripod { .. } => (Sensor::EntryRotor, Sensor::ExitRotor),
+    let (outer, inner) = if barrier.is_tripod() {
+        (Sensor::EntryRotor, Sensor::ExitRotor)
+    } else {
+        (Sensor::EntryBeam, Sensor::ExitBeam)
     };
     Levels::default()
         .with(outer, picture.starts_with('#'))

@@ -152,6 +152,8 @@ pub enum Event {
     /// The barrier of a lane can be moved, or cannot: relays and sensors are gone, or a relay does not obey. Until it is
     /// said, it can.
     BarrierWorks(LaneId, bool),
+    /// The daemon is about to end: nobody new is served, and what nobody has used is taken back.
+    Stopping,
     /// Nothing happened, but the deadline is here.
     TimedOut,
 }
