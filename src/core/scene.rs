@@ -49,6 +49,57 @@ pub(super) fn tripod() -> LaneSettings {
     }
 }
 
+/// A swing gate with four beams, one below them, a sensor of presence and limit switches.
+pub(super) fn swing() -> LaneSettings {
+    use Sensor as S;
+    LaneSettings {
+        name: "wide".into(),
+        barrier: Barrier::Swing,
+        sensors: vec![
+            S::EntryBeam,
+            S::Middle1,
+            S::Middle2,
+            S::ExitBeam,
+            S::LowBeam,
+            S::Presence,
+            S::Opened,
+            S::Closed,
+        ],
+        ..flap()
+    }
+}
+
+/// A full-height gate with six beams and limit switches.
+pub(super) fn full_height() -> LaneSettings {
+    let ends = [Sensor::Opened, Sensor::Closed];
+    LaneSettings {
+        name: "tall".into(),
+        barrier: Barrier::FullHeight,
+        sensors: Sensor::BEAMS.into_iter().chain(ends).collect(),
+        ..flap()
+    }
+}
+
+/// A tripod whose solenoid is held, with the points of 67 and 112 degrees.
+pub(super) fn held_tripod() -> LaneSettings {
+    LaneSettings {
+        name: "held".into(),
+        barrier: Barrier::Tripod { drive: Drive::Hold },
+        sensors: vec![
+            Sensor::EntryRotor,
+            Sensor::ExitRotor,
+            Sensor::PassPoint,
+            Sensor::ResetPoint,
+        ],
+        ..flap()
+    }
+}
+
+/// A lane of each kind.
+pub(super) fn each_kind() -> [LaneSettings; 5] {
+    [flap(), tripod(), swing(), full_height(), held_tripod()]
+}
+
 /// The defaults of a config file.
 pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
     let entry = Rules {

@@ -145,6 +145,10 @@ impl Beams {
     /// Follows the beams, counted from the outer side. `side.passable`: the barrier lets a body stand between them.
     pub(super) fn follow(&mut self, now: Mono, broken: &[bool], side: Side, facts: &mut Vec<Fact>) {
         let stepped_in = self.edges(now, broken);
+        // Whoever stands unseen cannot leave past somebody who is seen: their time begins when nobody is.
+        if self.bodies.iter().any(|body| body.until.is_none()) {
+            self.presence(now, true, true);
+        }
         let runs = runs(broken);
         let claims = self.claims(&runs);
         let mut next = Vec::new();

@@ -267,6 +267,8 @@ impl Lane {
 
     /// The earliest deadline.
     pub(super) fn deadline(&self) -> Option<Mono> {
+        let leaf = self.feedback.as_ref().filter(|_| self.aisle.is_sensed());
+        let leaf = leaf.and_then(Feedback::deadline);
         let machine = self
             .machine
             .deadline()
@@ -278,7 +280,7 @@ impl Lane {
             self.signs.deadline(),
             self.watch.deadline(),
             self.works.deadline(),
-            self.feedback.as_ref().and_then(Feedback::deadline),
+            leaf,
         ]
         .into_iter()
         .flatten()
