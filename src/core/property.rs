@@ -275,10 +275,15 @@ impl World {
         };
         // In the order of a group; one that is not durable may have been given up long ago.
         let durable = self.grants.values().any(|known| {
-            known.durable && (known.lane, known.direction, known.ended, known.released) == (lane, side, 0, false)
+            known.durable
+                && (known.lane, known.direction, known.ended, known.released)
+                    == (lane, side, 0, false)
         });
         let live = if durable {
-            self.grants.values_mut().filter(waits).find(|known| known.durable)
+            self.grants
+                .values_mut()
+                .filter(waits)
+                .find(|known| known.durable)
         } else {
             let mut waiting = self.grants.values_mut().rev().filter(waits);
             waiting.next().filter(|_| may_open)
@@ -305,7 +310,9 @@ impl World {
         );
         let settings = &self.settings.lanes[usize::from(lane.0)];
         if !settings.barrier.is_tripod() {
-            let sees = Sensor::BEAMS.into_iter().chain([Sensor::LowBeam, Sensor::Presence]);
+            let sees = Sensor::BEAMS
+                .into_iter()
+                .chain([Sensor::LowBeam, Sensor::Presence]);
             let fitted = sees.filter(|sensor| settings.sensors.contains(sensor));
             let on_body = fitted.filter(|sensor| levels.is_active(*sensor)).count();
             assert_eq!(on_body, 0, "a leaf closes on a body: {:#?}", self.trace);

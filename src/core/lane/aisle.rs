@@ -87,11 +87,17 @@ impl Aisle {
         use Sensor as S;
         let own: Levels = lane.sensors.iter().copied().collect();
         let kept = |of: &[Sensor]| of.iter().copied().collect::<Levels>().only(own);
-        let order: Vec<_> = S::BEAMS.into_iter().filter(|beam| own.is_active(*beam)).collect();
+        let order: Vec<_> = S::BEAMS
+            .into_iter()
+            .filter(|beam| own.is_active(*beam))
+            .collect();
         let bodies = kept(&[S::LowBeam, S::Presence]).or(kept(&S::BEAMS));
         let is_tripod = lane.barrier.is_tripod();
         let (touched, witnesses) = if is_tripod {
-            (kept(&[S::EntryRotor, S::ExitRotor]), kept(&[S::PassPoint, S::ResetPoint]))
+            (
+                kept(&[S::EntryRotor, S::ExitRotor]),
+                kept(&[S::PassPoint, S::ResetPoint]),
+            )
         } else {
             (bodies, bodies)
         };
@@ -183,7 +189,8 @@ impl Aisle {
                 *odd = is_odd.then(|| odd.unwrap_or(now));
                 let late = odd.is_some_and(|since| since + SLACK <= now);
                 for point in points.into_iter().filter(|point| levels.is_active(*point)) {
-                    self.suspects.contradicts(point, late || self.suspects.is_suspect(point));
+                    self.suspects
+                        .contradicts(point, late || self.suspects.is_suspect(point));
                 }
             }
         }
@@ -219,7 +226,10 @@ impl Aisle {
     /// The levels of the limit switches: open, shut.
     pub(super) const fn leaf(&self) -> (bool, bool) {
         let levels = self.debounce.levels();
-        (levels.is_active(Sensor::Opened), levels.is_active(Sensor::Closed))
+        (
+            levels.is_active(Sensor::Opened),
+            levels.is_active(Sensor::Closed),
+        )
     }
 
     /// True once levels have come.
@@ -242,7 +252,10 @@ impl Aisle {
                 ..
             } => {
                 let waits = presence.alone.map(|since| since + WAITS);
-                [beams.deadline(), below.deadline(), waits].into_iter().flatten().min()
+                [beams.deadline(), below.deadline(), waits]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Watch::Rotor { odd, .. } => odd
                 .filter(|_| !self.is_reported())
@@ -260,7 +273,14 @@ impl Aisle {
 }
 
 impl Presence {
-    fn follow(&mut self, now: Mono, active: bool, beams: &mut Beams, side: Side, facts: &mut Vec<Fact>) {
+    fn follow(
+        &mut self,
+        now: Mono,
+        active: bool,
+        beams: &mut Beams,
+        side: Side,
+        facts: &mut Vec<Fact>,
+    ) {
         let nobody = beams.occupant().is_none();
         self.seen = active || self.seen && !nobody;
         self.alone = (active && nobody).then(|| self.alone.unwrap_or(now));

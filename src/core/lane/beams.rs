@@ -95,7 +95,9 @@ impl Beams {
             close: true,
             linger,
         };
-        beams.bodies.extend(unseen.map(|way| beams.hidden(now, way, 2)));
+        beams
+            .bodies
+            .extend(unseen.map(|way| beams.hidden(now, way, 2)));
         beams
     }
 
@@ -127,7 +129,11 @@ impl Beams {
 
     /// What a sensor of presence says of who stands unseen. `seen`: it has seen somebody since the aisle was clear.
     pub(super) fn presence(&mut self, now: Mono, active: bool, seen: bool) {
-        for until in self.bodies.iter_mut().filter_map(|body| body.until.as_mut()) {
+        for until in self
+            .bodies
+            .iter_mut()
+            .filter_map(|body| body.until.as_mut())
+        {
             match (active, seen) {
                 (true, _) => *until = now + self.linger,
                 (false, true) => *until = (*until).min(now + VACATED),
@@ -156,7 +162,9 @@ impl Beams {
             let run = claim.and_then(|claim| Some((claim, *runs.get(claim)?)));
             match run {
                 None => next.extend(self.vanish(now, *body, side, facts)),
-                Some((claim, run)) if claims.iter().filter(|of| **of == Some(claim)).count() > 1 => {
+                Some((claim, run))
+                    if claims.iter().filter(|of| **of == Some(claim)).count() > 1 =>
+                {
                     next.push(self.share(*body, run, claim, &claims));
                 }
                 Some((_, run)) => self.move_to(*body, run, &mut next, facts),
@@ -166,7 +174,11 @@ impl Beams {
             if !claims.contains(&Some(nth)) {
                 let way = self.way_of(*run, side, &next);
                 let behind = next.iter().any(|body| body.way == way);
-                facts.push(if behind { Fact::Followed(way) } else { Fact::Entered(way) });
+                facts.push(if behind {
+                    Fact::Followed(way)
+                } else {
+                    Fact::Entered(way)
+                });
                 next.push(Body::seen(way, *run));
             }
         }
@@ -180,7 +192,8 @@ impl Beams {
 
     /// Keeps when the outermost beams were cleared; for either side, whether its beam is broken just now.
     fn edges(&mut self, now: Mono, broken: &[bool]) -> [bool; 2] {
-        let edge = |of: &[bool]| [of.first(), of.last()].map(|beam| beam.copied().unwrap_or_default());
+        let edge =
+            |of: &[bool]| [of.first(), of.last()].map(|beam| beam.copied().unwrap_or_default());
         let (before, after) = (edge(&self.broken), edge(broken));
         self.broken = broken.to_vec();
         let mut stepped_in = [false; 2];
@@ -201,7 +214,11 @@ impl Beams {
         for body in &self.bodies {
             let overlapping = runs.iter().enumerate();
             let overlapping = overlapping.filter(|(_, run)| run.overlaps(body.span));
-            claims.push(overlapping.max_by_key(|(_, run)| front(body, run)).map(|(nth, _)| nth));
+            claims.push(
+                overlapping
+                    .max_by_key(|(_, run)| front(body, run))
+                    .map(|(nth, _)| nth),
+            );
         }
         // Who is seen moves by a beam, and sooner than who is not; then by more, where pictures were lost.
         for (unseen, reach) in [(false, 2), (true, 3), (false, u8::MAX), (true, u8::MAX)] {
@@ -212,9 +229,14 @@ impl Beams {
                 if body.until.is_some() != unseen {
                     continue;
                 }
-                let free = runs.iter().enumerate().filter(|(run, _)| !claims.contains(&Some(*run)));
+                let free = runs
+                    .iter()
+                    .enumerate()
+                    .filter(|(run, _)| !claims.contains(&Some(*run)));
                 let near = free.filter(|(_, run)| self.may_move(body, **run, reach));
-                let taken = near.min_by_key(|(_, run)| run.distance(body.span)).map(|(run, _)| run);
+                let taken = near
+                    .min_by_key(|(_, run)| run.distance(body.span))
+                    .map(|(run, _)| run);
                 if let Some(claim) = claims.get_mut(nth) {
                     *claim = taken;
                 }
@@ -265,7 +287,10 @@ impl Beams {
         let span = |low, high| self.along(body.way, Span { low, high });
         if let Some(ahead) = ahead.filter(|ahead| *ahead > seen.low) {
             facts.push(Fact::Followed(body.way));
-            next.push(Body { doubt: false, ..Body::seen(body.way, span(ahead, seen.high)) });
+            next.push(Body {
+                doubt: false,
+                ..Body::seen(body.way, span(ahead, seen.high))
+            });
             next.push(Body::seen(body.way, span(seen.low, ahead - 2)));
             return;
         }
@@ -279,7 +304,11 @@ impl Beams {
 
     /// Bodies that touch share the broken beams: each keeps what it had, the outer ones grow.
     fn share(&self, body: Body, run: Span, claim: usize, claims: &[Option<usize>]) -> Body {
-        let others = self.bodies.iter().zip(claims).filter(|(_, of)| **of == Some(claim));
+        let others = self
+            .bodies
+            .iter()
+            .zip(claims)
+            .filter(|(_, of)| **of == Some(claim));
         let (mut lowest, mut highest) = (true, true);
         for (other, _) in others {
             lowest &= body.span.low <= other.span.low;
@@ -292,7 +321,11 @@ impl Beams {
             low: if lowest { run.low } else { low },
             high: if highest { run.high } else { high },
         };
-        Body { span, until: None, ..body }
+        Body {
+            span,
+            until: None,
+            ..body
+        }
     }
 
     /// The way of somebody new.
@@ -309,7 +342,10 @@ impl Beams {
     }
 
     fn hidden(&self, now: Mono, way: Direction, along: u8) -> Body {
-        let gap = Span { low: along, high: along };
+        let gap = Span {
+            low: along,
+            high: along,
+        };
         Body {
             way,
             span: self.along(way, gap),
@@ -346,7 +382,11 @@ impl Body {
 /// Broken beams that lie side by side, as spans.
 fn runs(broken: &[bool]) -> Vec<Span> {
     let mut runs: Vec<Span> = Vec::new();
-    for (at, _) in (1u8..).step_by(2).zip(broken).filter(|(_, broken)| **broken) {
+    for (at, _) in (1u8..)
+        .step_by(2)
+        .zip(broken)
+        .filter(|(_, broken)| **broken)
+    {
         match runs.last_mut() {
             Some(run) if run.high + 2 == at => run.high = at,
             Some(_) | None => runs.push(Span { low: at, high: at }),
@@ -406,14 +446,19 @@ mod tests {
             for length in 1..=beams {
                 let picture = |at: usize| -> String {
                     let broken = |beam| (at..at + length).contains(&(beam + length));
-                    (0..beams).map(|beam| if broken(beam) { '#' } else { '.' }).collect()
+                    (0..beams)
+                        .map(|beam| if broken(beam) { '#' } else { '.' })
+                        .collect()
                 };
                 let inwards: Vec<_> = (0..=beams + length).map(picture).collect();
                 let refs: Vec<_> = inwards.iter().map(String::as_str).collect();
                 let walked = (vec![Entered(IN), Crossed(IN)], vec![]);
                 assert_eq!(facts(RELEASED, &refs), walked, "{inwards:?}");
                 let back: Vec<_> = refs.iter().rev().copied().collect();
-                let side = Side { expected: Some(OUT), ..RELEASED };
+                let side = Side {
+                    expected: Some(OUT),
+                    ..RELEASED
+                };
                 let walked = (vec![Entered(OUT), Crossed(OUT)], vec![]);
                 assert_eq!(facts(side, &back), walked, "{back:?}");
             }
@@ -430,12 +475,14 @@ mod tests {
 
     #[test]
     fn somebody_unseen_between_the_beams_is_still_there_for_a_while() {
-        let (mut beams, mut facts) = (
-            Beams::new(Mono::default(), 2, TIMES, None),
-            Vec::new(),
-        );
+        let (mut beams, mut facts) = (Beams::new(Mono::default(), 2, TIMES, None), Vec::new());
         beams.follow(Mono::from_millis(0), &[true, false], RELEASED, &mut facts);
-        beams.follow(Mono::from_millis(100), &[false, false], RELEASED, &mut facts);
+        beams.follow(
+            Mono::from_millis(100),
+            &[false, false],
+            RELEASED,
+            &mut facts,
+        );
         assert_eq!(
             (beams.occupant(), beams.deadline()),
             (Some(IN), Some(Mono::from_millis(5_100)))
@@ -455,7 +502,11 @@ mod tests {
         beams.timed_out(Mono::from_millis(9_000), &mut facts);
         assert_eq!(beams.occupant(), Some(IN));
         beams.presence(Mono::from_millis(9_000), false, false);
-        assert_eq!(beams.deadline(), Some(Mono::from_millis(9_900)), "one that never saw anybody");
+        assert_eq!(
+            beams.deadline(),
+            Some(Mono::from_millis(9_900)),
+            "one that never saw anybody"
+        );
         beams.presence(Mono::from_millis(9_000), false, true);
         assert_eq!(beams.deadline(), Some(Mono::from_millis(9_500)));
     }
@@ -488,7 +539,10 @@ mod tests {
         let (seen, bodies) = facts(RELEASED, &["#...", "##..", ".##.", "..##", "#..#"]);
         assert_eq!(seen, [Entered(IN), Followed(IN)]);
         assert_eq!(bodies.len(), 2);
-        let (seen, bodies) = facts(RELEASED, &["#.....", "###...", "####..", "##.##.", "..#..#", "...#.."]);
+        let (seen, bodies) = facts(
+            RELEASED,
+            &["#.....", "###...", "####..", "##.##.", "..#..#", "...#.."],
+        );
         assert_eq!(seen, [Entered(IN), Followed(IN), Crossed(IN)]);
         assert_eq!(bodies, [(IN, '#')]);
     }

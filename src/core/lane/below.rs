@@ -77,19 +77,37 @@ mod tests {
 
     #[test]
     fn a_bag_or_a_child_breaks_the_low_beam_alone() {
-        assert_eq!(told(&[(0, true, false), (200, false, false), (300, false, false)]), 1);
-        assert_eq!(told(&[(0, true, false), (300, true, false), (9_000, true, false)]), 1);
+        assert_eq!(
+            told(&[(0, true, false), (200, false, false), (300, false, false)]),
+            1
+        );
+        assert_eq!(
+            told(&[(0, true, false), (300, true, false), (9_000, true, false)]),
+            1
+        );
     }
 
     #[test]
     fn the_foot_of_somebody_upright_is_no_child() {
-        assert_eq!(told(&[(0, true, false), (150, true, true), (900, false, false)]), 0);
-        assert_eq!(told(&[(0, false, true), (200, true, false), (900, true, false)]), 0);
+        assert_eq!(
+            told(&[(0, true, false), (150, true, true), (900, false, false)]),
+            0
+        );
+        assert_eq!(
+            told(&[(0, false, true), (200, true, false), (900, true, false)]),
+            0
+        );
     }
 
     #[test]
     fn each_of_them_is_told_once() {
-        let child = |at| [(at, true, false), (at + 300, true, false), (at + 400, false, false)];
+        let child = |at| {
+            [
+                (at, true, false),
+                (at + 300, true, false),
+                (at + 400, false, false),
+            ]
+        };
         assert_eq!(told(&[child(0), child(1_000)].concat()), 2);
     }
 }

@@ -37,7 +37,9 @@ impl Duty {
     /// True if it must rest before it is powered for so long again.
     pub(super) fn must_rest(&mut self, now: Mono, pulse: Duration) -> bool {
         self.count(now);
-        let pulse = u64::try_from(pulse.as_micros()).unwrap_or(WINDOW_US).min(WINDOW_US);
+        let pulse = u64::try_from(pulse.as_micros())
+            .unwrap_or(WINDOW_US)
+            .min(WINDOW_US);
         let limit = self.percent.saturating_mul(WINDOW_US);
         // One pulse after a long rest is always allowed: nobody is kept in by a small share.
         self.percent < 100 && self.spent > limit.saturating_sub(pulse.saturating_mul(100))
@@ -49,7 +51,9 @@ impl Duty {
         if self.powered {
             self.spent = self.spent.saturating_add(passed.saturating_mul(100));
         }
-        self.spent = self.spent.saturating_sub(passed.saturating_mul(self.percent));
+        self.spent = self
+            .spent
+            .saturating_sub(passed.saturating_mul(self.percent));
         self.spent = self.spent.min(WINDOW_US.saturating_mul(200));
     }
 }

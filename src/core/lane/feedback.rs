@@ -173,11 +173,23 @@ mod tests {
     fn a_dead_relay_and_a_welded_one_are_faults() {
         let mut dead = leaf();
         assert_eq!(dead.at(100, Some(true), CLOSED), FINE);
-        assert_eq!(dead.at(2_100, None, CLOSED), Wrong { fault: true, ..FINE });
+        assert_eq!(
+            dead.at(2_100, None, CLOSED),
+            Wrong {
+                fault: true,
+                ..FINE
+            }
+        );
         let mut welded = leaf();
         welded.at(100, Some(true), OPENED);
         assert_eq!(welded.at(5_000, Some(false), OPENED), FINE);
-        assert_eq!(welded.at(7_000, None, OPENED), Wrong { fault: true, ..FINE });
+        assert_eq!(
+            welded.at(7_000, None, OPENED),
+            Wrong {
+                fault: true,
+                ..FINE
+            }
+        );
         assert_eq!(welded.at(8_000, None, CLOSED), FINE, "it has let go");
     }
 
@@ -188,7 +200,13 @@ mod tests {
         leaf.at(5_000, Some(false), BETWEEN);
         assert_eq!(leaf.at(7_000, None, BETWEEN), Wrong { held: true, ..FINE });
         assert_eq!(leaf.at(8_000, None, CLOSED), FINE);
-        assert_eq!(leaf.at(9_000, None, BETWEEN), Wrong { forced: true, ..FINE });
+        assert_eq!(
+            leaf.at(9_000, None, BETWEEN),
+            Wrong {
+                forced: true,
+                ..FINE
+            }
+        );
         assert_eq!(leaf.at(9_100, None, BETWEEN), FINE, "once");
         assert_eq!(leaf.at(11_000, None, BETWEEN), Wrong { held: true, ..FINE });
         assert_eq!(leaf.at(12_000, None, CLOSED), FINE);
@@ -196,7 +214,10 @@ mod tests {
 
     #[test]
     fn open_and_shut_at_once_is_a_contradiction() {
-        let wrong = Wrong { contradiction: true, ..FINE };
+        let wrong = Wrong {
+            contradiction: true,
+            ..FINE
+        };
         assert_eq!(leaf().at(100, None, (true, true)), wrong);
     }
 }

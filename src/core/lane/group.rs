@@ -119,7 +119,10 @@ mod tests {
         group.wait(pass(2));
         group.wait(pass(3));
         assert!(!group.has_room());
-        assert_eq!([group.expects(), group.expects(), group.expects()], [true, true, false]);
+        assert_eq!(
+            [group.expects(), group.expects(), group.expects()],
+            [true, true, false]
+        );
         assert_eq!(group.next(), Some(pass(2)));
         assert!(!group.expects(), "he is in already");
         assert_eq!(group.dissolve(), [pass(3)]);

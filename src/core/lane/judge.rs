@@ -16,7 +16,9 @@ impl Lane {
                 // He walks on while his own code is being decided on: no intrusion yet, the barrier is locked.
                 Fact::Entered(way)
                     if self.desk.serving() == Some(way) && self.machine.is_locked() => {}
-                Fact::Entered(way) if !self.is_expected(way) => self.drive(Input::Entered(way), turn),
+                Fact::Entered(way) if !self.is_expected(way) => {
+                    self.drive(Input::Entered(way), turn)
+                }
                 Fact::Followed(way) if !self.is_expected(way) => {
                     self.drive(Input::Followed(way), turn);
                 }
@@ -127,7 +129,9 @@ impl Lane {
         }
         for effect in effects {
             match effect {
-                Effect::Release(side) => self.moved(true, Action::ReleaseBarrier(self.id, side), turn),
+                Effect::Release(side) => {
+                    self.moved(true, Action::ReleaseBarrier(self.id, side), turn)
+                }
                 Effect::ReleaseBoth => self.moved(true, Action::ReleaseBothWays(self.id), turn),
                 Effect::Lock => self.moved(false, Action::LockBarrier(self.id), turn),
                 Effect::Outcome(way, outcome, grant) => {

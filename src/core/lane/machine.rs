@@ -164,7 +164,10 @@ impl Machine {
     pub(super) const fn is_at_rest(&self) -> bool {
         match self {
             Self::Flap(flap, _) => {
-                matches!(flap, Flap::Locked | Flap::Unsensed | Flap::Open { rider: None })
+                matches!(
+                    flap,
+                    Flap::Locked | Flap::Unsensed | Flap::Open { rider: None }
+                )
             }
             Self::Tripod(tripod, _) => {
                 matches!(tripod, Tripod::Locked | Tripod::Open { rider: None })

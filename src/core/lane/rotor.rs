@@ -69,7 +69,11 @@ impl Rotor {
                 Turn::Begun(way)
             }
             Turn::Begun(_) if through => {
-                facts.push(if rattles { Fact::Forced(way) } else { Fact::Crossed(way) });
+                facts.push(if rattles {
+                    Fact::Forced(way)
+                } else {
+                    Fact::Crossed(way)
+                });
                 Turn::Through(way)
             }
             Turn::Begun(_) if home && self.has_points => {
@@ -84,7 +88,9 @@ impl Rotor {
             Turn::Through(_) if is(Sensor::ResetPoint) => Turn::Reset(way),
             Turn::Begun(_) | Turn::Through(_) | Turn::Reset(_) => before,
         };
-        before != Turn::Home && self.turn == Turn::Home && !matches!((before, self.has_points), (Turn::Begun(_), true))
+        before != Turn::Home
+            && self.turn == Turn::Home
+            && !matches!((before, self.has_points), (Turn::Begun(_), true))
     }
 }
 
@@ -119,9 +125,15 @@ mod tests {
     fn past_67_degrees_somebody_is_through_and_past_112_the_next_may_come() {
         let past_67: &[&[Sensor]] = &[&[EntryRotor], &[EntryRotor, PassPoint]];
         let turned = vec![Fact::Entered(IN), Fact::Crossed(IN)];
-        assert_eq!(play(true, true, past_67), (turned.clone(), Turn::Through(IN)));
+        assert_eq!(
+            play(true, true, past_67),
+            (turned.clone(), Turn::Through(IN))
+        );
         let past_112 = [past_67, &[&[EntryRotor, PassPoint, ResetPoint]]].concat();
-        assert_eq!(play(true, true, &past_112), (turned.clone(), Turn::Reset(IN)));
+        assert_eq!(
+            play(true, true, &past_112),
+            (turned.clone(), Turn::Reset(IN))
+        );
         let home = [&past_112[..], &[&[EntryRotor], &[]]].concat();
         assert_eq!(play(true, true, &home), (turned, Turn::Home));
     }
@@ -135,8 +147,14 @@ mod tests {
 
     #[test]
     fn a_locked_rotor_rattles_and_is_forced_past_67_degrees_only() {
-        assert_eq!(play(true, false, &[&[EntryRotor], &[]]), (vec![], Turn::Home));
+        assert_eq!(
+            play(true, false, &[&[EntryRotor], &[]]),
+            (vec![], Turn::Home)
+        );
         let forced: &[&[Sensor]] = &[&[EntryRotor], &[EntryRotor, PassPoint], &[]];
-        assert_eq!(play(true, false, forced), (vec![Fact::Forced(IN)], Turn::Home));
+        assert_eq!(
+            play(true, false, forced),
+            (vec![Fact::Forced(IN)], Turn::Home)
+        );
     }
 }

@@ -55,7 +55,11 @@ impl Watch {
 
     /// Raises or ends an alarm that lasts for as long as something is so. Both are recorded; true if that is new.
     pub(super) fn set(&mut self, lane: LaneId, of: Alarm, on: bool, turn: &mut Turn<'_>) -> bool {
-        let is_new = if on { self.on.insert(of) } else { self.on.remove(&of) };
+        let is_new = if on {
+            self.on.insert(of)
+        } else {
+            self.on.remove(&of)
+        };
         if is_new {
             alarm(lane, of, on, turn);
             turn.record(Some(lane), Kind::Alarm { alarm: of, on }, None, Vec::new());
