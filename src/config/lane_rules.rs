@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::rules::{Broken, broken};
+use super::sensor_rules;
 use super::tree::{Barrier, Lane, Reader, Serial};
 use crate::domain::{Direction, Mode};
 
@@ -88,9 +89,9 @@ fn check_times(at: &str, lane: &Lane) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Relays and sensors that the barrier cannot do without, and none that belong to the other kind.
+/// Relays that the barrier cannot do without.
 fn check_barrier(at: &str, lane: &Lane) -> Result<(), Broken> {
-    let (outputs, sensors) = (&lane.outputs, &lane.sensors);
+    let outputs = &lane.outputs;
     for direction in &lane.directions {
         let line = match direction {
             Direction::Entry => outputs.release_entry,
@@ -101,46 +102,7 @@ fn check_barrier(at: &str, lane: &Lane) -> Result<(), Broken> {
             return broken(format!("{at}.outputs.release_{direction}"), sentence);
         }
     }
-    let beams = [
-        ("entry_beam", sensors.entry_beam),
-        ("exit_beam", sensors.exit_beam),
-    ];
-    let rotors = [
-        ("entry_rotor", Direction::Entry, sensors.entry_rotor),
-        ("exit_rotor", Direction::Exit, sensors.exit_rotor),
-    ];
-    match lane.barrier {
-        Barrier::Flap => {
-            if let Some((name, _)) = beams.iter().find(|(_, line)| line.is_none()) {
-                return broken(
-                    format!("{at}.sensors.{name}"),
-                    "a flap needs both beams, entry_beam and exit_beam: it never closes on a body",
-                );
-            }
-            if let Some((name, ..)) = rotors.iter().find(|(.., line)| line.is_some()) {
-                return broken(
-                    format!("{at}.sensors.{name}"),
-                    "a flap has no rotor; rotor contacts belong to barrier = \"tripod\"",
-                );
-            }
-        }
-        Barrier::Tripod => {
-            for (name, direction, line) in rotors {
-                if line.is_none() && lane.directions.contains(&direction) {
-                    let sentence =
-                        format!("a tripod that serves \"{direction}\" needs this contact");
-                    return broken(format!("{at}.sensors.{name}"), sentence);
-                }
-            }
-            if let Some((name, _)) = beams.iter().find(|(_, line)| line.is_some()) {
-                return broken(
-                    format!("{at}.sensors.{name}"),
-                    "a tripod has no beams; beams belong to barrier = \"flap\"",
-                );
-            }
-        }
-    }
-    Ok(())
+    sensor_rules::check(at, lane)
 }
 
 /// Checks one reader; gives its kind and its device.

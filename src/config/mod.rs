@@ -6,8 +6,10 @@ mod lane_rules;
 pub mod load;
 mod policy;
 mod rules;
+mod sensor_rules;
 pub mod tree;
 pub mod types;
+mod wiring;
 
 #[cfg(test)]
 mod tests;

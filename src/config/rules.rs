@@ -159,28 +159,23 @@ fn check_lanes(config: &Config) -> Result<(), Broken> {
     Ok(())
 }
 
-/// One line has one use. Only a flap that opens to both sides by one relay may name it twice.
+/// One line has one use. Only a leaf that opens to both sides by one relay may name it twice.
 fn check_lines(config: &Config) -> Result<(), Broken> {
     let fire = config.gpio.fire_loop;
     let fire = std::iter::once(("gpio.fire_loop".to_owned(), fire, None));
     let lanes = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
-        let (o, s) = (&lane.outputs, &lane.sensors);
-        let flap = (lane.barrier == Barrier::Flap).then_some(i);
-        [
-            ("outputs.release_entry", o.release_entry, flap),
-            ("outputs.release_exit", o.release_exit, flap),
-            ("outputs.green_light", o.green_light, None),
-            ("outputs.red_light", o.red_light, None),
-            ("outputs.buzzer", o.buzzer, None),
-            ("sensors.entry_beam", s.entry_beam, None),
-            ("sensors.exit_beam", s.exit_beam, None),
-            ("sensors.entry_rotor", s.entry_rotor, None),
-            ("sensors.exit_rotor", s.exit_rotor, None),
-        ]
-        .map(|(name, line, flap)| (format!("lane[{i}].{name}"), line, flap))
+        let leaf = (lane.barrier != Barrier::Tripod).then_some(i);
+        let outputs = lane.outputs.lines().map(|(key, line)| {
+            let leaf = leaf.filter(|_| key.starts_with("release"));
+            (format!("lane[{i}].outputs.{key}"), line, leaf)
+        });
+        let sensors = lane.sensors.lines().into_iter();
+        let sensors = sensors
+            .map(move |(key, _, line)| (format!("lane[{i}].sensors.{key}"), Some(line), None));
+        outputs.into_iter().chain(sensors)
     });
     let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
-    for (key, line, flap) in fire.chain(lanes) {
+    for (key, line, leaf) in fire.chain(lanes) {
         let Some(line) = line else { continue };
         let pin = line.pin.get();
         if config.gpio.driver == GpioDriver::Rppal && pin > BCM_PIN_MAX {
@@ -190,9 +185,9 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
         }
         match used.get(&line.pin) {
             None => {
-                used.insert(line.pin, (key, line, flap));
+                used.insert(line.pin, (key, line, leaf));
             }
-            Some((_, first, first_flap)) if flap.is_some() && flap == *first_flap => {
+            Some((_, first, first_leaf)) if leaf.is_some() && leaf == *first_leaf => {
                 if first.active != line.active {
                     return broken(
                         key,
@@ -202,7 +197,7 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
             }
             Some((first, ..)) => {
                 let sentence = format!(
-                    "line {pin} is used by {first} already; only release_entry and release_exit of one flap \
+                    "line {pin} is used by {first} already; only release_entry and release_exit of one leaf \
                      may share a line"
                 );
                 return broken(key, sentence);

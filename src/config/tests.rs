@@ -328,7 +328,7 @@ fn a_tripod_has_a_relay_for_each_direction() {
         .replace("exit_rotor = 13", "exit_rotor = 13\nentry_rotor = 19");
     let message = read(&both).unwrap_err().to_string();
     assert!(
-        message.contains("only release_entry and release_exit of one flap may share"),
+        message.contains("only release_entry and release_exit of one leaf may share"),
         "{message}"
     );
     read(&both.replace("release_entry = 27", "release_entry = 21")).unwrap();

@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
 use super::types::{
-    DebounceTime, FrameRate, JournalSize, KeepTime, LearnedTime, Line, ObstructionTime,
-    PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
-    UnknownTime,
+    DebounceTime, DutyCycle, FollowerGap, FrameRate, GroupSize, JournalSize, KeepTime, LearnedTime,
+    Line, ObstructionTime, PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter,
+    StallTime, TravelTime, UnknownTime,
 };
+pub use super::wiring::{Outputs, Sensors};
 use crate::domain::{CertificateRules, Direction, GateId, ListId, Mode};
 
 /// The whole file.
@@ -247,15 +248,30 @@ pub struct Lane {
     /// How long the barrier stays released for a person who does not come.
     #[serde(default)]
     pub release_ms: ReleaseTime,
-    /// `tripod`: how long the solenoid is powered.
+    /// `tripod`: how the solenoid is powered.
+    pub drive: Option<Drive>,
+    /// `tripod`, `drive = "pulse"`: how long the solenoid is powered.
     #[serde(default)]
     pub pulse_ms: PulseTime,
+    /// `tripod`: how much of a minute the solenoid may be powered for grants.
+    pub duty_percent: Option<DutyCycle>,
+    /// A leaf with limit switches: how long it takes from one end to the other, at most.
+    #[serde(default)]
+    pub travel_ms: TravelTime,
     /// How long a sensor must keep a level.
     #[serde(default)]
     pub debounce_ms: DebounceTime,
     /// From when an occupied aisle is an obstruction.
     #[serde(default)]
     pub obstruction_ms: ObstructionTime,
+    /// Whoever steps in sooner than this behind another is tailgating.
+    #[serde(default)]
+    pub follower_gap_ms: FollowerGap,
+    /// What goes with a rider below the beams; with `low_beam` only.
+    pub below_beams: Option<BelowBeams>,
+    /// How many grants of one direction may be open at once.
+    #[serde(default)]
+    pub group_max: GroupSize,
     /// Relays.
     pub outputs: Outputs,
     /// Beams and contacts.
@@ -273,6 +289,32 @@ pub enum Barrier {
     Tripod,
     /// A held relay keeps the flap open; beams tell the body.
     Flap,
+    /// A gate that swings, driven by a motor, with limit switches.
+    Swing,
+    /// A gate as high as a person, driven by a motor, with limit switches.
+    FullHeight,
+}
+
+/// `lane.drive`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drive {
+    /// For `pulse_ms`: the mechanism keeps one turn free.
+    Pulse,
+    /// Until the person is through or does not come.
+    Hold,
+}
+
+/// `lane.below_beams`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BelowBeams {
+    /// Nothing is recorded.
+    Luggage,
+    /// A companion without a grant of their own, recorded.
+    Companion,
+    /// Somebody without a grant: an alarm.
+    Tailgating,
 }
 
 /// `lane.fail`
@@ -283,36 +325,6 @@ pub enum Fail {
     Safe,
     /// Locked without power.
     Secure,
-}
-
-/// `[lane.outputs]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outputs {
-    /// Releases the barrier inwards.
-    pub release_entry: Option<Line>,
-    /// Releases the barrier outwards. May be the same line as `release_entry` on a flap.
-    pub release_exit: Option<Line>,
-    /// Green light.
-    pub green_light: Option<Line>,
-    /// Red light.
-    pub red_light: Option<Line>,
-    /// Buzzer.
-    pub buzzer: Option<Line>,
-}
-
-/// `[lane.sensors]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sensors {
-    /// `flap`: beam on the outer side; active means broken.
-    pub entry_beam: Option<Line>,
-    /// `flap`: beam on the paid side.
-    pub exit_beam: Option<Line>,
-    /// `tripod`: contact of a turn inwards.
-    pub entry_rotor: Option<Line>,
-    /// `tripod`: contact of a turn outwards.
-    pub exit_rotor: Option<Line>,
 }
 
 /// `[[lane.reader]]`: a name, a side, and exactly one of the four device tables.

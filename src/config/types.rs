@@ -117,6 +117,22 @@ bounded! {
     time ObstructionTime, "ms", 1, 2_000..=120_000, default 10_000
 }
 bounded! {
+    /// How long a leaf takes from one end to the other.
+    time TravelTime, "ms", 1, 200..=15_000, default 2_000
+}
+bounded! {
+    /// Whoever steps in sooner behind another is tailgating.
+    time FollowerGap, "ms", 1, 0..=10_000, default 1_000
+}
+bounded! {
+    /// How many grants of one direction may be open at once.
+    GroupSize: u8, "grants", 1..=8, default 1
+}
+bounded! {
+    /// How much of a minute a solenoid may be powered.
+    DutyCycle: u8, "percent", 1..=100, default 100
+}
+bounded! {
     /// How long the backend is waited for.
     time ResolveTime, "ms", 1, 50..=1_500, default 800
 }

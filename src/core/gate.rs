@@ -102,7 +102,8 @@ impl Gate {
             | Event::FireReset
             | Event::ModeSet(..)
             | Event::Readers(..)
-            | Event::BarrierWorks(..) => false,
+            | Event::BarrierWorks(..)
+            | Event::Stopping => false,
         };
         if serves {
             self.each_lane(now, out, Lane::timed_out);
@@ -119,6 +120,12 @@ impl Gate {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         self.lanes.iter().filter_map(Lane::deadline).min()
+    }
+
+    /// True if nobody is on the way at any lane, so that the daemon may end.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.lanes.iter().all(Lane::is_at_rest)
     }
 
     /// A lane as pages and metrics show it.
@@ -170,6 +177,7 @@ impl Gate {
             Event::BarrierWorks(lane, works) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.set_barrier(works, turn));
             }
+            Event::Stopping => self.each_lane(now, out, Lane::stop),
             Event::TimedOut => {}
         }
     }

@@ -136,6 +136,9 @@ impl Ledger {
                 | Outcome::WrongWay
                 | Outcome::Intrusion
                 | Outcome::Obstruction
+                | Outcome::HeldOpen
+                | Outcome::Forced
+                | Outcome::Companion
                 | Outcome::PassedUncontrolled
                 | Outcome::UnknownAfterRestart,
             ) => Vec::new(),

@@ -3,7 +3,7 @@
 //! ```text
 //!  Event ─► Gate ─► Lane ─┬─ Desk ── policy, Ledger (replay, passback, open grants)
 //!                         ├─ Aisle ─ debounced levels into facts: entered, crossed, followed, left
-//!                         └─ Machine (Flap | Tripod) ─► effects ─► Action
+//!                         └─ Machine (Flap: every leaf | Tripod) ─► effects ─► Action
 //! ```
 //!
 //! Three rules hold everywhere. No barrier is released without a grant that is durable, unless a mode, a fire or
@@ -30,4 +30,4 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
-pub use settings::{Barrier, LaneSettings, OnTrouble, Rules, Settings};
+pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};

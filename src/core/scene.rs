@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Barrier, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
+use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
 use crate::domain::{
     Action, Alarm, Assessed, ClockQuality, Credential, Direction, Entry, Event, Finding, GrantId,
     HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode, Mono, Now,
@@ -29,6 +29,12 @@ pub(super) fn flap() -> LaneSettings {
         release: Duration::from_secs(5),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),
+        sensors: vec![Sensor::EntryBeam, Sensor::ExitBeam],
+        travel: Duration::from_secs(2),
+        follower_gap: Duration::from_secs(1),
+        below: Below::Luggage,
+        group_max: 1,
+        duty_percent: 100,
     }
 }
 
@@ -36,10 +42,62 @@ pub(super) fn tripod() -> LaneSettings {
     LaneSettings {
         name: "south".into(),
         barrier: Barrier::Tripod {
-            pulse: Duration::from_millis(500),
+            drive: Drive::Pulse(Duration::from_millis(500)),
         },
+        sensors: vec![Sensor::EntryRotor, Sensor::ExitRotor],
         ..flap()
     }
+}
+
+/// A swing gate with four beams, one below them, a sensor of presence and limit switches.
+pub(super) fn swing() -> LaneSettings {
+    use Sensor as S;
+    LaneSettings {
+        name: "wide".into(),
+        barrier: Barrier::Swing,
+        sensors: vec![
+            S::EntryBeam,
+            S::Middle1,
+            S::Middle2,
+            S::ExitBeam,
+            S::LowBeam,
+            S::Presence,
+            S::Opened,
+            S::Closed,
+        ],
+        ..flap()
+    }
+}
+
+/// A full-height gate with six beams and limit switches.
+pub(super) fn full_height() -> LaneSettings {
+    let ends = [Sensor::Opened, Sensor::Closed];
+    LaneSettings {
+        name: "tall".into(),
+        barrier: Barrier::FullHeight,
+        sensors: Sensor::BEAMS.into_iter().chain(ends).collect(),
+        ..flap()
+    }
+}
+
+/// A tripod whose solenoid is held, with the points of 67 and 112 degrees.
+pub(super) fn held_tripod() -> LaneSettings {
+    LaneSettings {
+        name: "held".into(),
+        barrier: Barrier::Tripod { drive: Drive::Hold },
+        sensors: vec![
+            Sensor::EntryRotor,
+            Sensor::ExitRotor,
+            Sensor::PassPoint,
+            Sensor::ResetPoint,
+        ],
+        ..flap()
+    }
+}
+
+/// A lane of each kind.
+pub(super) fn each_kind() -> [LaneSettings; 5] {
+    [flap(), tripod(), swing(), full_height(), held_tripod()]
 }
 
 /// The defaults of a config file.
@@ -136,9 +194,10 @@ pub(super) fn green(n: u8) -> Finding {
 
 /// `"#."`: the outer sensor is active, the inner is not.
 pub(super) fn levels(barrier: Barrier, picture: &str) -> Levels {
-    let (outer, inner) = match barrier {
-        Barrier::Flap => (Sensor::EntryBeam, Sensor::ExitBeam),
-        Barrier::Tripod { .. } => (Sensor::EntryRotor, Sensor::ExitRotor),
+    let (outer, inner) = if barrier.is_tripod() {
+        (Sensor::EntryRotor, Sensor::ExitRotor)
+    } else {
+        (Sensor::EntryBeam, Sensor::ExitBeam)
     };
     Levels::default()
         .with(outer, picture.starts_with('#'))

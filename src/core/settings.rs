@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Direction, HealthOutcome, Mode, Rule};
+use crate::domain::{Direction, HealthOutcome, Mode, Rule, Sensor};
 
 /// Settings of a gate.
 #[derive(Clone, Debug)]
@@ -66,18 +66,65 @@ pub struct LaneSettings {
     pub debounce: Duration,
     /// From when an occupied aisle is an obstruction.
     pub obstruction: Duration,
+    /// The sensors that the lane has. A leaf has at least its two outer beams, a tripod a rotor contact a direction.
+    pub sensors: Vec<Sensor>,
+    /// How long a leaf takes from one end to the other, at most.
+    pub travel: Duration,
+    /// Whoever steps in sooner than this behind the one ahead is tailgating; later, only if they walk through.
+    pub follower_gap: Duration,
+    /// What goes with a rider below the beams.
+    pub below: Below,
+    /// How many grants of one direction may be open at once; 1: one at a time.
+    pub group_max: u8,
+    /// How much of a minute the solenoid may be powered, in percent; 100: always.
+    pub duty_percent: u8,
 }
 
 /// What moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barrier {
-    /// A pulsed solenoid frees one turn; rotor contacts tell the turn.
+    /// A solenoid frees one turn; rotor contacts tell the turn.
     Tripod {
-        /// How long the solenoid is powered.
-        pulse: Duration,
+        /// How the solenoid is powered.
+        drive: Drive,
     },
-    /// A held relay keeps the flap open; two beams tell the body.
+    /// A flap that draws back; beams tell the body.
     Flap,
+    /// A swing gate, driven by a motor.
+    Swing,
+    /// A full-height gate, driven by a motor.
+    FullHeight,
+}
+
+impl Barrier {
+    /// True for arms, which close on nobody; false for a leaf.
+    #[must_use]
+    pub const fn is_tripod(self) -> bool {
+        match self {
+            Self::Tripod { .. } => true,
+            Self::Flap | Self::Swing | Self::FullHeight => false,
+        }
+    }
+}
+
+/// How the solenoid of a tripod is powered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drive {
+    /// For so long: the mechanism keeps one turn free until it is turned or locked.
+    Pulse(Duration),
+    /// Until the person is through, or does not come.
+    Hold,
+}
+
+/// What somebody or something is that goes with a rider below the beams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// Luggage: nothing is recorded.
+    Luggage,
+    /// A companion who needs no grant, like a child: recorded and counted.
+    Companion,
+    /// Somebody without a grant.
+    Tailgating,
 }
 
 /// What is done with each outcome in one direction.

@@ -4,6 +4,7 @@ use super::credential::Medium;
 use super::decision::{Outcome, Prompt, Reason, Verdict};
 use super::ids::{Direction, GrantId, LaneId};
 use super::passage::Entry;
+use super::sensor::Sensor;
 use super::time::Mono;
 
 /// What staff are called for.
@@ -22,6 +23,29 @@ pub enum Alarm {
     Assist,
     /// A grant was given without a durable record, by the site's rule.
     Unrecorded,
+    /// A leaf does not shut: somebody holds it.
+    HeldOpen,
+    /// The barrier does not do what it is told: a welded or a dead relay, a drive that has failed.
+    BarrierFault,
+    /// A sensor contradicts the others.
+    SensorFault,
+}
+
+impl Alarm {
+    /// The name in records and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fire => "fire",
+            Self::Intrusion => "intrusion",
+            Self::Obstruction => "obstruction",
+            Self::Assist => "assist",
+            Self::Unrecorded => "unrecorded",
+            Self::HeldOpen => "held_open",
+            Self::BarrierFault => "barrier_fault",
+            Self::SensorFault => "sensor_fault",
+        }
+    }
 }
 
 /// An output of [`crate::core`], performed in order by the runtime.
@@ -48,6 +72,8 @@ pub enum Action {
     Decided(Decided),
     /// An outcome is known; for counters, pages and the log.
     Ended(LaneId, Direction, Outcome, Option<GrantId>),
+    /// A sensor contradicts the others, or has begun to say something again; for counters and the log.
+    SensorSticks(LaneId, Sensor, bool),
     /// Staff are called, or no longer.
     Alarm(Option<LaneId>, Alarm, bool),
 }

@@ -210,6 +210,12 @@ pub enum Outcome {
     Intrusion,
     /// The aisle has not cleared for longer than a person needs.
     Obstruction,
+    /// The leaf does not shut: somebody holds it.
+    HeldOpen,
+    /// The leaf or the rotor was moved though it was locked.
+    Forced,
+    /// A child or a bag below the beams went with a rider, and the site counts it.
+    Companion,
     /// Walked through while fire or free mode kept the barrier open.
     PassedUncontrolled,
     /// The process ended before the sensors could say.
@@ -225,6 +231,9 @@ impl Outcome {
         Self::WrongWay,
         Self::Intrusion,
         Self::Obstruction,
+        Self::HeldOpen,
+        Self::Forced,
+        Self::Companion,
         Self::PassedUncontrolled,
         Self::UnknownAfterRestart,
     ];
@@ -239,6 +248,9 @@ impl Outcome {
             Self::WrongWay => "wrong_way",
             Self::Intrusion => "intrusion",
             Self::Obstruction => "obstruction",
+            Self::HeldOpen => "held_open",
+            Self::Forced => "forced",
+            Self::Companion => "companion",
             Self::PassedUncontrolled => "passed_uncontrolled",
             Self::UnknownAfterRestart => "unknown_after_restart",
         }

@@ -3,40 +3,9 @@
 use super::credential::{Credential, Medium};
 use super::decision::Reason;
 use super::ids::{Direction, GrantId, IssuerId, LaneId};
+use super::sensor::Levels;
 use super::standing::{HealthOutcome, Standing};
 use super::time::Mono;
-
-/// A sensor of a lane. Beams belong to flaps, rotor contacts to tripods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sensor {
-    /// The beam on the outer side: a person who enters breaks it first.
-    EntryBeam,
-    /// The beam on the paid side: a person who leaves breaks it first.
-    ExitBeam,
-    /// The rotor is turning inwards, from its first contact until it is home again.
-    EntryRotor,
-    /// The rotor is turning outwards.
-    ExitRotor,
-}
-
-/// Sensor levels of one lane at one instant. Drivers repeat them, so that one lost edge heals by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Levels(u8);
-
-impl Levels {
-    /// The same levels with `sensor` set to `active`.
-    #[must_use]
-    pub const fn with(self, sensor: Sensor, active: bool) -> Self {
-        let bit = 1 << sensor as u8;
-        Self(if active { self.0 | bit } else { self.0 & !bit })
-    }
-
-    /// True if the beam is broken, or the rotor is away from home.
-    #[must_use]
-    pub const fn is_active(self, sensor: Sensor) -> bool {
-        self.0 & (1 << sensor as u8) != 0
-    }
-}
 
 /// What the codes module found out about a presentation before anybody decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +152,8 @@ pub enum Event {
     /// The barrier of a lane can be moved, or cannot: relays and sensors are gone, or a relay does not obey. Until it is
     /// said, it can.
     BarrierWorks(LaneId, bool),
+    /// The daemon is about to end: nobody new is served, and what nobody has used is taken back.
+    Stopping,
     /// Nothing happened, but the deadline is here.
     TimedOut,
 }

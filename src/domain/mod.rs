@@ -9,6 +9,7 @@ pub mod document;
 pub mod event;
 pub mod ids;
 pub mod passage;
+pub mod sensor;
 pub mod standing;
 pub mod time;
 
@@ -19,8 +20,9 @@ pub use credential::{
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;
-pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor, Service};
+pub use event::{Assessed, Event, Finding, JournalTrouble, Mode, Service};
 pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
 pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
+pub use sensor::{Levels, Sensor};
 pub use standing::{Colour, HealthOutcome, Row, Standing};
 pub use time::{ClockQuality, Mono, Now, Utc};

@@ -159,10 +159,10 @@ impl Board {
     /// An alarm begins or ends; returns where, and false if it was so already.
     pub fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) -> (String, bool) {
         let place = lane.map_or_else(|| "gate".into(), |lane| self.lane_name(lane));
-        let name = format!("{alarm:?}").to_lowercase();
+        let name = alarm.as_str();
         self.metrics
             .alarm
-            .with_label_values(&[place.as_str(), name.as_str()])
+            .with_label_values(&[place.as_str(), name])
             .set(on.into());
         let is_change = if on {
             self.alarms.insert((place.clone(), alarm))

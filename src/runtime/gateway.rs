@@ -19,7 +19,9 @@ use crate::sync::SyncEvent;
 
 /// How often gauges, the status page and the watchdog are served.
 const TICK: Duration = Duration::from_millis(250);
-/// After a stop, how long the last records may take to reach the disk.
+/// After a stop, how long whoever is on the way is waited for: a barrier does not close on them because the daemon ends.
+const LET_OUT: Duration = Duration::from_secs(4);
+/// After that, how long the last records may take to reach the disk.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Answer of the backend to a question of the gate.
@@ -123,14 +125,38 @@ impl Gateway {
             if matches!(turn, Turn::Stop) {
                 break;
             }
+            if matches!(turn, Turn::Tick) {
+                self.perform.is_alive();
+            }
             if watchdog && matches!(turn, Turn::Tick) {
                 systemd.alive();
             }
             self.take(turn);
         }
         systemd.stopping();
+        self.let_out(&mut inlets).await;
         drop(inlets);
         self.perform.shut_down(LAST_WORDS).await;
+    }
+
+    /// Serves nobody new, and waits a while for whoever is on the way.
+    async fn let_out(&mut self, inlets: &mut Inlets) {
+        self.step(Event::Stopping);
+        let end = tokio::time::Instant::now() + LET_OUT;
+        while !self.gate.is_at_rest() {
+            let due = self.gate.deadline().map(|at| self.clock.mono().instant(at));
+            let turn = tokio::select! {
+                biased;
+                Some(event) = inlets.lines.recv() => Turn::Lines(event),
+                Some(written) = inlets.written.recv() => Turn::Written(written),
+                () = sleep_until(due.map_or(end, |due| due.min(end))) => Turn::Due,
+            };
+            if tokio::time::Instant::now() >= end {
+                tracing::warn!("somebody is still on the way: their barrier is left as it is");
+                return;
+            }
+            self.take(turn);
+        }
     }
 
     fn take(&mut self, turn: Turn) {

@@ -1,29 +1,89 @@
-//! Which light goes with which prompt.
+//! Which light and which tone go with which prompt.
 
 use crate::domain::Prompt;
-use crate::drivers::gpio::Light;
+use crate::drivers::gpio::{Colour, Pattern, Signal};
 
-/// The light of a prompt: green to go, red to hold, none while nothing is decided.
-pub(super) const fn light(prompt: Prompt) -> Light {
-    match prompt {
-        Prompt::Go | Prompt::EmergencyExit => Light::Green,
-        Prompt::Idle
-        | Prompt::UseCard
-        | Prompt::UseCode
-        | Prompt::Wait
-        | Prompt::HoldStill
-        | Prompt::LiftAndRetap
-        | Prompt::ShowAgain => Light::Off,
+const SLOW: Pattern = Pattern::Blink {
+    on_ms: 500,
+    off_ms: 500,
+};
+const FAST: Pattern = Pattern::Blink {
+    on_ms: 150,
+    off_ms: 150,
+};
+
+/// So many short tones.
+const fn beeps(times: u16) -> Pattern {
+    Pattern::Times {
+        on_ms: 80,
+        off_ms: 120,
+        times,
+    }
+}
+
+const LONG: Pattern = Pattern::Times {
+    on_ms: 600,
+    off_ms: 200,
+    times: 1,
+};
+
+/// The signal of a prompt. Green is to go and red to hold; steady is an answer, slow blinking asks for something, fast
+/// blinking warns. One short tone is yes, two are no, three call staff, a long one warns. Colour-blind and blind
+/// passengers tell them apart by rhythm.
+pub(super) const fn signal(prompt: Prompt) -> Signal {
+    let (colour, light, tone) = match prompt {
+        Prompt::Go => (Colour::Green, Pattern::Steady, beeps(1)),
+        Prompt::EmergencyExit => (Colour::Green, FAST, LONG),
+        Prompt::Idle | Prompt::UseCard | Prompt::UseCode => {
+            (Colour::Off, Pattern::Off, Pattern::Off)
+        }
+        Prompt::Wait => (Colour::Red, SLOW, Pattern::Off),
+        Prompt::HoldStill | Prompt::LiftAndRetap | Prompt::ShowAgain => {
+            (Colour::Red, SLOW, beeps(1))
+        }
         Prompt::Hold
-        | Prompt::SeeStaff
         | Prompt::NotRecognised
         | Prompt::CodeExpired
         | Prompt::CodeNotYetValid
         | Prompt::CodeUsed
         | Prompt::OneAtATime
-        | Prompt::CardNotSupported
-        | Prompt::StepBack
-        | Prompt::LaneClosed
-        | Prompt::OutOfService => Light::Red,
+        | Prompt::CardNotSupported => (Colour::Red, Pattern::Steady, beeps(2)),
+        Prompt::SeeStaff => (Colour::Red, SLOW, beeps(3)),
+        Prompt::StepBack => (Colour::Red, FAST, LONG),
+        Prompt::LaneClosed | Prompt::OutOfService => (Colour::Red, Pattern::Steady, Pattern::Off),
+    };
+    Signal {
+        colour,
+        light,
+        tone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_no_and_staff_differ_by_more_than_colour() {
+        let yes = signal(Prompt::Go);
+        for no in [
+            Prompt::Hold,
+            Prompt::SeeStaff,
+            Prompt::StepBack,
+            Prompt::CodeUsed,
+        ] {
+            assert_ne!(signal(no).colour, yes.colour, "{no:?}");
+            assert_ne!(signal(no).tone, yes.tone, "{no:?}");
+        }
+        assert_ne!(signal(Prompt::SeeStaff).light, signal(Prompt::Hold).light);
+    }
+
+    #[test]
+    fn green_is_shown_to_nobody_who_is_to_hold() {
+        for prompt in Prompt::ALL {
+            let green = signal(*prompt).colour == Colour::Green;
+            let may_go = matches!(prompt, Prompt::Go | Prompt::EmergencyExit);
+            assert_eq!(green, may_go, "{prompt:?}");
+        }
     }
 }

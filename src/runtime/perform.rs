@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assess::Job;
 use super::board::Board;
-use super::lights::light;
+use super::lights::signal;
 use super::observe::Observation;
 use super::online::{Asking, Online};
 use super::service::{Barriers, Readers};
@@ -105,8 +105,14 @@ impl Performer {
             Action::Ended(lane, direction, outcome, grant) => {
                 self.ended(lane, direction, outcome, grant)
             }
+            Action::SensorSticks(lane, sensor, on) => self.sensor_sticks(lane, sensor, on),
             Action::Alarm(lane, alarm, on) => self.alarm(lane, alarm, on),
         }
+    }
+
+    /// The loop turns: the line driver may go on believing what it was told.
+    pub fn is_alive(&mut self) {
+        self.lines(Command::Alive);
     }
 
     fn lines(&mut self, command: Command) {
@@ -118,7 +124,7 @@ impl Performer {
     }
 
     fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
-        self.lines(Command::Light(lane, light(prompt)));
+        self.lines(Command::Signal(lane, direction, signal(prompt)));
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
     }
@@ -244,7 +250,7 @@ impl Performer {
 
     fn alarm(&mut self, lane: Option<LaneId>, alarm: Alarm, on: bool) {
         if let Some(lane) = lane {
-            self.lines(Command::Buzz(lane, on));
+            self.lines(Command::Alarm(lane, on));
         }
         let (name, is_change) = self.board.alarm(lane, alarm, on);
         if !is_change {

@@ -1,7 +1,7 @@
 //! From the config to the core's own words.
 
 use crate::config::tree::{self, Config, Full, PassbackMode, Stall};
-use crate::core::{Barrier, LaneSettings, OnTrouble, Rules, Settings};
+use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
 
 /// Settings of the core for this config.
 #[must_use]
@@ -30,12 +30,14 @@ pub fn core_settings(config: &Config) -> Settings {
     }
 }
 
-/// `tripod` or `flap`.
+/// `tripod`, `flap`, `swing` or `full_height`.
 #[must_use]
 pub const fn barrier_name(barrier: tree::Barrier) -> &'static str {
     match barrier {
         tree::Barrier::Tripod => "tripod",
         tree::Barrier::Flap => "flap",
+        tree::Barrier::Swing => "swing",
+        tree::Barrier::FullHeight => "full_height",
     }
 }
 
@@ -44,15 +46,35 @@ fn lane(lane: &tree::Lane) -> LaneSettings {
         name: lane.name.clone(),
         barrier: match lane.barrier {
             tree::Barrier::Tripod => Barrier::Tripod {
-                pulse: lane.pulse_ms.duration(),
+                drive: match lane.drive.unwrap_or(tree::Drive::Pulse) {
+                    tree::Drive::Pulse => Drive::Pulse(lane.pulse_ms.duration()),
+                    tree::Drive::Hold => Drive::Hold,
+                },
             },
             tree::Barrier::Flap => Barrier::Flap,
+            tree::Barrier::Swing => Barrier::Swing,
+            tree::Barrier::FullHeight => Barrier::FullHeight,
         },
         directions: lane.directions.clone(),
         mode: lane.mode,
         release: lane.release_ms.duration(),
         debounce: lane.debounce_ms.duration(),
         obstruction: lane.obstruction_ms.duration(),
+        sensors: lane
+            .sensors
+            .lines()
+            .iter()
+            .map(|(_, sensor, _)| *sensor)
+            .collect(),
+        travel: lane.travel_ms.duration(),
+        follower_gap: lane.follower_gap_ms.duration(),
+        below: match lane.below_beams {
+            Some(tree::BelowBeams::Companion) => Below::Companion,
+            Some(tree::BelowBeams::Tailgating) => Below::Tailgating,
+            Some(tree::BelowBeams::Luggage) | None => Below::Luggage,
+        },
+        group_max: lane.group_max.get(),
+        duty_percent: lane.duty_percent.unwrap_or_default().get(),
     }
 }
 

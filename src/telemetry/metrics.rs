@@ -104,6 +104,8 @@ pub struct Metrics {
     pub lane_state: IntGaugeVec,
     /// `turnstile_lane_mode{lane,mode}`: 1 for the mode in force.
     pub lane_mode: IntGaugeVec,
+    /// `turnstile_sensor_sticks{lane,sensor}`: 1 while a sensor contradicts the others.
+    pub sensor_sticks: IntGaugeVec,
     /// `turnstile_alarm{lane,alarm}`: 1 while staff are called.
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
@@ -295,6 +297,11 @@ impl Metrics {
                 "turnstile_lane_mode",
                 "1 for the mode in force",
                 &["lane", "mode"],
+            )?,
+            sensor_sticks: new.gauges(
+                "turnstile_sensor_sticks",
+                "1 while a sensor contradicts the others",
+                &["lane", "sensor"],
             )?,
             alarm: new.gauges(
                 "turnstile_alarm",

@@ -15,7 +15,7 @@ use tokio::time::{sleep, sleep_until};
 use turnstiled::backend::inbox::Inbox;
 use turnstiled::codes::row_key::{OPAQUE, row_key};
 use turnstiled::codes::{Pepper, Reader, TrustList};
-use turnstiled::core::{Barrier, Gate, LaneSettings, OnTrouble, Rules, Settings};
+use turnstiled::core::{Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Rules, Settings};
 use turnstiled::domain::{
     Action, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId, LaneId,
     Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule, Sensor,
@@ -291,6 +291,7 @@ impl Station {
                 | Action::LockBarrier(_)
                 | Action::Show(..)
                 | Action::AskOnline { .. }
+                | Action::SensorSticks(..)
                 | Action::Alarm(..) => {}
             }
         }
@@ -385,13 +386,19 @@ fn settings() -> Settings {
     let lane = LaneSettings {
         name: "entry".into(),
         barrier: Barrier::Tripod {
-            pulse: Duration::from_millis(300),
+            drive: Drive::Pulse(Duration::from_millis(300)),
         },
         directions: vec![Direction::Entry],
         mode: Mode::Normal,
         release: Duration::from_secs(2),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),
+        sensors: vec![Sensor::EntryRotor],
+        travel: Duration::from_secs(2),
+        follower_gap: Duration::from_secs(1),
+        below: Below::Luggage,
+        group_max: 1,
+        duty_percent: 100,
     };
     Settings {
         lanes: vec![lane],

@@ -4,12 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{Levels, Mono, Sensor};
 
-const SENSORS: [Sensor; 4] = [
-    Sensor::EntryBeam,
-    Sensor::ExitBeam,
-    Sensor::EntryRotor,
-    Sensor::ExitRotor,
-];
+const SENSORS: &[Sensor] = Sensor::ALL;
 
 /// The sensors of one lane.
 #[derive(Debug)]
@@ -34,7 +29,7 @@ impl Debounce {
     /// Takes levels as they are now; gives those that count.
     pub(super) fn sense(&mut self, now: Mono, levels: Levels) -> Levels {
         self.raw = levels;
-        for (sensor, since) in SENSORS.into_iter().zip(&mut self.since) {
+        for (sensor, since) in SENSORS.iter().copied().zip(&mut self.since) {
             let active = levels.is_active(sensor);
             *since = (active != self.stable.is_active(sensor)).then(|| since.unwrap_or(now));
         }
@@ -43,7 +38,7 @@ impl Debounce {
 
     /// Lets those levels count that have stayed long enough.
     pub(super) fn timed_out(&mut self, now: Mono) -> Levels {
-        for (sensor, since) in SENSORS.into_iter().zip(&mut self.since) {
+        for (sensor, since) in SENSORS.iter().copied().zip(&mut self.since) {
             if since.is_some_and(|since| since + self.time <= now) {
                 *since = None;
                 self.stable = self.stable.with(sensor, self.raw.is_active(sensor));
@@ -58,9 +53,14 @@ impl Debounce {
         Some(*since + self.time)
     }
 
-    /// True if no sensor is active, not even for an instant.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.raw == Levels::default() && self.stable == Levels::default()
+    /// True if none of these sensors is active, not even for an instant.
+    pub(super) const fn is_quiet(&self, of: Levels) -> bool {
+        self.raw.or(self.stable).only(of).is_quiet()
+    }
+
+    /// The levels that count.
+    pub(super) const fn levels(&self) -> Levels {
+        self.stable
     }
 }
 
@@ -88,10 +88,10 @@ mod tests {
     fn a_flicker_does_not_count_but_is_not_quiet_either() {
         let mut sensors = Debounce::new(Duration::from_millis(10));
         sensors.sense(ms(0), BROKEN());
-        assert!(!sensors.is_quiet());
+        assert!(!sensors.is_quiet(BROKEN()));
         sensors.sense(ms(5), Levels::default());
         assert_eq!(sensors.timed_out(ms(50)), Levels::default());
-        assert!(sensors.is_quiet());
+        assert!(sensors.is_quiet(BROKEN()));
     }
 
     #[test]

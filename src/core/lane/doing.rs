@@ -1,17 +1,47 @@
 //! What works at a lane, and what its signs say while there is no answer to show.
 
+use std::time::Duration;
+
 use super::{Desk, Input, Lane};
 use crate::core::desk;
 use crate::core::turn::Turn;
-use crate::domain::{Direction, Mode, Prompt, Reason, Service};
+use crate::domain::{Alarm, Direction, Mode, Mono, Prompt, Reason, Sensor, Service};
+
+/// How long a barrier that did not move for somebody is left alone, the first time; each further time in a row twice
+/// as long. Nobody can say that it is in order before it has moved for somebody.
+const REST: Duration = Duration::from_secs(3);
+/// Longer than this it is not left alone: it may have been repaired.
+const REST_MAX: Duration = Duration::from_secs(600);
 
 /// What works at a lane. Until somebody says otherwise, everything does.
 #[derive(Debug, Default)]
 pub(super) struct Works {
-    /// The barrier cannot be moved.
-    barrier_fails: bool,
+    /// The relays are away, or do not obey.
+    relay_fails: bool,
+    /// The leaf does not do what its relay says.
+    leaf_fails: bool,
+    /// It failed somebody, and is left alone until then.
+    rest: Option<Mono>,
+    /// How often in a row.
+    failed: u32,
     entry: Service,
     exit: Service,
+}
+
+impl Works {
+    const fn barrier_fails(&self) -> bool {
+        self.relay_fails || self.leaf_fails || self.rest.is_some()
+    }
+
+    /// When the barrier may be tried again.
+    pub(super) const fn deadline(&self) -> Option<Mono> {
+        self.rest
+    }
+
+    /// The barrier has moved for somebody.
+    pub(super) const fn proven(&mut self) {
+        self.failed = 0;
+    }
 }
 
 impl Lane {
@@ -23,22 +53,61 @@ impl Lane {
         }
     }
 
-    /// The barrier can be moved, or cannot. Nobody is told "go" before a barrier that does not move, and what was
-    /// granted is taken back, so that it opens for nobody when the relays come back.
+    /// The relays move the barrier, or do not.
     pub(in crate::core) fn set_barrier(&mut self, works: bool, turn: &mut Turn<'_>) {
-        let failed = std::mem::replace(&mut self.works.barrier_fails, !works);
-        if works || failed {
+        self.change_works(turn, |of| of.relay_fails = !works);
+    }
+
+    /// Compares the leaf with what it was told.
+    pub(super) fn look_at_leaf(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.mono();
+        if self.works.rest.is_some_and(|until| until <= now) {
+            self.works.rest = None;
+        }
+        let (opened, closed) = self.aisle.leaf();
+        if let Some(feedback) = self.feedback.as_mut().filter(|_| self.aisle.is_sensed()) {
+            feedback.sense(opened, closed);
+            let wrong = feedback.look(now);
+            for end in [Sensor::Opened, Sensor::Closed] {
+                self.aisle.suspects().contradicts(end, wrong.contradiction);
+            }
+            let way = self.last_way;
+            if wrong.forced {
+                self.drive(Input::Forced(way), turn);
+            }
+            self.watch.hold(self.id, wrong.held, way, turn);
+            self.change_works(turn, |of| of.leaf_fails = wrong.fault);
+        }
+        let failing = self.works.barrier_fails();
+        self.watch.set(self.id, Alarm::BarrierFault, failing, turn);
+        for (sensor, on) in self.aisle.suspects().take_news() {
+            turn.act(crate::domain::Action::SensorSticks(self.id, sensor, on));
+        }
+        let suspect = self.aisle.suspects().is_any();
+        self.watch.set(self.id, Alarm::SensorFault, suspect, turn);
+    }
+
+    /// Nobody is told "go" before a barrier that does not move, and what was granted is taken back, so that it opens for
+    /// nobody when it moves again. One that has failed somebody is left alone for a while.
+    fn change_works(&mut self, turn: &mut Turn<'_>, change: impl FnOnce(&mut Works)) {
+        let failed = self.works.barrier_fails();
+        change(&mut self.works);
+        if failed || !self.works.barrier_fails() {
             return;
         }
-        let refused = desk::Input::Cancelled(Some(Reason::OutOfService));
-        self.ask_desk(refused, turn);
-        self.drive(Input::Withdraw, turn);
+        if self.machine.pass().is_some() {
+            let rest = REST * 2u32.saturating_pow(self.works.failed.min(16));
+            self.works.rest = Some(turn.mono() + rest.min(REST_MAX));
+            self.works.failed = self.works.failed.saturating_add(1);
+        }
+        self.withdraw(Some(Reason::OutOfService), turn);
     }
 
     /// True if whoever comes to this side cannot be served. Where a beam seems stuck, whoever wants in waits for staff
     /// or takes another lane, but nobody is kept from leaving.
     pub(super) const fn is_out_of_service(&self, side: Direction) -> bool {
-        self.works.barrier_fails || self.watch.is_obstructed() && matches!(side, Direction::Entry)
+        let obstructed = self.watch.is_obstructed() && matches!(side, Direction::Entry);
+        self.works.barrier_fails() || self.stopping || obstructed
     }
 
     /// What a sign shows when there is no answer to show; `None`: it stays as it is.
@@ -85,5 +154,11 @@ impl Lane {
             Service::CodesOnly => Prompt::UseCode,
             Service::None => Prompt::OutOfService,
         }
+    }
+
+    /// Takes back what was granted and not used; `reason`: what whoever is being decided on is told.
+    pub(super) fn withdraw(&mut self, reason: Option<Reason>, turn: &mut Turn<'_>) {
+        self.ask_desk(desk::Input::Cancelled(reason), turn);
+        self.drive(Input::Withdraw, turn);
     }
 }

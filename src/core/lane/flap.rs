@@ -44,8 +44,9 @@ impl Flap {
     pub(super) fn step(&mut self, now: Mono, times: Times, input: Input, out: &mut Vec<Effect>) {
         use {Effect as E, Flap as S, Input as I};
         *self = match (*self, input) {
-            // A decision that was on its way when somebody was seen in an aisle that nobody had looked into still counts.
-            (S::Locked | S::Unsensed | S::Closing(After::Open), I::Granted(pass, inside)) => {
+            // The next of a group, while the leaf still stands open; or a decision that was on its way when somebody was
+            // seen in an aisle that nobody had looked into.
+            (S::Locked | S::Unsensed | S::Closing(_), I::Granted(pass, inside)) => {
                 out.push(E::Release(pass.direction));
                 match inside {
                     true => S::Passing { pass, told: false },
@@ -58,6 +59,10 @@ impl Flap {
             }
             (S::Locked, I::Entered(way) | I::Crossed(way) | I::Followed(way)) => {
                 out.push(E::Stray(way, Outcome::Intrusion));
+                S::Locked
+            }
+            (S::Locked, I::Forced(way)) => {
+                out.push(E::Stray(way, Outcome::Forced));
                 S::Locked
             }
             (S::Locked | S::Unsensed, I::HoldOpen) => {
@@ -182,12 +187,22 @@ impl Flap {
 
             // A lane that serves somebody refuses the next at the desk. Should a grant come all the same, it ends.
             (
-                state @ (S::Released { .. } | S::Passing { .. } | S::Closing(_) | S::Open { .. }),
+                state @ (S::Released { .. } | S::Passing { .. } | S::Open { .. }),
                 I::Granted(second, _),
             ) => {
                 out.push(E::nobody_came(second));
                 state
             }
+
+            // What moves a leaf that is not locked is no force.
+            (
+                state @ (S::Unsensed
+                | S::Released { .. }
+                | S::Passing { .. }
+                | S::Closing(_)
+                | S::Open { .. }),
+                I::Forced(_),
+            ) => state,
         };
     }
 

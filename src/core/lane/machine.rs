@@ -1,11 +1,12 @@
-//! What both kinds of barrier have in common: the inputs, the effects, and which of the two it is.
+//! What all kinds of barrier have in common: the inputs, the effects, and which machine it is. Flap, swing gate and
+//! full-height gate are leaves and share one; they differ in their sensors and times.
 
 use std::time::Duration;
 
-use super::flap::Flap;
+use super::flap::{After, Flap};
 use super::tripod::Tripod;
 use crate::core::desk::Pass;
-use crate::core::settings::{Barrier, LaneSettings};
+use crate::core::settings::{Barrier, Drive, LaneSettings};
 use crate::domain::{Direction, GrantId, Mono, Outcome};
 
 /// An input of a barrier's state machine.
@@ -21,6 +22,8 @@ pub(super) enum Input {
     Followed(Direction),
     /// Whoever stepped in went back.
     Left(Direction),
+    /// The rotor or the leaf was moved though it is locked.
+    Forced(Direction),
     /// Nobody is in the aisle. Repeated while it is so.
     Cleared,
     /// Fire, free mode: open to everybody.
@@ -66,8 +69,8 @@ impl Effect {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) release: Duration,
-    /// Tripod only.
-    pub(super) pulse: Duration,
+    /// How long a solenoid is powered; `None`: as long as the release takes.
+    pub(super) pulse: Option<Duration>,
 }
 
 /// The barrier of a lane.
@@ -81,11 +84,17 @@ impl Machine {
     pub(super) const fn new(lane: &LaneSettings) -> Self {
         let release = lane.release;
         match lane.barrier {
-            Barrier::Flap => {
-                let pulse = Duration::ZERO;
+            Barrier::Flap | Barrier::Swing | Barrier::FullHeight => {
+                let pulse = None;
                 Self::Flap(Flap::Unsensed, Times { release, pulse })
             }
-            Barrier::Tripod { pulse } => Self::Tripod(Tripod::Locked, Times { release, pulse }),
+            Barrier::Tripod { drive } => {
+                let pulse = match drive {
+                    Drive::Pulse(pulse) => Some(pulse),
+                    Drive::Hold => None,
+                };
+                Self::Tripod(Tripod::Locked, Times { release, pulse })
+            }
         }
     }
 
@@ -131,6 +140,38 @@ impl Machine {
     pub(super) const fn lose_sight(&mut self) {
         if let Self::Flap(flap @ Flap::Locked, _) = self {
             *flap = Flap::Unsensed;
+        }
+    }
+
+    /// True while a rider is in the aisle, or has just left it: who comes behind him, in his way, may be tailgating.
+    pub(super) fn has_rider(&self, way: Direction) -> bool {
+        match self {
+            Self::Flap(Flap::Passing { pass, .. }, _) => pass.direction == way,
+            Self::Flap(flap, _) => matches!(flap, Flap::Closing(After::Rider)),
+            Self::Tripod(..) => false,
+        }
+    }
+
+    /// True if nobody's grant is being used, and the next may be.
+    pub(super) const fn takes_next(&self) -> bool {
+        match self {
+            Self::Flap(flap, _) => matches!(flap, Flap::Locked | Flap::Closing(_)),
+            Self::Tripod(tripod, _) => matches!(tripod, Tripod::Locked),
+        }
+    }
+
+    /// False while somebody is on the way, or the aisle is waited for.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        match self {
+            Self::Flap(flap, _) => {
+                matches!(
+                    flap,
+                    Flap::Locked | Flap::Unsensed | Flap::Open { rider: None }
+                )
+            }
+            Self::Tripod(tripod, _) => {
+                matches!(tripod, Tripod::Locked | Tripod::Open { rider: None })
+            }
         }
     }
 

@@ -2,29 +2,38 @@
 
 mod aisle;
 mod beams;
+mod below;
 mod debounce;
 mod doing;
+mod duty;
+mod feedback;
 mod flap;
+mod group;
+mod judge;
 mod machine;
 mod rotor;
 mod signs;
+mod suspects;
 mod tripod;
 mod watch;
 
 use std::time::Duration;
 
-use aisle::{Aisle, Fact, Side};
+use aisle::Aisle;
 use doing::Works;
-use machine::{Effect, Input, Machine};
+use duty::Duty;
+use feedback::Feedback;
+use group::{Group, Turns};
+use machine::{Input, Machine};
 use signs::Signs;
 use watch::Watch;
 
-use super::desk::{self, Desk, Pass, Said};
-use super::settings::LaneSettings;
+use super::desk::{self, Desk};
+use super::settings::{Barrier, Below, Drive, LaneSettings};
 use super::turn::Turn;
 use crate::domain::{
     Action, Alarm, Assessed, Direction, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Levels, Mode, Mono, Outcome, Prompt, Reason, Standing,
+    Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
 };
 
 const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
@@ -54,6 +63,18 @@ pub(super) struct Lane {
     signs: Signs,
     watch: Watch,
     works: Works,
+    /// What the limit switches of a leaf say; nothing where there are none.
+    feedback: Option<Feedback>,
+    duty: Duty,
+    /// How long a release powers the solenoid.
+    pulse: Duration,
+    group: Group,
+    turns: Turns,
+    below: Below,
+    /// The way of the last grant.
+    last_way: Direction,
+    /// The daemon is about to end: nobody new is served.
+    stopping: bool,
     /// When somebody last walked through uncontrolled.
     strode: Option<Mono>,
 }
@@ -67,6 +88,14 @@ impl Lane {
         before: Before,
         turn: &mut Turn<'_>,
     ) -> Self {
+        let has = |sensor| settings.sensors.contains(&sensor);
+        let pulse = match settings.barrier {
+            Barrier::Tripod { drive } => match drive {
+                Drive::Pulse(pulse) => pulse,
+                Drive::Hold => settings.release,
+            },
+            Barrier::Flap | Barrier::Swing | Barrier::FullHeight => Duration::ZERO,
+        };
         let mut lane = Self {
             id,
             directions: settings.directions.clone(),
@@ -78,6 +107,15 @@ impl Lane {
             signs: Signs::default(),
             watch: Watch::new(settings.obstruction),
             works: Works::default(),
+            feedback: has(Sensor::Closed)
+                .then(|| Feedback::new(settings.travel, has(Sensor::Opened))),
+            duty: Duty::new(settings.duty_percent),
+            pulse,
+            group: Group::new(settings.group_max),
+            turns: Turns::default(),
+            below: settings.below,
+            last_way: Direction::Entry,
+            stopping: false,
             strode: None,
         };
         if lane.is_held_open() {
@@ -94,10 +132,15 @@ impl Lane {
         if self.is_held_open() {
             return;
         }
-        let side = assessed.direction;
+        let (now, side) = (turn.mono(), assessed.direction);
         let barred = if self.is_out_of_service(side) {
             Some(Reason::OutOfService)
         } else if !self.is_free_for(side) {
+            if self.side().expected == Some(side.opposite()) {
+                self.turns.told_to_wait(side);
+            }
+            Some(Reason::LaneBusy)
+        } else if !self.turns.serves(now, side) || self.duty.must_rest(now, self.pulse) {
             Some(Reason::LaneBusy)
         } else if !self.serves(side) {
             Some(Reason::LaneClosed)
@@ -139,13 +182,27 @@ impl Lane {
     /// The sensors, repeated.
     pub(super) fn sensed(&mut self, levels: Levels, turn: &mut Turn<'_>) {
         let facts = self.aisle.sense(turn.mono(), levels, self.side());
-        self.judge(facts, turn);
+        self.judge(&facts, turn);
     }
 
     /// Nothing is sensed until the next levels: a flap that was locked may stand open now, with somebody in it.
     pub(super) fn lose_sight(&mut self) {
         self.aisle.lose_sight();
         self.machine.lose_sight();
+        if let Some(feedback) = &mut self.feedback {
+            feedback.lose_sight();
+        }
+    }
+
+    /// The daemon is about to end: nobody new is served, and what nobody has used is taken back.
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>) {
+        self.stopping = true;
+        self.withdraw(Some(Reason::OutOfService), turn);
+    }
+
+    /// True if nobody is on the way, so that the daemon may end.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.machine.is_at_rest()
     }
 
     /// A reader wants to help a passenger: only while nobody is being served.
@@ -178,7 +235,7 @@ impl Lane {
     /// Deadlines may be here.
     pub(super) fn timed_out(&mut self, turn: &mut Turn<'_>) {
         let facts = self.aisle.timed_out(turn.mono(), self.side());
-        self.judge(facts, turn);
+        self.judge(&facts, turn);
         // A level that is about to count may be the rider who comes at the last moment.
         if !self.aisle.is_settling() {
             self.drive(Input::TimedOut, turn);
@@ -189,8 +246,13 @@ impl Lane {
 
     /// What follows from where things stand: locking a clear aisle, alarms, signs. To be called at the end of a turn.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        self.next_of_group(false, turn);
         if self.aisle.is_clear() {
             self.drive(Input::Cleared, turn);
+        }
+        self.look_at_leaf(turn);
+        if self.machine.is_locked() && self.desk.serving().is_none() {
+            self.turns.is_free(turn.mono());
         }
         let occupant = self.aisle.occupant().filter(|_| !self.is_held_open());
         let clear = self.aisle.is_clear();
@@ -205,6 +267,8 @@ impl Lane {
 
     /// The earliest deadline.
     pub(super) fn deadline(&self) -> Option<Mono> {
+        let leaf = self.feedback.as_ref().filter(|_| self.aisle.is_sensed());
+        let leaf = leaf.and_then(Feedback::deadline);
         let machine = self
             .machine
             .deadline()
@@ -215,6 +279,8 @@ impl Lane {
             self.desk.deadline(),
             self.signs.deadline(),
             self.watch.deadline(),
+            self.works.deadline(),
+            leaf,
         ]
         .into_iter()
         .flatten()
@@ -280,6 +346,10 @@ impl Lane {
     /// One at a time: nobody else is being served, and nobody stands against the way. A beam that seems stuck is
     /// nobody who stands there.
     fn is_free_for(&self, side: Direction) -> bool {
+        let rider = self.machine.pass().map(|pass| pass.direction);
+        if rider == Some(side) && self.group.has_room() {
+            return true;
+        }
         let way_is_free = match self.aisle.occupant() {
             None => true,
             // Whoever wants in has been refused already.
@@ -287,89 +357,6 @@ impl Lane {
             Some(way) => way == side,
         };
         self.machine.is_locked() && way_is_free
-    }
-
-    fn side(&self) -> Side {
-        let expected = self.machine.pass().map(|pass| pass.direction);
-        Side {
-            expected: expected.or(self.desk.serving()),
-            passable: !self.machine.is_locked(),
-        }
-    }
-
-    fn ask_desk(&mut self, input: desk::Input, turn: &mut Turn<'_>) {
-        match self.desk.step(input, turn) {
-            Said::Nothing => {}
-            Said::Working(side) => self.signs.end_answer(side),
-            Said::Refused(side, prompt, assist) => {
-                let now = turn.mono();
-                self.signs.answer(now, self.id, side, prompt, turn.out);
-                if assist {
-                    self.watch.call_staff(self.id, turn);
-                }
-            }
-            Said::Release(pass) => self.release(pass, turn),
-        }
-    }
-
-    fn release(&mut self, pass: Pass, turn: &mut Turn<'_>) {
-        // A sensor that seems stuck says nothing of this rider: he has the time that everybody has.
-        let inside = self.aisle.occupant() == Some(pass.direction) && !self.watch.is_obstructed();
-        self.drive(Input::Granted(pass, inside), turn);
-        // Whoever stepped in too early has been granted the way now.
-        self.watch.quieten(self.id, turn);
-        self.signs.end_answer(pass.direction);
-    }
-
-    fn judge(&mut self, facts: Vec<Fact>, turn: &mut Turn<'_>) {
-        for fact in facts {
-            match fact {
-                // He walks on while his own code is being decided on: no intrusion yet, the barrier is locked.
-                Fact::Entered(way)
-                    if self.desk.serving() == Some(way) && self.machine.is_locked() => {}
-                Fact::Entered(way) => self.drive(Input::Entered(way), turn),
-                Fact::Crossed(way) => self.drive(Input::Crossed(way), turn),
-                Fact::Followed(way) => self.drive(Input::Followed(way), turn),
-                Fact::Left(way) => self.drive(Input::Left(way), turn),
-            }
-        }
-    }
-
-    fn drive(&mut self, input: Input, turn: &mut Turn<'_>) {
-        let mut effects = Vec::new();
-        self.machine.step(turn.mono(), input, &mut effects);
-        for effect in effects {
-            match effect {
-                Effect::Release(side) => turn.act(Action::ReleaseBarrier(self.id, side)),
-                Effect::ReleaseBoth => turn.act(Action::ReleaseBothWays(self.id)),
-                Effect::Lock => turn.act(Action::LockBarrier(self.id)),
-                Effect::Outcome(way, outcome, grant) => {
-                    if grant.is_some() || self.strides(turn.mono()) {
-                        turn.outcome(self.id, way, outcome, grant);
-                    }
-                }
-                Effect::Stray(way, outcome) => {
-                    if self.watch.stray(self.id, way, turn) || outcome != Outcome::Intrusion {
-                        turn.outcome(self.id, way, outcome, None);
-                    }
-                    // Whoever was just refused and stands too close reads the reason first.
-                    if outcome != Outcome::Intrusion {
-                        self.signs.end_answer(way);
-                    }
-                }
-            }
-        }
-    }
-
-    /// False for a "person" who comes sooner than people walk.
-    fn strides(&mut self, now: Mono) -> bool {
-        let too_soon = self
-            .strode
-            .is_some_and(|last| last <= now && now.since(last) < STRIDE);
-        if !too_soon {
-            self.strode = Some(now);
-        }
-        !too_soon
     }
 }
 

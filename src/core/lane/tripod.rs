@@ -1,4 +1,5 @@
-//! A tripod: a pulsed solenoid frees one turn, rotor contacts tell the turn.
+//! A tripod: a solenoid frees one turn, rotor contacts tell the turn. It is powered for a pulse, or until the person is
+//! through.
 //!
 //! The arms block whoever has no turn, so the solenoid may fall at any time; but while the rotor is away from home
 //! after an open time, the lock waits, for a pawl that falls on a turning rotor stops the person in it.
@@ -43,22 +44,24 @@ impl Tripod {
         *self = match (*self, input) {
             (S::Locked, I::Granted(pass, inside)) => {
                 out.push(E::Release(pass.direction));
-                let pulse_until = now + times.pulse;
+                let pulse_until = times.pulse.map(|pulse| now + pulse);
+                let until = now + times.release;
                 match inside {
-                    true => S::Turning {
-                        pass,
-                        pulse_until: Some(pulse_until),
-                    },
+                    true => S::Turning { pass, pulse_until },
                     false => S::Pulsed {
                         pass,
-                        pulse_until,
-                        until: now + times.release,
+                        pulse_until: pulse_until.unwrap_or(until),
+                        until,
                         told: false,
                     },
                 }
             }
             (S::Locked, I::Entered(way) | I::Crossed(way) | I::Followed(way)) => {
                 out.push(E::Stray(way, Outcome::Intrusion));
+                S::Locked
+            }
+            (S::Locked, I::Forced(way)) => {
+                out.push(E::Stray(way, Outcome::Forced));
                 S::Locked
             }
             (S::Locked, I::HoldOpen) => {
@@ -76,7 +79,7 @@ impl Tripod {
                 I::Entered(way) | I::Followed(way),
             ) if way == pass.direction => S::Turning {
                 pass,
-                pulse_until: Some(pulse_until),
+                pulse_until: times.pulse.map(|_| pulse_until),
             },
             (S::Armed { pass, .. }, I::Entered(way) | I::Followed(way))
                 if way == pass.direction =>
@@ -249,6 +252,16 @@ impl Tripod {
                 out.push(E::nobody_came(second));
                 state
             }
+
+            // What turns a rotor that is free is no force.
+            (
+                state @ (S::Pulsed { .. }
+                | S::Armed { .. }
+                | S::Turning { .. }
+                | S::Settling
+                | S::Open { .. }),
+                I::Forced(_),
+            ) => state,
         };
     }
 

@@ -1,5 +1,6 @@
 //! The alarms of a lane: somebody where nobody should be, an aisle that does not clear, somebody who needs staff.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::alarm;
@@ -19,6 +20,8 @@ pub(super) struct Watch {
     obstruction: Obstruction,
     obstruction_after: Duration,
     call_until: Option<Mono>,
+    /// Alarms that are on for as long as something is so.
+    on: BTreeSet<Alarm>,
 }
 
 /// Somebody went where nobody granted it.
@@ -40,12 +43,34 @@ enum Obstruction {
 }
 
 impl Watch {
-    pub(super) const fn new(obstruction_after: Duration) -> Self {
+    pub(super) fn new(obstruction_after: Duration) -> Self {
         Self {
             unrest: None,
             obstruction: Obstruction::None,
             obstruction_after,
             call_until: None,
+            on: BTreeSet::new(),
+        }
+    }
+
+    /// Raises or ends an alarm that lasts for as long as something is so. Both are recorded; true if that is new.
+    pub(super) fn set(&mut self, lane: LaneId, of: Alarm, on: bool, turn: &mut Turn<'_>) -> bool {
+        let is_new = if on {
+            self.on.insert(of)
+        } else {
+            self.on.remove(&of)
+        };
+        if is_new {
+            alarm(lane, of, on, turn);
+            turn.record(Some(lane), Kind::Alarm { alarm: of, on }, None, Vec::new());
+        }
+        is_new
+    }
+
+    /// Somebody holds the leaf, or no longer.
+    pub(super) fn hold(&mut self, lane: LaneId, held: bool, way: Direction, turn: &mut Turn<'_>) {
+        if self.set(lane, Alarm::HeldOpen, held, turn) && held {
+            turn.outcome(lane, way, Outcome::HeldOpen, None);
         }
     }
 

@@ -4,6 +4,9 @@
 //! its inactive level, an input at its quiet one: no beam broken, no contact closed, the fire loop intact. Whoever plays the world writes
 //! `0` or `1` into it; a file caught while it is empty, between truncation and writing, keeps its last level.
 //! Anything else in it, or a file that is gone, is a fault of the board.
+//!
+//! While the board is open it holds a shared lock on the file `driven`. Whoever can lock that file sees outputs that
+//! nobody drives, whatever the files say: the process has ended, or was killed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -22,7 +25,12 @@ pub struct FolderBoard {
     folder: PathBuf,
     /// Last level read of each file.
     last: BTreeMap<u8, bool>,
+    /// Locked while this board drives its lines.
+    _driven: File,
 }
+
+/// The file that is locked while somebody drives the lines.
+pub const DRIVEN: &str = "driven";
 
 impl FolderBoard {
     /// Opens the folder, and creates it and its files where they are missing.
@@ -31,9 +39,15 @@ impl FolderBoard {
     /// [`GpioError`] if a file cannot be written, or an input holds neither `0` nor `1`.
     pub fn open(folder: &Path, layout: &Layout) -> Result<Self, GpioError> {
         fs::create_dir_all(folder).map_err(|source| wrong(folder, source))?;
+        let path = folder.join(DRIVEN);
+        let driven = File::create(&path).map_err(|source| wrong(&path, source))?;
+        driven
+            .lock_shared()
+            .map_err(|source| wrong(&path, source))?;
         let mut board = Self {
             folder: folder.to_owned(),
             last: BTreeMap::new(),
+            _driven: driven,
         };
         let outputs = layout.outputs().map(|line| (line, false));
         let inputs = layout.inputs().map(|input| (input.line, input.quiet));

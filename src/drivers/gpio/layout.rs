@@ -8,16 +8,16 @@ use crate::domain::{Direction, LaneId, Sensor};
 /// The lines of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneLines {
-    /// The barrier may close on a body: a flap, and not a tripod.
+    /// The barrier may close on a body: a leaf, and not a tripod.
     pub closes: bool,
     /// Releases the barrier inwards.
     pub release_entry: Option<Line>,
-    /// Releases the barrier outwards; the same line as `release_entry` on a flap with one relay.
+    /// Releases the barrier outwards; the same line as `release_entry` on a leaf with one relay.
     pub release_exit: Option<Line>,
-    /// Green light.
-    pub green: Option<Line>,
-    /// Red light.
-    pub red: Option<Line>,
+    /// Green lights: of the entry side, or of both, and of the exit side.
+    pub green: [Option<Line>; 2],
+    /// Red lights, likewise.
+    pub red: [Option<Line>; 2],
     /// Buzzer.
     pub buzzer: Option<Line>,
     /// Beams and contacts.
@@ -39,32 +39,25 @@ impl LaneLines {
         let exit = self
             .release_exit
             .filter(|exit| self.release_entry.is_none_or(|entry| entry.pin != exit.pin));
-        [self.release_entry, exit, self.green, self.red, self.buzzer]
-            .into_iter()
-            .flatten()
+        let lights = self.green.into_iter().zip(self.red);
+        let lights = lights.flat_map(|(green, red)| [green, red]);
+        let barrier = [self.release_entry, exit].into_iter();
+        barrier.chain(lights).chain([self.buzzer]).flatten()
     }
 }
 
 impl From<&Lane> for LaneLines {
     fn from(lane: &Lane) -> Self {
-        let (outputs, sensors) = (&lane.outputs, &lane.sensors);
-        let sensors = [
-            (Sensor::EntryBeam, sensors.entry_beam),
-            (Sensor::ExitBeam, sensors.exit_beam),
-            (Sensor::EntryRotor, sensors.entry_rotor),
-            (Sensor::ExitRotor, sensors.exit_rotor),
-        ];
+        let outputs = &lane.outputs;
+        let sensors = lane.sensors.lines().into_iter();
         Self {
-            closes: lane.barrier == Barrier::Flap,
+            closes: lane.barrier != Barrier::Tripod,
             release_entry: outputs.release_entry,
             release_exit: outputs.release_exit,
-            green: outputs.green_light,
-            red: outputs.red_light,
+            green: [outputs.green_light, outputs.green_light_exit],
+            red: [outputs.red_light, outputs.red_light_exit],
             buzzer: outputs.buzzer,
-            sensors: sensors
-                .into_iter()
-                .filter_map(|(sensor, line)| Some((sensor, line?)))
-                .collect(),
+            sensors: sensors.map(|(_, sensor, line)| (sensor, line)).collect(),
         }
     }
 }

@@ -4,7 +4,11 @@
 //! lost message heals by itself. Outputs are read back after every command and at every repetition. When the board
 //! fails it is opened again, with longer and longer waits, and gets the wanted levels; commands given meanwhile count.
 //! Only the lock of a flap from before does not: nobody has seen the aisle meanwhile. At the start it is the same.
-//! It ends, with every output inactive, when either channel closes: there is no second shutdown path.
+//! It ends when either channel closes: there is no second shutdown path. Lights, buzzers and the arms of tripods are
+//! inactive then; a leaf that is not locked is left as it is, and undriven, for somebody may be in it.
+//!
+//! Whoever gives commands says that it is alive, too. While it does not, no solenoid of a tripod stays powered, unless
+//! the lane is open to everybody.
 //!
 //! While the board is away nothing is sensed, and that is said by [`GpioEvent::Up`]; no fire is reported then, because
 //! nothing could be released either: release in a fire is also wired past the daemon.
@@ -18,7 +22,9 @@ use tokio::sync::mpsc::Sender;
 
 use super::fire::Fire;
 use super::outbox::Outbox;
-use super::{Board, GpioError, LaneLines, Layout};
+use super::signal::Signal;
+use super::signals::Signals;
+use super::{Board, GpioError, Layout};
 use crate::config::types::Line;
 use crate::domain::{Direction, LaneId, Levels, Mono};
 use crate::drivers::MonoClock;
@@ -30,6 +36,8 @@ pub const POLL: Duration = Duration::from_millis(2);
 pub const REPEAT: Duration = Duration::from_millis(100);
 /// A barrier whose relay is found at another level so often, 100 ms apart, does not obey. Less is a glitch, and healed.
 const DISOBEYED_MAX: u32 = 3;
+/// After so long without a command or a sign of life nobody knows for whom a solenoid is powered.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What is wanted of the lines. Every command names a state, so a repeated one changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +48,12 @@ pub enum Command {
     ReleaseBoth(LaneId),
     /// The barrier is locked.
     Lock(LaneId),
-    /// The light of the lane.
-    Light(LaneId, Light),
-    /// The buzzer of the lane.
-    Buzz(LaneId, bool),
-}
-
-/// Which light is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Light {
-    /// None.
-    Off,
-    /// Green.
-    Green,
-    /// Red.
-    Red,
+    /// What one side of the lane shows and sounds.
+    Signal(LaneId, Direction, Signal),
+    /// Staff are called to the lane: its buzzer is on, or no longer.
+    Alarm(LaneId, bool),
+    /// Whoever gives commands is alive.
+    Alive,
 }
 
 /// What the thread has to say.
@@ -112,7 +111,7 @@ pub fn spawn(
 struct Output {
     lane: LaneId,
     line: Line,
-    /// `None`: nobody has said yet. A flap stays as it is found then, for somebody may be in it.
+    /// `None`: nobody has said yet. A leaf stays as it is found then, for somebody may be in it.
     wanted: Option<bool>,
     /// It moves the barrier; the others are lights and the buzzer.
     moves: bool,
@@ -139,6 +138,11 @@ struct Worker<'a, F> {
     /// By lane: the levels last said.
     sensed: Vec<Option<Levels>>,
     fire: Fire,
+    signals: Signals,
+    /// By lane: released both ways, for everybody.
+    for_all: Vec<bool>,
+    /// When the last command came.
+    heard: Mono,
     repeat: Mono,
     check_outputs: bool,
 }
@@ -175,6 +179,9 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             disobeyed: vec![0; layout.lanes.len()],
             sensed: vec![None; layout.lanes.len()],
             fire: Fire::default(),
+            signals: Signals::new(layout),
+            for_all: vec![false; layout.lanes.len()],
+            heard: now,
             repeat: now,
             check_outputs: false,
         }
@@ -191,7 +198,10 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             }
             self.outbox.flush();
             match commands.recv_timeout(poll.since(self.clock.now())) {
-                Ok(command) => self.perform(command),
+                Ok(command) => {
+                    self.heard = self.clock.now();
+                    self.perform(command);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -221,11 +231,41 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
     }
 
     fn serve(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
+        self.advance(board, now)?;
         if again || self.check_outputs {
             self.check_outputs = false;
             self.read_back(board, again)?;
         }
         self.sense(board, now, again)
+    }
+
+    /// Lights and tones as their patterns are now; and what nobody answers for any more is let go.
+    fn advance(&mut self, board: &mut dyn Board, now: Mono) -> Result<(), GpioError> {
+        let silent = now.since(self.heard) > SILENCE;
+        for output in &mut self.outputs {
+            let Some(lines) = self.layout.lane(output.lane) else {
+                continue;
+            };
+            let for_all = self.for_all.get(usize::from(output.lane.0)) == Some(&true);
+            let wanted = if !output.moves {
+                self.signals.wanted(now, output.lane, lines, output.line)
+            } else if silent && !output.closes && !for_all {
+                Some(false)
+            } else {
+                continue;
+            };
+            if let Some(level) = wanted.filter(|_| wanted != output.wanted) {
+                if output.moves {
+                    tracing::error!(
+                        lane = output.lane.0,
+                        "nobody gives commands: the solenoid is let go"
+                    );
+                }
+                output.wanted = wanted;
+                board.drive(output.line, level)?;
+            }
+        }
+        Ok(())
     }
 
     fn sense(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
@@ -292,7 +332,22 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
     }
 
     fn perform(&mut self, command: Command) {
-        let (lane, levels) = self.levels(command);
+        let now = self.clock.now();
+        let (lane, [entry, exit]) = match command {
+            Command::Release(lane, Direction::Entry) => (lane, [true, false]),
+            Command::Release(lane, Direction::Exit) => (lane, [false, true]),
+            Command::ReleaseBoth(lane) => (lane, [true, true]),
+            Command::Lock(lane) => (lane, [false, false]),
+            Command::Signal(lane, side, signal) => {
+                return self.signals.give(now, lane, side, signal);
+            }
+            Command::Alarm(lane, on) => return self.signals.alarm(lane, on),
+            Command::Alive => return,
+        };
+        if let Some(for_all) = self.for_all.get_mut(usize::from(lane.0)) {
+            *for_all = entry && exit;
+        }
+        let levels = self.barrier(lane, entry, exit);
         // First what becomes inactive: the two ways, and the two lights, are never on together by accident.
         let mut changes: Vec<(Line, bool)> = levels.into_iter().flatten().collect();
         changes.sort_by_key(|(_, active)| *active);
@@ -312,8 +367,7 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             Ok(()) => {
                 self.board = Some(board);
                 self.check_outputs = true;
-                let release = matches!(command, Command::Release(..) | Command::ReleaseBoth(_));
-                if release && changes.iter().any(|(_, active)| *active) {
+                if changes.iter().any(|(_, active)| *active) {
                     let at = self.clock.now();
                     self.outbox.push(GpioEvent::Performed { lane, at });
                 }
@@ -325,25 +379,13 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
         }
     }
 
-    /// The levels that a command means. One relay for both ways is active if either way is.
-    fn levels(&self, command: Command) -> (LaneId, [Option<(Line, bool)>; 2]) {
-        let none = LaneLines::default();
-        let of = |lane| self.layout.lane(lane).unwrap_or(&none);
-        let barrier = |lane, entry, exit| match (of(lane).release_entry, of(lane).release_exit) {
+    /// The levels of a barrier. One relay for both ways is active if either way is.
+    fn barrier(&self, lane: LaneId, entry: bool, exit: bool) -> [Option<(Line, bool)>; 2] {
+        let lines = self.layout.lane(lane);
+        let release = |way| lines.and_then(|lines| lines.release(way));
+        match (release(Direction::Entry), release(Direction::Exit)) {
             (Some(one), Some(same)) if one.pin == same.pin => [Some((one, entry || exit)), None],
             (inwards, outwards) => [inwards.map(|l| (l, entry)), outwards.map(|l| (l, exit))],
-        };
-        match command {
-            Command::Release(lane, Direction::Entry) => (lane, barrier(lane, true, false)),
-            Command::Release(lane, Direction::Exit) => (lane, barrier(lane, false, true)),
-            Command::ReleaseBoth(lane) => (lane, barrier(lane, true, true)),
-            Command::Lock(lane) => (lane, barrier(lane, false, false)),
-            Command::Light(lane, light) => {
-                let green = of(lane).green.map(|line| (line, light == Light::Green));
-                let red = of(lane).red.map(|line| (line, light == Light::Red));
-                (lane, [green, red])
-            }
-            Command::Buzz(lane, on) => (lane, [of(lane).buzzer.map(|line| (line, on)), None]),
         }
     }
 
@@ -394,12 +436,14 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
         self.retry = now + self.backoff.wait();
     }
 
-    /// Every output inactive, as far as the board still obeys; dropping it leaves them undriven.
+    /// Every output inactive but a leaf that nobody has locked, as far as the board still obeys; dropping it leaves them
+    /// undriven.
     fn stop(mut self) {
         let Some(mut board) = self.board.take() else {
             return;
         };
-        for output in &self.outputs {
+        let stays = |output: &&Output| output.closes && output.wanted != Some(false);
+        for output in self.outputs.iter().filter(|output| !stays(output)) {
             if let Err(error) = board.drive(output.line, false) {
                 tracing::warn!(lane = output.lane.0, %error, "cannot lock at the end");
             }

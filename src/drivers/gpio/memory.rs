@@ -30,6 +30,8 @@ struct State {
     stuck: BTreeMap<u8, bool>,
     changes: VecDeque<Change>,
     failing: bool,
+    /// Boards at the near end.
+    boards: usize,
 }
 
 /// An output changed its voltage level.
@@ -67,9 +69,11 @@ impl Wires {
     /// # Errors
     /// [`GpioError::Simulated`] while the wires are set to fail.
     pub fn board(&self) -> Result<MemoryBoard, GpioError> {
-        if self.lock().failing {
+        let mut state = self.lock();
+        if state.failing {
             return Err(GpioError::Simulated);
         }
+        state.boards += 1;
         Ok(MemoryBoard {
             wires: self.clone(),
         })
@@ -105,6 +109,12 @@ impl Wires {
         self.output(line.pin.get()) == line.level(true)
     }
 
+    /// True while somebody drives the outputs. Undriven, pulls and polarity decide.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.lock().boards > 0
+    }
+
     /// Makes every access fail, or work again.
     pub fn fail(&self, failing: bool) {
         self.lock().failing = failing;
@@ -135,6 +145,13 @@ impl Wires {
             return Err(GpioError::Simulated);
         }
         Ok(self.is_active(line))
+    }
+}
+
+impl Drop for MemoryBoard {
+    fn drop(&mut self) {
+        let mut state = self.wires.lock();
+        state.boards = state.boards.saturating_sub(1);
     }
 }
 

@@ -16,12 +16,15 @@ pub mod lines;
 pub mod memory;
 mod outbox;
 pub mod rppal;
+pub mod signal;
+mod signals;
 
 use std::path::PathBuf;
 
 pub use fire::FIRE_CONFIRM;
 pub use layout::{LaneLines, Layout};
-pub use lines::{Command, GpioEvent, Light, spawn};
+pub use lines::{Command, GpioEvent, spawn};
+pub use signal::{Colour, Pattern, Signal};
 
 use crate::config::tree::{Gpio, GpioDriver};
 use crate::config::types::Line;

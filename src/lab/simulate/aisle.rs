@@ -72,7 +72,7 @@ impl Aisle {
     /// True if the barrier is arms that turn.
     #[must_use]
     pub(super) const fn is_tripod(&self) -> bool {
-        matches!(self.barrier, Barrier::Tripod { .. })
+        self.barrier.is_tripod()
     }
 
     /// The barrier is moved.

@@ -178,7 +178,7 @@ impl Oracle {
                 }
                 Action::LockBarrier(_) => self.see_lock(scene),
                 Action::Show(_, side, prompt) => *self.sign(*side) = Some(*prompt),
-                Action::AskOnline { .. } | Action::Record(_) => {}
+                Action::AskOnline { .. } | Action::Record(_) | Action::SensorSticks(..) => {}
                 Action::Decided(decided) => {
                     self.see_decision(decided, scene, shown.get(&decided.number));
                     if decided.verdict != Verdict::Grant {

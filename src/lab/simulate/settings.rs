@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::faults::pick;
-use crate::core::{Barrier, LaneSettings, OnTrouble, Rules, Settings};
-use crate::domain::{Direction, Mode, Rule};
+use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
+use crate::domain::{Direction, Mode, Rule, Sensor};
 use crate::lab::random::SplitMix64;
 
 /// Settings of a gate with one lane.
@@ -12,12 +12,17 @@ pub(super) fn draw(random: &mut SplitMix64) -> Settings {
     use Direction::{Entry, Exit};
     let sides: [&[Direction]; 3] = [&[Entry], &[Entry, Exit], &[Exit]];
     let directions = pick(random, &sides, &[Entry]).to_vec();
-    let pulse = Duration::from_millis(300);
+    let drive = Drive::Pulse(Duration::from_millis(300));
     let barrier = pick(
         random,
-        &[Barrier::Flap, Barrier::Tripod { pulse }],
+        &[Barrier::Flap, Barrier::Tripod { drive }],
         Barrier::Flap,
     );
+    let sensors = if barrier.is_tripod() {
+        [Sensor::EntryRotor, Sensor::ExitRotor]
+    } else {
+        [Sensor::EntryBeam, Sensor::ExitBeam]
+    };
     let lane = LaneSettings {
         name: "lane".into(),
         barrier,
@@ -26,6 +31,12 @@ pub(super) fn draw(random: &mut SplitMix64) -> Settings {
         release: Duration::from_millis(pick(random, &[3_000, 5_000, 8_000], 5_000)),
         debounce: Duration::from_millis(pick(random, &[0, 10, 50], 10)),
         obstruction: Duration::from_secs(10),
+        sensors: sensors.to_vec(),
+        travel: Duration::from_secs(2),
+        follower_gap: Duration::from_secs(1),
+        below: Below::Luggage,
+        group_max: 1,
+        duty_percent: 100,
     };
     let trouble = [OnTrouble::Hold, OnTrouble::Open];
     Settings {

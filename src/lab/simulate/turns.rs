@@ -58,6 +58,7 @@ impl World {
                 | Event::Readers(..)
                 | Event::BarrierWorks(..)
                 | Event::LinesLost
+                | Event::Stopping
                 | Event::TimedOut => {}
             }
             controller.tell_time(now.mono);
@@ -130,7 +131,10 @@ impl World {
                     self.wake_writer();
                 }
                 Action::Decided(decided) => self.decided(&decided),
-                Action::Show(..) | Action::Ended(..) | Action::Alarm(..) => {}
+                Action::Show(..)
+                | Action::Ended(..)
+                | Action::SensorSticks(..)
+                | Action::Alarm(..) => {}
             }
         }
     }

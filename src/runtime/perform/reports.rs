@@ -2,7 +2,7 @@
 //! people.
 
 use super::Performer;
-use crate::domain::{Assessed, Event, Finding, Medium, Mono, Reason};
+use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Reason, Sensor};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::telemetry::metrics::seconds;
@@ -62,6 +62,23 @@ impl Performer {
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
         }
         None
+    }
+
+    /// A sensor contradicts the others, or says something again.
+    pub(super) fn sensor_sticks(&self, lane: LaneId, sensor: Sensor, on: bool) {
+        let (lane, sensor) = (self.board.lane_name(lane), sensor.as_str());
+        let labels = [lane.as_str(), sensor];
+        let gauge = self.board.metrics.sensor_sticks.with_label_values(&labels);
+        gauge.set(on.into());
+        if on {
+            tracing::warn!(
+                lane,
+                sensor,
+                "a sensor contradicts the others: it sticks, or sees nothing"
+            );
+        } else {
+            tracing::info!(lane, sensor, "the sensor says something again");
+        }
     }
 
     /// A report of the line driver that is no sensor; the driver has logged it.

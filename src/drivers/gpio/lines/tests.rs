@@ -6,8 +6,10 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use super::*;
 use crate::config::types::{Active, Pin};
 use crate::domain::{Direction, Sensor};
+use crate::drivers::gpio::LaneLines;
 use crate::drivers::gpio::folder::FolderBoard;
 use crate::drivers::gpio::memory::{Change, Wires};
+use crate::drivers::gpio::signal::{Colour, Pattern};
 
 const FLAP: LaneId = LaneId(0);
 const TRIPOD: LaneId = LaneId(1);
@@ -34,8 +36,8 @@ fn layout() -> Layout {
                 closes: true,
                 release_entry: Some(high(17)),
                 release_exit: Some(high(17)),
-                green: Some(high(22)),
-                red: Some(high(23)),
+                green: [Some(high(22)), None],
+                red: [Some(high(23)), None],
                 buzzer: Some(high(24)),
                 sensors: vec![(Sensor::EntryBeam, low(5)), (Sensor::ExitBeam, high(6))],
             },
@@ -65,12 +67,16 @@ impl Scene {
     }
 
     fn with(capacity: usize, prepare: impl FnOnce(&Wires)) -> Self {
+        Self::of(layout(), capacity, prepare)
+    }
+
+    fn of(layout: Layout, capacity: usize, prepare: impl FnOnce(&Wires)) -> Self {
         let clock = MonoClock::start();
-        let wires = Wires::new(&layout(), clock);
+        let wires = Wires::new(&layout, clock);
         prepare(&wires);
         let (commands, receiver) = sync_channel(64);
         let (sender, events) = mpsc::channel(capacity);
-        let thread = spawn(wires.opener(), layout(), receiver, sender, clock).unwrap();
+        let thread = spawn(wires.opener(), layout, receiver, sender, clock).unwrap();
         Self {
             wires,
             commands: Some(commands),
@@ -232,24 +238,111 @@ fn one_relay_for_both_ways_is_active_for_either() {
     assert_eq!(changes.len(), 1, "the flap does not twitch: {changes:?}");
 }
 
+/// A light that is on, and nothing else.
+fn lit(colour: Colour) -> Signal {
+    Signal {
+        colour,
+        light: Pattern::Steady,
+        tone: Pattern::Off,
+    }
+}
+
 #[test]
 fn lights_exclude_each_other_and_the_buzzer_is_on_its_own() {
     let scene = Scene::new();
-    let lit = |wires: &Wires| [22, 23, 24].map(|pin| wires.output(pin));
+    let seen = |wires: &Wires| [22, 23, 24].map(|pin| wires.output(pin));
+    let entry = |colour| Command::Signal(FLAP, Direction::Entry, lit(colour));
+    let exit = |colour| Command::Signal(FLAP, Direction::Exit, lit(colour));
     for (command, expected) in [
-        (Command::Light(FLAP, Light::Green), [true, false, false]),
-        (Command::Buzz(FLAP, true), [true, false, true]),
-        (Command::Light(FLAP, Light::Red), [false, true, true]),
-        (Command::Buzz(FLAP, false), [false, true, false]),
-        (Command::Light(FLAP, Light::Off), [false, false, false]),
+        (entry(Colour::Green), [true, false, false]),
+        (Command::Alarm(FLAP, true), [true, false, true]),
+        // One pair of lights shows the side that was told last.
+        (exit(Colour::Red), [false, true, true]),
+        (Command::Alarm(FLAP, false), [false, true, false]),
+        (exit(Colour::Off), [false, false, false]),
     ] {
         scene.say(command);
-        scene.until("lights", |wires| lit(wires) == expected);
+        scene.until("lights", |wires| seen(wires) == expected);
     }
-    scene.say(Command::Light(TRIPOD, Light::Green));
-    scene.say(Command::Light(LaneId(9), Light::Green));
+    scene.say(Command::Signal(
+        TRIPOD,
+        Direction::Entry,
+        lit(Colour::Green),
+    ));
+    scene.say(Command::Signal(
+        LaneId(9),
+        Direction::Entry,
+        lit(Colour::Green),
+    ));
     scene.say(Command::Release(LaneId(9), Direction::Entry));
     scene.end();
+}
+
+#[test]
+fn a_lane_with_lights_on_both_sides_tells_each_side_its_own() {
+    let mut layout = layout();
+    layout.lanes[0].green[1] = Some(high(25));
+    layout.lanes[0].red[1] = Some(high(26));
+    let scene = Scene::of(layout, 64, |_| {});
+    scene.say(Command::Signal(FLAP, Direction::Entry, lit(Colour::Green)));
+    scene.say(Command::Signal(FLAP, Direction::Exit, lit(Colour::Red)));
+    let seen = |wires: &Wires| [22, 23, 25, 26].map(|pin| wires.output(pin));
+    scene.until("each side", |wires| {
+        seen(wires) == [true, false, false, true]
+    });
+}
+
+#[test]
+fn patterns_blink_and_beep_and_an_alarm_sounds_through_them() {
+    let scene = Scene::new();
+    let (on_ms, off_ms) = (40, 40);
+    let signal = Signal {
+        colour: Colour::Red,
+        light: Pattern::Blink { on_ms, off_ms },
+        tone: Pattern::Times {
+            on_ms,
+            off_ms,
+            times: 2,
+        },
+    };
+    let _ = scene.wires.take_changes();
+    scene.say(Command::Signal(FLAP, Direction::Entry, signal));
+    thread::sleep(Duration::from_millis(600));
+    let changes = scene.wires.take_changes();
+    let of = |pin| {
+        changes
+            .iter()
+            .filter(move |change| change.pin == pin)
+            .count()
+    };
+    assert_eq!(of(24), 4, "two beeps: {changes:?}");
+    assert!(of(23) >= 6, "it goes on blinking: {changes:?}");
+    scene.say(Command::Alarm(FLAP, true));
+    scene.until("the alarm", |wires| wires.output(24));
+    thread::sleep(Duration::from_millis(100));
+    assert!(scene.wires.output(24), "steady");
+}
+
+#[test]
+fn a_solenoid_that_nobody_answers_for_is_let_go_and_a_leaf_is_not() {
+    let mut scene = Scene::new();
+    scene.say(Command::Release(TRIPOD, Direction::Entry));
+    scene.say(Command::Release(FLAP, Direction::Entry));
+    scene.performed();
+    scene.performed();
+    for _ in 0..8 {
+        thread::sleep(SILENCE / 6);
+        scene.say(Command::Alive);
+        assert!(scene.wires.is_active(low(20)), "somebody answers for it");
+    }
+    // The loop hangs from now on.
+    scene.until("let go", |wires| !wires.is_active(low(20)));
+    assert!(scene.wires.is_active(high(17)), "somebody may be in it");
+    // In a fire nothing is taken back.
+    scene.say(Command::ReleaseBoth(TRIPOD));
+    scene.performed();
+    thread::sleep(SILENCE + Duration::from_millis(300));
+    assert!(scene.wires.is_active(low(20)) && scene.wires.is_active(low(21)));
 }
 
 #[test]
@@ -293,12 +386,12 @@ fn a_loop_that_is_open_at_start_is_a_fire() {
 fn a_board_that_fails_is_reported_once_and_opened_again_with_the_wanted_levels() {
     let mut scene = Scene::new();
     scene.expect(GpioEvent::Up(true));
-    scene.say(Command::Light(FLAP, Light::Green));
+    scene.say(Command::Signal(FLAP, Direction::Entry, lit(Colour::Green)));
     scene.until("green", |wires| wires.output(22));
     scene.wires.fail(true);
     scene.expect(GpioEvent::Up(false));
     // Given while the board is away.
-    scene.say(Command::Light(FLAP, Light::Red));
+    scene.say(Command::Signal(FLAP, Direction::Entry, lit(Colour::Red)));
     thread::sleep(Duration::from_millis(20));
     scene.wires.fail(false);
     let said = scene.next(|event| {
@@ -380,13 +473,28 @@ fn an_output_that_does_not_obey_is_reported_once_and_driven_again() {
 }
 
 #[test]
-fn at_the_end_every_output_is_inactive() {
+fn at_the_end_every_output_is_inactive_but_a_leaf_that_nobody_has_locked() {
     let mut scene = Scene::new();
-    scene.say(Command::Light(FLAP, Light::Green));
+    scene.say(Command::Signal(FLAP, Direction::Entry, lit(Colour::Green)));
     scene.say(Command::ReleaseBoth(TRIPOD));
     scene.say(Command::ReleaseBoth(FLAP));
     scene.performed();
     scene.performed();
+    scene.until("green", |wires| wires.output(22));
+    assert!(scene.wires.is_driven());
+    let wires = scene.end();
+    let active: Vec<_> = layout()
+        .outputs()
+        .filter(|output| wires.is_active(*output))
+        .collect();
+    assert_eq!(active, [high(17)], "never driven shut on a body");
+    assert!(!wires.is_driven(), "pulls and polarity decide now");
+
+    let mut scene = Scene::new();
+    scene.say(Command::ReleaseBoth(FLAP));
+    scene.performed();
+    scene.say(Command::Lock(FLAP));
+    scene.until("locked", |wires| !wires.is_active(high(17)));
     let wires = scene.end();
     assert!(layout().outputs().all(|output| !wires.is_active(output)));
 }
@@ -398,7 +506,7 @@ fn it_ends_when_nobody_listens() {
     scene.until("released", |wires| wires.is_active(high(17)));
     drop(scene.events);
     scene.thread.join().unwrap();
-    assert!(!scene.wires.is_active(high(17)));
+    assert!(!scene.wires.is_driven());
     drop(scene.commands);
 }
 
@@ -455,6 +563,8 @@ fn the_same_thread_runs_on_files() {
         at: clock.now(),
     });
     assert_eq!(level(&path, 17), "1\n");
+    let driven = std::fs::File::open(path.join(crate::drivers::gpio::folder::DRIVEN)).unwrap();
+    assert!(driven.try_lock().is_err(), "somebody drives the lines");
     std::fs::write(path.join("gpio5"), "0").unwrap();
     wait(GpioEvent::Sensed(
         FLAP,
@@ -470,7 +580,10 @@ fn the_same_thread_runs_on_files() {
     assert_eq!(level(&path, 17), "1\n", "the wanted level is there again");
     drop(commands);
     thread.join().unwrap();
-    assert_eq!([level(&path, 17), level(&path, 20)], ["0\n", "1\n"]);
+    // The leaf was not locked by anybody; nobody drives it any more.
+    assert_eq!([level(&path, 17), level(&path, 20)], ["1\n", "1\n"]);
+    let driven = std::fs::File::open(path.join(crate::drivers::gpio::folder::DRIVEN)).unwrap();
+    driven.try_lock().unwrap();
 }
 
 fn level(folder: &Path, pin: u8) -> String {
