@@ -39,6 +39,7 @@ use crate::sync::tls::{
     renew::{self, Renewal},
 };
 use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
+use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -175,12 +176,14 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     };
     let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
+    let (signs_in, signs) = watch::channel(Arc::new(settings::signs(config)));
     let (heartbeat_in, heartbeat) = watch::channel(Instant::now());
     let metrics = Metrics::new(&Registry::new())?;
     let served = Pages {
         metrics: metrics.clone(),
         status: status.clone(),
         heartbeat,
+        displays: Displays::new(signs),
     };
     tokio::spawn(serve_pages(listener, served, tasks_stopping));
     let board = Board::new(
@@ -192,6 +195,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             certificates,
             journal.clone(),
             status_in,
+            signs_in,
             heartbeat_in,
         ),
     );
@@ -251,6 +255,7 @@ fn sources(
     certificates: Option<Certificates>,
     journal: Journal,
     status: watch::Sender<Arc<Status>>,
+    signs: watch::Sender<Arc<Signs>>,
     heartbeat: watch::Sender<Instant>,
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
@@ -273,6 +278,7 @@ fn sources(
         certificates,
         journal,
         status,
+        signs,
         heartbeat,
         remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),
