@@ -3,10 +3,13 @@
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup build demo test crash bench fuzz
+.PHONY: setup setup-tests build demo test crash bench fuzz
 
 setup:
 	@sh .ci/setup
+
+setup-tests:
+	@sh .ci/setup tests
 
 build: setup
 	cargo build --release --locked
@@ -14,13 +17,13 @@ build: setup
 demo: build
 	@target/release/turnstiled demo $(DEMO)
 
-test: setup
+test: setup-tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
 	cargo test --locked
 
-crash: setup
+crash: setup-tests
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
 
 bench: setup

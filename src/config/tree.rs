@@ -174,12 +174,15 @@ pub enum Full {
 pub struct Http {
     /// Where the pages are served.
     pub listen: SocketAddr,
+    /// True if displays do not tell bystanders a colour: "health check not passed" instead.
+    pub discreet: bool,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            discreet: false,
         }
     }
 }

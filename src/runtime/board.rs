@@ -12,12 +12,15 @@ use super::floods::{Floods, READER_FLOODED};
 use super::freshness::{self, Freshness, STALE_LIST};
 use super::trust_watch::{TRUST_EXPIRED, TrustWatch};
 use crate::core::Gate;
-use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
+use crate::domain::{
+    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict,
+};
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
 use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
+use crate::telemetry::display::Signs;
 use crate::telemetry::status::{
     DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus, Status,
 };
@@ -57,6 +60,8 @@ pub struct Sources {
     pub journal: Journal,
     /// Where the pages look.
     pub status: watch::Sender<Arc<Status>>,
+    /// Where the passenger displays look.
+    pub signs: watch::Sender<Arc<Signs>>,
     /// When the loop last turned.
     pub heartbeat: watch::Sender<Instant>,
     /// How long passback remembers; what is older leaves the journal.
@@ -76,6 +81,8 @@ pub struct Board {
     sources: Sources,
     devices: BTreeMap<String, DeviceState>,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
+    /// Why the last passenger of a side was refused, until it is shown.
+    refused: BTreeMap<(LaneId, Direction), Reason>,
     alarms: BTreeSet<(String, Alarm)>,
     decisions: VecDeque<DecisionStatus>,
     backend_up: Option<bool>,
@@ -107,6 +114,7 @@ impl Board {
             sources,
             devices,
             prompts: BTreeMap::new(),
+            refused: BTreeMap::new(),
             alarms: BTreeSet::new(),
             decisions: VecDeque::new(),
             backend_up,
@@ -140,10 +148,20 @@ impl Board {
     /// A prompt is shown.
     pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.prompts.insert((lane, direction), prompt);
+        let refused = self.refused.remove(&(lane, direction));
+        let reason = refused.filter(|reason| reason.prompt() == prompt);
+        let name = self.lane_name(lane);
+        self.sources
+            .signs
+            .send_modify(|signs| Arc::make_mut(signs).show(&name, direction, prompt, reason));
     }
 
     /// A decision was made.
     pub fn decided(&mut self, now: Now, decided: &Decided) {
+        if decided.verdict != Verdict::Grant {
+            let side = (decided.lane, decided.direction);
+            self.refused.insert(side, decided.reason);
+        }
         self.decisions.truncate(DECISIONS_KEPT - 1);
         self.decisions.push_front(DecisionStatus {
             at_ms: now.mono.as_millis(),

@@ -2,6 +2,8 @@
 
 use crate::config::tree::{self, Config, Full, PassbackMode, Stall};
 use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
+use crate::domain::Direction;
+use crate::telemetry::display::Signs;
 
 /// Settings of the core for this config.
 #[must_use]
@@ -91,4 +93,13 @@ const fn rules(rules: &tree::Rules) -> Rules {
         trust_expired: rules.trust_expired,
         clock_untrusted: rules.clock_untrusted,
     }
+}
+
+/// What the displays show before the lanes say anything.
+pub(super) fn signs(config: &Config) -> Signs {
+    let sides = config.lanes.iter().flat_map(|lane| {
+        let name = |side: &Direction| (lane.name.clone(), *side);
+        lane.directions.iter().map(name)
+    });
+    Signs::new(config.http.discreet, sides)
 }

@@ -40,6 +40,7 @@ use crate::sync::tls::{
     renew::{self, Renewal},
 };
 use crate::sync::{self, Client, Followed, FollowedTrust, Parts, Report, SyncEvent};
+use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -183,12 +184,14 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     };
     let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
+    let (signs_in, signs) = watch::channel(Arc::new(settings::signs(config)));
     let (heartbeat_in, heartbeat) = watch::channel(Instant::now());
     let metrics = Metrics::new(&Registry::new())?;
     let served = Pages {
         metrics: metrics.clone(),
         status: status.clone(),
         heartbeat,
+        displays: Displays::new(signs),
     };
     tokio::spawn(serve_pages(listener, served, tasks_stopping));
     let board = Board::new(
@@ -201,6 +204,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             journal.clone(),
             trust.watch,
             (status_in, heartbeat_in),
+use crate::telemetry::display::{Displays, Signs};
         ),
     );
     let observer = stand.observer;
@@ -260,6 +264,7 @@ fn sources(
     journal: Journal,
     trust: TrustWatch,
     (status, heartbeat): (watch::Sender<Arc<Status>>, watch::Sender<Instant>),
+use crate::telemetry::display::{Displays, Signs};
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
         name: lane.name.clone(),
@@ -282,6 +287,7 @@ fn sources(
         journal,
         trust,
         status,
+        signs,
         heartbeat,
         remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),

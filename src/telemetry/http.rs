@@ -7,6 +7,7 @@
 //! | `/readyz` | 200 while devices work and lists are there, else 503 with what is missing, a line each |
 //! | `/` | status page |
 //! | `/status.json` | the same for machines |
+//! | `/display/{lane}` | what the passenger sees: [`display`](super::display) |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::display::{self, Displays};
 use super::metrics::Metrics;
 use super::status::Status;
 
@@ -35,6 +37,8 @@ pub struct Pages {
     pub status: watch::Receiver<Arc<Status>>,
     /// When the loop last turned.
     pub heartbeat: watch::Receiver<Instant>,
+    /// What the displays read.
+    pub displays: Displays,
 }
 
 /// Serves the pages until `stop` turns true or its sender is gone.
@@ -46,13 +50,20 @@ pub async fn serve(
     pages: Pages,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    let displays = Router::new()
+        .route("/display/{lane}", get(display::page))
+        .route("/display/{lane}/signs", get(display::signs))
+        .with_state(pages.displays.clone());
     let app = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(pages);
+        .route("/display.css", get(display::style))
+        .route("/display.js", get(display::script))
+        .with_state(pages)
+        .merge(displays);
     let stopped = async move {
         // An error means that the runtime is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;

@@ -1,6 +1,7 @@
 //! Every series of the daemon in one struct, built on a registry that is passed in: no globals.
 //! Labels are lanes, devices, lists, reasons and states, all bounded by the config or by an enum.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus::{
@@ -22,6 +23,7 @@ pub struct MetricsError(#[from] prometheus::Error);
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     /// `turnstile_presentations_total{lane,medium,result}`: `result` is `granted` or a reason.
     pub presentations: IntCounterVec,
     /// `turnstile_passages_total{lane,outcome}`: what the sensors say came of it.
@@ -124,15 +126,19 @@ impl Metrics {
         reason = "a list with a line or two a series, no logic"
     )]
     pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
-        let new = Build(registry);
+        let new = Build {
+            registry,
+            described: RefCell::default(),
+        };
         let build = new.gauges(
             "turnstile_build_info",
             "Version of the running daemon",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(Self {
+        let mut metrics = Self {
             registry: registry.clone(),
+            described: Vec::new(),
             presentations: new.counters(
                 "turnstile_presentations_total",
                 "Presentations by result: granted, or the reason",
@@ -313,7 +319,15 @@ impl Metrics {
                 "turnstile_clock_jumps_total",
                 "The date jumped against the monotonic clock",
             )?,
-        })
+        };
+        metrics.described = new.described.into_inner();
+        Ok(metrics)
+    }
+
+    /// Every series, in the order in which this file has them.
+    #[must_use]
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// The Prometheus text of every series.
@@ -339,19 +353,43 @@ pub fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
-struct Build<'a>(&'a Registry);
+/// A series as `monitoring/metrics.md` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels, bounded by the config or by an enum.
+    pub labels: Vec<String>,
+    /// What it says.
+    pub help: String,
+}
+
+struct Build<'a> {
+    registry: &'a Registry,
+    described: RefCell<Vec<Described>>,
+}
 
 impl Build<'_> {
     fn register<C: prometheus::core::Collector + Clone + 'static>(
         &self,
+        kind: &'static str,
         series: C,
     ) -> Result<C, MetricsError> {
-        self.0.register(Box::new(series.clone()))?;
+        self.registry.register(Box::new(series.clone()))?;
+        let described = series.desc().into_iter().map(|desc| Described {
+            name: desc.fq_name.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        });
+        self.described.borrow_mut().extend(described);
         Ok(series)
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-        self.register(IntCounter::new(name, help)?)
+        self.register("counter", IntCounter::new(name, help)?)
     }
 
     fn counters(
@@ -360,19 +398,22 @@ impl Build<'_> {
         help: &str,
         labels: &[&str],
     ) -> Result<IntCounterVec, MetricsError> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.register(
+            "counter",
+            IntCounterVec::new(Opts::new(name, help), labels)?,
+        )
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-        self.register(IntGauge::new(name, help)?)
+        self.register("gauge", IntGauge::new(name, help)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.register("gauge", IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn real_gauge(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
-        self.register(Gauge::new(name, help)?)
+        self.register("gauge", Gauge::new(name, help)?)
     }
 
     fn real_gauges(
@@ -381,13 +422,14 @@ impl Build<'_> {
         help: &str,
         labels: &[&str],
     ) -> Result<GaugeVec, MetricsError> {
-        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+        self.register("gauge", GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn histogram(&self, name: &str, help: &str) -> Result<Histogram, MetricsError> {
-        self.register(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()),
-        )?)
+        self.register(
+            "histogram",
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()))?,
+        )
     }
 
     fn histograms(
@@ -396,10 +438,13 @@ impl Build<'_> {
         help: &str,
         labels: &[&str],
     ) -> Result<HistogramVec, MetricsError> {
-        self.register(HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()),
-            labels,
-        )?)
+        self.register(
+            "histogram",
+            HistogramVec::new(
+                HistogramOpts::new(name, help).buckets(LATENCY_S.to_vec()),
+                labels,
+            )?,
+        )
     }
 }
 

@@ -269,7 +269,8 @@ fn rows(cells: impl Iterator<Item = Vec<String>>) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text as it may stand in HTML, in attributes too.
+pub(super) fn escape(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut out, c| {
             match c {
