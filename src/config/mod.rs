@@ -4,7 +4,10 @@ mod backend_rules;
 mod lane_rules;
 pub mod load;
 mod policy;
+mod reload;
 mod rules;
+pub mod schedule;
+pub mod staff;
 pub mod tree;
 pub mod types;
 
@@ -12,4 +15,5 @@ pub mod types;
 mod tests;
 
 pub use load::{ConfigError, load, parse};
+pub use reload::take_up;
 pub use tree::Config;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tree::{Barrier, Config, Gpio, GpioDriver, Policy, Rules};
 use super::types::Line;
-use super::{backend_rules, lane_rules};
+use super::{backend_rules, lane_rules, schedule, staff};
 use crate::domain::Rule;
 
 /// Lanes of one gate.
@@ -39,7 +39,11 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
     check_lists(config)?;
     check_policy(&config.policy)?;
     check_gpio(&config.gpio)?;
+    if let Some(table) = &config.staff {
+        staff::check(table)?;
+    }
     check_lanes(config)?;
+    schedule::check(config)?;
     check_lines(config)
 }
 
@@ -136,6 +140,8 @@ fn check_lanes(config: &Config) -> Result<(), Broken> {
     for (i, lane) in lanes.iter().enumerate() {
         let at = format!("lane[{i}]");
         lane_rules::check_lane(&at, lane)?;
+        lane_rules::check_keys(&at, &lane.key_switch, &lane.directions)?;
+        lane_rules::check_keys("gpio", &config.gpio.key_switch, &lane.directions)?;
         if let Some(first) = lane_names.insert(&lane.name, i) {
             let sentence = format!("\"{}\" is the name of lane[{first}] already", lane.name);
             return broken(format!("{at}.name"), sentence);
@@ -176,8 +182,16 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
         ]
         .map(|(name, line, flap)| (format!("lane[{i}].{name}"), line, flap))
     });
+    let keys = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
+        let keys = lane.key_switch.iter().enumerate();
+        keys.map(move |(j, key)| (format!("lane[{i}].key_switch[{j}].line"), Some(key.line), None))
+    });
+    let of_gate = config.gpio.key_switch.iter().enumerate();
+    let of_gate = of_gate.map(|(j, key)| {
+        (format!("gpio.key_switch[{j}].line"), Some(key.line), None)
+    });
     let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
-    for (key, line, flap) in fire.chain(lanes) {
+    for (key, line, flap) in fire.chain(lanes).chain(keys).chain(of_gate) {
         let Some(line) = line else { continue };
         let pin = line.pin.get();
         if config.gpio.driver == GpioDriver::Rppal && pin > BCM_PIN_MAX {

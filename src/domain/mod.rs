@@ -4,10 +4,13 @@ pub mod action;
 pub mod credential;
 pub mod decision;
 pub mod digest;
+pub mod directive;
 pub mod document;
 pub mod event;
 pub mod ids;
+pub mod mode;
 pub mod passage;
+pub mod schedule;
 pub mod standing;
 pub mod time;
 
@@ -17,8 +20,13 @@ pub use credential::{
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;
-pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor, Service};
+pub use directive::Directive;
+pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Sensor, Service, Wanted};
 pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
-pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
+pub use mode::{Deed, Mode, Source, Wish};
+pub use passage::{
+    Entry, Kind, ListVersion, PassbackKey, Record, Restored, StaffMode, StateChange,
+};
+pub use schedule::{Plan, Schedule};
 pub use standing::{Colour, HealthOutcome, Row, Standing};
 pub use time::{ClockQuality, Mono, Now, Utc};

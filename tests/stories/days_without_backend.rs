@@ -386,6 +386,7 @@ fn settings() -> Settings {
         },
         directions: vec![Direction::Entry],
         mode: Mode::Normal,
+        schedule: Schedule::default(),
         release: Duration::from_secs(2),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),
