@@ -187,11 +187,15 @@ impl Modes {
 
     /// Staff or a key switch want something, or no longer. Gives what staff want over a restart, if that has changed.
     pub(super) fn want(&mut self, wanted: Wanted, now: Now) -> Option<Option<StaffMode>> {
-        self.settled = Settled::default();
         if wanted.source == Source::Key {
-            self.key = wanted.mode;
+            // It says where it stands ten times a second.
+            if self.key != wanted.mode {
+                self.key = wanted.mode;
+                self.settled = Settled::default();
+            }
             return None;
         }
+        self.settled = Settled::default();
         let Some(mode) = wanted.mode else {
             return self.staff.take().map(|_| None);
         };

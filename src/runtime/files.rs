@@ -33,6 +33,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The socket for staff.
+    #[error("cannot listen on {}, where staff come to", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal. It is never replaced silently: somebody may want to save what is in it.
     #[error(transparent)]
     Journal(#[from] crate::store::journal::JournalError),

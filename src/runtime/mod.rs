@@ -13,12 +13,15 @@ mod lights;
 pub mod notify;
 pub mod observe;
 pub mod online;
+pub mod orders;
 pub mod perform;
 mod readers;
+pub mod running;
 pub mod service;
 pub mod settings;
+pub mod staff;
 pub mod start;
 
 pub use files::StartError;
-pub use gateway::Order;
-pub use start::{Running, Stand, start};
+pub use running::Running;
+pub use start::{Stand, start};

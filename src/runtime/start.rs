@@ -1,6 +1,5 @@
 //! From a config to a running gate: stores opened, drivers started, the loop turning.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
@@ -16,14 +14,16 @@ use super::board::{Board, LaneBoard, Sources};
 use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{self, Secure, StartError, read_files};
-use super::gateway::{Answer, Gateway, Inlets, Order};
+use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
+use super::orders::Order;
 use super::perform::{Outlets, Performer};
 use super::readers;
+use super::running::Running;
 use super::service::{Barriers, Readers};
 use super::settings;
-use crate::codes::Reader;
+use super::staff::{Desk, Socket};
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
@@ -68,38 +68,6 @@ pub struct Stand {
     pub date: Option<Box<dyn DateSource>>,
 }
 
-/// A running gate.
-pub struct Running {
-    /// Newest snapshot for the pages.
-    pub status: watch::Receiver<Arc<Status>>,
-    /// Where the pages are.
-    pub pages: SocketAddr,
-    /// The journal, to be looked at.
-    pub journal: Journal,
-    /// What staff ask of it.
-    pub orders: mpsc::Sender<Order>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    /// Ends when the loop has ended without being told to: a broken invariant. Its lines are in their safe state then,
-    /// and the process is of no use any more. After this, [`Running::stop`] is not called.
-    pub async fn broke_off(&mut self) {
-        if let Err(error) = (&mut self.task).await {
-            tracing::error!(%error, "the loop broke off");
-        }
-    }
-
-    /// Stops the gate: lines into their safe state, the last records on the disk.
-    pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the loop broke off");
-        }
-    }
-}
-
 /// Starts everything.
 ///
 /// # Errors
@@ -136,7 +104,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (written_in, written) = mpsc::channel(EVENTS);
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
-    let (orders_in, orders) = mpsc::channel(ORDERS);
+    let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
+    let socket = bind_socket(config)?;
 
     let date = match stand.date {
         Some(date) => date,
@@ -150,7 +119,13 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let learned = learned(config);
-    let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
+    let (assessor, newest) = watch::channel(Arc::new(Assessor {
+        reader: files.reader,
+        cache: Arc::clone(&cache),
+        lists: lists(config),
+        learned: learned.clone(),
+    }));
+    let assessors = start_assessors(config, &newest, &assessed_in)?;
     readers::start(config, mono, &stand.sources, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
@@ -182,7 +157,12 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         status: status.clone(),
         heartbeat,
     };
-    tokio::spawn(serve_pages(listener, served, tasks_stopping));
+    tokio::spawn(serve_pages(listener, served, tasks_stopping.clone()));
+    let (allowed, may) = watch::channel(config.staff.clone().unwrap_or_default());
+    if let Some(socket) = socket {
+        let desk = desk(config, may, status.clone(), orders_in.clone());
+        tokio::spawn(socket.serve(desk, tasks_stopping));
+    }
     let board = Board::new(
         metrics,
         sources(
@@ -232,10 +212,40 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         status,
         pages,
         journal,
+        config: config.clone(),
+        assessor,
+        allowed,
         orders: orders_in,
         stop,
         task,
     })
+}
+
+/// The socket for staff, if the config has one.
+fn bind_socket(config: &Config) -> Result<Option<Socket>, StartError> {
+    let Some(staff) = &config.staff else {
+        return Ok(None);
+    };
+    let bound = Socket::bind(&staff.socket).map_err(|source| StartError::Socket {
+        path: staff.socket.clone(),
+        source,
+    });
+    bound.map(Some)
+}
+
+fn desk(
+    config: &Config,
+    allowed: watch::Receiver<tree::Staff>,
+    status: watch::Receiver<Arc<Status>>,
+    orders: mpsc::Sender<Order>,
+) -> Desk {
+    let lane = |lane: &tree::Lane| (lane.name.clone(), lane.directions.clone());
+    Desk {
+        allowed,
+        lanes: config.lanes.iter().map(lane).collect(),
+        status,
+        orders,
+    }
 }
 
 async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<bool>) {
@@ -334,23 +344,15 @@ fn start_lines(
 
 fn start_assessors(
     config: &Config,
-    reader: Reader,
-    cache: &Arc<dyn Codes>,
-    learned: &Option<Arc<Learned>>,
+    newest: &watch::Receiver<Arc<Assessor>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
-    let assessor = Arc::new(Assessor {
-        reader,
-        cache: Arc::clone(cache),
-        lists: lists(config),
-        learned: learned.clone(),
-    });
-    let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
+    let spawn = |lane: &tree::Lane| assess::spawn(newest.clone(), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
 }
 
 /// The lists that are followed, and from which age each counts as stale.
-fn lists(config: &Config) -> Vec<(ListId, Duration)> {
+pub(super) fn lists(config: &Config) -> Vec<(ListId, Duration)> {
     let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
     config.lists.iter().map(list).collect()
 }

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::fire::Fire;
+use super::fire::{FIRE_CONFIRM, Fire, KEY_CONFIRM, Steady};
 use super::outbox::Outbox;
 use super::{Board, GpioError, LaneLines, Layout};
 use crate::config::types::Line;
-use crate::domain::{Direction, LaneId, Levels, Mono};
+use crate::domain::{Direction, LaneId, Levels, Mode, Mono};
 use crate::drivers::MonoClock;
 use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
 
@@ -64,6 +64,8 @@ pub enum GpioEvent {
     Sensed(LaneId, Levels),
     /// The fire loop: true while it is open. At once when it changes and again every 100 ms.
     Fire(bool),
+    /// Where the key switch of a lane stands; `None`: at no mode. At once when it changes and again every 100 ms.
+    Key(LaneId, Option<Mode>),
     /// The board works, or has failed. Once a change.
     Up(bool),
     /// The relay of a release has been switched.
@@ -139,6 +141,8 @@ struct Worker<'a, F> {
     /// By lane: the levels last said.
     sensed: Vec<Option<Levels>>,
     fire: Fire,
+    /// By lane; none for a lane without a key switch.
+    keys: Vec<Option<Steady<Option<Mode>>>>,
     repeat: Mono,
     check_outputs: bool,
 }
@@ -175,6 +179,11 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             disobeyed: vec![0; layout.lanes.len()],
             sensed: vec![None; layout.lanes.len()],
             fire: Fire::default(),
+            keys: layout
+                .lanes
+                .iter()
+                .map(|lane| (!lane.keys.is_empty()).then(Steady::default))
+                .collect(),
             repeat: now,
             check_outputs: false,
         }
@@ -239,10 +248,23 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
                 self.outbox.push(GpioEvent::Sensed(id, levels));
             }
         }
+        for ((id, lane), key) in self.layout.lanes().zip(&mut self.keys) {
+            let Some(key) = key else { continue };
+            let mut stands = None;
+            for (mode, line) in lane.keys.iter().rev() {
+                if board.sense(*line)? {
+                    stands = Some(*mode);
+                }
+            }
+            let changed = key.see(stands, now, KEY_CONFIRM);
+            if let Some(stands) = key.believed.filter(|_| again || changed) {
+                self.outbox.push(GpioEvent::Key(id, stands));
+            }
+        }
         if let Some(line) = self.layout.fire_loop {
             // Normally closed: an open loop is a fire.
             let open = !board.sense(line)?;
-            let changed = self.fire.see(open, now);
+            let changed = self.fire.see(open, now, FIRE_CONFIRM);
             if let Some(fire) = self.fire.believed.filter(|_| again || changed) {
                 self.outbox.push(GpioEvent::Fire(fire));
             }

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::*;
 use crate::config::types::{Active, Pin};
-use crate::domain::{Direction, Sensor};
+use crate::domain::{Direction, Mode, Sensor};
 use crate::drivers::gpio::folder::FolderBoard;
 use crate::drivers::gpio::memory::{Change, Wires};
 
@@ -38,6 +38,7 @@ fn layout() -> Layout {
                 red: Some(high(23)),
                 buzzer: Some(high(24)),
                 sensors: vec![(Sensor::EntryBeam, low(5)), (Sensor::ExitBeam, high(6))],
+                keys: vec![(Mode::Maintenance, high(26)), (Mode::Free, low(27))],
             },
             LaneLines {
                 release_entry: Some(low(20)),
