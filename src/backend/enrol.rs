@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ca::Authority;
 use super::secrets::{self, io_error, write_durably};
-use super::{BackendError, public_key_text};
+use super::{BackendError, directives, public_key_text};
 use crate::domain::{GateId, ListId, Utc};
 
 /// What to make.
@@ -49,6 +49,7 @@ struct Link<'a> {
     key: &'a str,
     ca: &'a str,
     list_keys: [String; 1],
+    directive_keys: [String; 1],
 }
 
 #[derive(Serialize)]
@@ -70,6 +71,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     let authority = Authority::open_or_create(data, now)?;
     let issued = authority.gate(&wanted.gate, wanted.days, now)?;
     let list_key = public_key_text(&secrets::signing_key(data)?);
+    let directive_key = directives::public_key(data)?;
 
     let parent = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -99,7 +101,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     }
     write(
         "gate-fragment.toml",
-        &fragment(wanted, list_key, &lists)?,
+        &fragment(wanted, [list_key, directive_key], &lists)?,
         0o644,
     )?;
     fs::rename(beside.path(), out).map_err(failed)?;
@@ -146,7 +148,7 @@ fn pepper_name(list: &ListId) -> String {
 
 fn fragment(
     wanted: &Enrolment,
-    list_key: String,
+    [list_key, directive_key]: [String; 2],
     lists: &[ListId],
 ) -> Result<String, BackendError> {
     let list = |list: &ListId| List {
@@ -160,6 +162,7 @@ fn fragment(
             key: "gate.key",
             ca: "ca.pem",
             list_keys: [list_key],
+            directive_keys: [directive_key],
         },
         list: lists.iter().map(list).collect(),
     })

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::BackendError;
+use super::directives;
 use super::secrets::{io_error, pepper_file, write_durably};
 use crate::domain::ListId;
 
@@ -22,6 +23,7 @@ struct Fragment {
 struct Link {
     url: String,
     list_keys: Vec<String>,
+    directive_keys: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +47,7 @@ pub(super) fn write(
         backend: Link {
             url: format!("http://{addr}"),
             list_keys: vec![key.to_owned()],
+            directive_keys: vec![directives::public_key(dir)?],
         },
         list: lists.iter().map(list).collect(),
     };

@@ -13,9 +13,17 @@ use crate::codes::row_key::Pepper;
 use crate::domain::ListId;
 use crate::sync::hex;
 
-/// Reads the signing key, or makes one at the first start.
+/// Reads the key that signs lists, or makes one at the first start.
 pub(super) fn signing_key(dir: &Path) -> Result<SigningKey, BackendError> {
-    let path = dir.join("keys").join("lists.key");
+    role_key(dir.join("keys").join("lists.key"))
+}
+
+/// Reads the key that signs directives, or makes one.
+pub(super) fn directive_key(dir: &Path) -> Result<SigningKey, BackendError> {
+    role_key(dir.join("keys").join("directives.key"))
+}
+
+fn role_key(path: PathBuf) -> Result<SigningKey, BackendError> {
     let mut text = read_or_make(&path)?;
     let seed = hex::decode(text.trim_ascii());
     text.zeroize();

@@ -19,6 +19,7 @@ pub mod codes_import;
 pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
+pub mod directive;
 pub mod doctor;
 pub mod gate;
 pub mod journal;

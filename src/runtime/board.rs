@@ -195,6 +195,18 @@ impl Board {
                     .inc();
                 None
             }
+            SyncEvent::Directed { directives } => {
+                for directive in directives {
+                    let target = directive.target.to_string();
+                    let version = self.metrics.directive_version.with_label_values(&[target]);
+                    version.set(signed(directive.version));
+                }
+                None
+            }
+            SyncEvent::DirectiveFailed { .. } => {
+                self.metrics.directive_failures.inc();
+                None
+            }
             SyncEvent::BackendUp(up) => {
                 self.backend_up = Some(up);
                 self.metrics.backend_up.set(up.into());

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::tree::Backend;
 use crate::domain::Utc;
 use crate::sync::tls::{self, Facts, Material, SharedDate};
-use crate::sync::{Client, ClientError, Followed, PinnedKeys};
+use crate::sync::{Addressee, Client, ClientError, Followed, PinnedKeys};
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,8 @@ pub struct Files {
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) keys: PinnedKeys,
+    /// Whose directives are followed; nothing where no key is pinned for them.
+    pub(super) addressee: Option<Addressee>,
     /// Nothing where it is plain HTTP.
     pub(super) secure: Option<Secure>,
 }
@@ -116,10 +118,12 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         };
         let keys =
             PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
+        let addressee = addressee(config, backend, of_key)?;
         let (client, secure) = connect(config, backend, of_key)?;
         link = Some(Link {
             client,
             keys,
+            addressee,
             secure,
         });
     }
@@ -128,6 +132,20 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         followed,
         link,
     })
+}
+
+/// Whose directives the gate follows.
+fn addressee(
+    config: &Config,
+    backend: &Backend,
+    of_key: impl Fn(&str, &dyn std::error::Error) -> StartError,
+) -> Result<Option<Addressee>, StartError> {
+    if backend.directive_keys.is_empty() {
+        return Ok(None);
+    }
+    let keys = PinnedKeys::parse(&backend.directive_keys)
+        .map_err(|error| of_key("directive_keys", &error))?;
+    Ok(Some(Addressee::new(&config.gate, &backend.groups, keys)))
 }
 
 /// The client of this backend: with the gate's certificate if it is called by TLS.

@@ -142,6 +142,9 @@ impl Gateway {
                 }
             }
             Turn::Sync(event) => {
+                if let SyncEvent::Directed { directives } = &event {
+                    self.step(Event::Directed(directives.clone()));
+                }
                 if let Some(date) = self.perform.synced(event) {
                     self.clock.raise_floor(date);
                 }

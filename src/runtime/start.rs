@@ -27,7 +27,7 @@ use super::staff::{Desk, Socket};
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{ListId, Utc};
+use crate::domain::{Directive, Event, ListId, Utc};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
@@ -38,6 +38,7 @@ use crate::sync::tls::{
     self,
     renew::{self, Renewal},
 };
+use crate::sync::directives;
 use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
@@ -138,6 +139,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             &tasks_stopping,
         ))
     });
+    let addressee = files.link.as_ref().and_then(|link| link.addressee.as_ref());
+    let directed = match addressee {
+        Some(addressee) => addressee.accepted(&journal)?,
+        None => Vec::new(),
+    };
     let uplink = Arc::new(Notify::new());
     let link = Link {
         cache: &cache,
@@ -147,6 +153,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         learned: learned.as_ref(),
         sync: sync_in,
         answers: answers_in,
+        directed: directed.clone(),
     };
     let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
@@ -187,12 +194,15 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         stop_tasks,
     };
     let mut actions = Vec::new();
-    let gate = Gate::new(
+    let mut gate = Gate::new(
         settings::core_settings(config),
         restored,
         clock.now(),
         &mut actions,
     );
+    if !directed.is_empty() {
+        gate.step(clock.now(), Event::Directed(directed), &mut actions);
+    }
     let readers_known = Readers::new(config);
     let barriers = Barriers::new(config.lanes.len());
     let perform = Performer::new(outlets, board, readers_known, barriers);
@@ -366,6 +376,8 @@ struct Link<'a> {
     learned: Option<&'a Arc<Learned>>,
     sync: mpsc::Sender<SyncEvent>,
     answers: mpsc::Sender<Answer>,
+    /// Directives that were accepted before.
+    directed: Vec<Arc<Directive>>,
 }
 
 /// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
@@ -390,6 +402,10 @@ fn start_sync(
         now: Arc::new(move || mono.now()),
     });
     let mut tasks = sync::start(&parts, followed, stop);
+    if let Some(addressee) = found.addressee {
+        let parts = Arc::clone(&parts);
+        tasks.spawn(directives::follow(parts, addressee, link.directed, stop.clone()));
+    }
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     link.learned.map(|learned| {
         // No list named: the backend may know more than the lists this gate follows.

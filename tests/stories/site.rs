@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use turnstiled::backend::{Backend, Mode, system_clock};
+use turnstiled::cli;
 use turnstiled::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use turnstiled::config::types::{Active, Line, Pin};
 use turnstiled::domain::{
@@ -20,6 +21,7 @@ use turnstiled::drivers::MonoClock;
 use turnstiled::drivers::gpio::Layout;
 use turnstiled::drivers::gpio::memory::Wires;
 use turnstiled::runtime::observe::Observation;
+use turnstiled::runtime::staff::wire::{Reply, Request};
 use turnstiled::runtime::{self, Running, Stand};
 use turnstiled::store::codes::Change;
 
@@ -229,6 +231,11 @@ impl Site {
             self.wires.set_input(inner, picture.ends_with('#'));
             sleep(STEP).await;
         }
+    }
+
+    /// Asks the gate at its socket, as staff do.
+    pub(crate) fn asks(&self, request: &Request) -> Reply {
+        cli::lane::ask(&self.folder.path().join("staff.sock"), request).unwrap()
     }
 
     /// A page of the gate.
