@@ -7,7 +7,9 @@ use std::process::Command;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::explain;
 use super::{CONFIG, Failure, SOFTWARE, UNAVAILABLE, output, runtime, told_to_stop};
+use crate::backend::system_clock;
 use crate::config::{self, Config};
 use crate::drivers::MonoClock;
 use crate::runtime::files::read_files;
@@ -99,6 +101,10 @@ pub fn check(path: &Path) -> Result<u8, Failure> {
         config.lists.len()
     );
     said.map_err(|error| output(&error))?;
+    let mut lines = explain::modes(&config, system_clock()()).into_iter();
+    lines
+        .try_for_each(|line| writeln!(std::io::stdout(), "{line}"))
+        .map_err(|error| output(&error))?;
     Ok(0)
 }
 

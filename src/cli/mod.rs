@@ -21,6 +21,7 @@ pub mod codes_pack;
 pub mod demo;
 pub mod directive;
 pub mod doctor;
+mod explain;
 pub mod gate;
 pub mod journal;
 pub mod lane;

@@ -229,6 +229,8 @@ async fn applied(events: &mut mpsc::Receiver<SyncEvent>, version: u64) {
             SyncEvent::ListApplied { .. }
             | SyncEvent::ListCurrent { .. }
             | SyncEvent::BackendUp(_)
+            | SyncEvent::Directed { .. }
+            | SyncEvent::DirectiveFailed { .. }
             | SyncEvent::Delivered { .. }
             | SyncEvent::EpochConflict { .. }
             | SyncEvent::Untrusted { .. }

@@ -37,6 +37,8 @@ mod liar;
 mod link;
 mod list_refused;
 mod missing_devices;
+mod modes;
+mod modes_from_afar;
 mod mutual_trust;
 mod nobody_is_trapped;
 mod nothing_personal;
