@@ -307,3 +307,108 @@ impl Modes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::scene::{flap, now};
+    use crate::domain::directive::{LaneMode, PolicyChange, Target};
+    use crate::domain::schedule::{Day, Span};
+    use crate::domain::GateId;
+
+    /// Something that happens to the wishes of a lane.
+    #[derive(Clone, Debug)]
+    enum Happens {
+        Staff(Option<Mode>, Option<u64>),
+        Key(Option<Mode>),
+        Directive(Mode, u64, u64),
+        Passes(u64),
+    }
+
+    fn mode() -> impl Strategy<Value = Mode> {
+        (0..Mode::ALL.len()).prop_map(|n| Mode::ALL[n])
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        let lasts = proptest::option::of(1..7_200u64);
+        prop_oneof![
+            (proptest::option::of(mode()), lasts).prop_map(|(mode, s)| Happens::Staff(mode, s)),
+            proptest::option::of(mode()).prop_map(Happens::Key),
+            (mode(), 0..7_200u64, 1..7_200u64).prop_map(|(m, from, s)| Happens::Directive(m, from, s)),
+            (1..3_600_000u64).prop_map(Happens::Passes),
+        ]
+    }
+
+    fn at(ms: u64) -> Now {
+        now(ms, false)
+    }
+
+    proptest! {
+        /// Whatever staff, keys, directives and the calendar want: the strongest has it, nothing changes between two
+        /// deadlines, and what had a time is over after it.
+        #[test]
+        fn the_strongest_has_it_and_nothing_changes_before_its_deadline(
+            happened in proptest::collection::vec(happens(), 1..24),
+            spans in proptest::collection::vec((0u16..1440, 0u16..=1440, 0usize..6), 0..4),
+        ) {
+            let mut lane = flap();
+            let span = |(from, to, mode): (u16, u16, usize)| Span {
+                days: vec![Day::Mon, Day::Sun],
+                from,
+                to,
+                mode: Mode::ALL[mode],
+            };
+            lane.schedule.spans = spans.into_iter().map(span).collect();
+            let mut ms = 0;
+            let mut modes = Modes::new(&lane, None, at(ms));
+            let (mut staff_until, mut directed) = (None, None);
+            for one in happened {
+                match one {
+                    Happens::Passes(by) => ms += by,
+                    Happens::Key(mode) => drop(modes.want(Wanted::by_key(mode), at(ms))),
+                    Happens::Staff(mode, s) => {
+                        let lasts = s.map(Duration::from_secs);
+                        modes.want(Wanted { lasts, ..Wanted::by_staff(mode) }, at(ms));
+                        staff_until = mode.map(|mode| (mode, s.map(|s| ms + s * 1_000)));
+                    }
+                    Happens::Directive(mode, from, s) => {
+                        let utc = at(ms).utc.unwrap();
+                        let directive = Directive {
+                            target: Target::Gate(GateId::new("g").unwrap()),
+                            version: 1,
+                            not_before: utc + Duration::from_secs(from),
+                            not_after: utc + Duration::from_secs(from + s),
+                            modes: vec![LaneMode { lane: None, mode }],
+                            policy: PolicyChange::default(),
+                        };
+                        modes.direct(&lane.name, &[Arc::new(directive)]);
+                        directed = Some((mode, ms + from * 1_000, ms + (from + s) * 1_000));
+                    }
+                }
+                modes.settle(at(ms));
+                let wishes = modes.wishes().to_vec();
+                prop_assert_eq!(Wish::strongest(wishes.iter().copied()), modes.ruling());
+                prop_assert!(wishes.is_sorted_by_key(|wish| std::cmp::Reverse(wish.strength())));
+                let of = |source| wishes.iter().find(|w| w.source == source).map(|w| w.mode);
+                let staff = staff_until.filter(|(_, until)| until.is_none_or(|until| ms < until));
+                prop_assert_eq!(of(Source::Staff), staff.map(|(mode, _)| mode));
+                let in_force = directed.filter(|(_, from, until)| *from <= ms && ms < *until);
+                prop_assert_eq!(of(Source::Directive), in_force.map(|(mode, ..)| mode));
+                let scheduled = lane.schedule.at(at(ms).utc.unwrap()).mode;
+                prop_assert_eq!(of(Source::Schedule), scheduled);
+                let due = modes.deadline().map_or(ms + 60_000, |due| due.as_millis());
+                for part in 1..8 {
+                    let between = ms + (due - ms) * part / 8;
+                    if between < due {
+                        modes.settled = Settled::default();
+                        prop_assert_eq!(modes.settle(at(between)), None, "{} {} {}", ms, between, due);
+                    }
+                }
+                modes.settled = Settled::default();
+                modes.settle(at(ms));
+            }
+        }
+    }
+}

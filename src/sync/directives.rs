@@ -350,3 +350,6 @@ fn group(target: &Target) -> Option<GateId> {
         Target::Group(name) => Some(name.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

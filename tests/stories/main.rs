@@ -28,6 +28,7 @@ mod disk_read_only;
 mod faults_in_the_log;
 mod fire_in_the_aisle;
 mod flood_of_presentations;
+mod four_lanes;
 mod from_outside;
 mod held_on_the_reader;
 mod journal_full;

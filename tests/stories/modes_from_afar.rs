@@ -51,7 +51,7 @@ fn name(name: &str) -> GateId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itself() {
     let mut home = Home::new(1, STAFF).await;
-    let disk = Disk::good();
+    let disk = Disk::Good;
     let gate = home.gate(&disk).await;
     let north = || Target::Group(name("north"));
     let first = centre_wants(&home, north(), Some(Mode::Free), 3_600);
@@ -107,7 +107,7 @@ async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itse
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fire_and_maintenance_outlive_a_kill_until_a_person_ends_them() {
     let home = Home::new(1, STAFF).await;
-    let disk = Disk::good();
+    let disk = Disk::Good;
     let gate = home.gate(&disk).await;
     let (code, said, _) = lane(&home, &["mode", "entry", "maintenance"]);
     assert_eq!((code, said.as_str()), (Some(0), "lane entry: mode maintenance by staff\n"));
@@ -161,7 +161,7 @@ async fn a_fire_and_maintenance_outlive_a_kill_until_a_person_ends_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_is_read_again_and_what_needs_a_restart_is_named() {
     let home = Home::new(2, STAFF).await;
-    let disk = Disk::good();
+    let disk = Disk::Good;
     let gate = home.gate(&disk).await;
     home.passes(0).await;
     let good = fs::read_to_string(home.path("gate.toml")).unwrap();
