@@ -29,6 +29,7 @@ const GATE_CALLS: &[(Method, &str)] = &[
     (Method::POST, "/v1/passages"),
     (Method::POST, "/v1/resolve"),
     (Method::GET, "/v1/trust"),
+    (Method::GET, "/v1/directives"),
 ];
 
 /// Who is at the other end of a connection.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ca::Authority;
 use super::secrets::{self, io_error, write_durably};
-use super::{BackendError, public_key_text, trust};
+use super::{BackendError, directives, public_key_text, trust};
 use crate::domain::{GateId, ListId, Utc};
 
 /// What to make.
@@ -51,6 +51,7 @@ struct Link<'a> {
     list_keys: [String; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     trust_keys: Option<[String; 1]>,
+    directive_keys: [String; 1],
 }
 
 #[derive(Serialize)]
@@ -73,6 +74,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     let issued = authority.gate(&wanted.gate, wanted.days, now)?;
     let list_key = public_key_text(&secrets::signing_key(data)?);
     let trust_key = trust::public_key(data)?;
+    let directive_key = directives::public_key(data)?;
 
     let parent = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -102,7 +104,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     }
     write(
         "gate-fragment.toml",
-        &fragment(wanted, list_key, trust_key, &lists)?,
+        &fragment(wanted, [list_key, directive_key], trust_key, &lists)?,
         0o644,
     )?;
     fs::rename(beside.path(), out).map_err(failed)?;
@@ -149,7 +151,7 @@ fn pepper_name(list: &ListId) -> String {
 
 fn fragment(
     wanted: &Enrolment,
-    list_key: String,
+    [list_key, directive_key]: [String; 2],
     trust_key: Option<String>,
     lists: &[ListId],
 ) -> Result<String, BackendError> {
@@ -165,6 +167,7 @@ fn fragment(
             ca: "ca.pem",
             list_keys: [list_key],
             trust_keys: trust_key.map(|key| [key]),
+            directive_keys: [directive_key],
         },
         list: lists.iter().map(list).collect(),
     })

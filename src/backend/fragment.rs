@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::BackendError;
+use super::directives;
 use super::secrets::{io_error, pepper_file, write_durably};
 use crate::domain::ListId;
 
@@ -24,6 +25,7 @@ struct Link {
     list_keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trust_keys: Option<[String; 1]>,
+    directive_keys: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +51,7 @@ pub(super) fn write(
             url: format!("http://{addr}"),
             list_keys: vec![key.to_owned()],
             trust_keys: trust_key.map(|key| [key]),
+            directive_keys: vec![directives::public_key(dir)?],
         },
         list: lists.iter().map(list).collect(),
     };

@@ -1,7 +1,8 @@
 //! The reference backend (DESIGN §7): lists down, passages up, answers, for the gates of one machine.
 //!
 //! What it keeps lies in one directory: `lists.redb` and `passages.redb`, the signed trust list in `trust.json`, signing
-//! keys in `keys`, the peppers of the lists in `peppers`, the private authority in `ca`, and `gate-fragment.toml`, the lines that the config of a gate
+//! keys in `keys`, the peppers of the lists in `peppers`, signed directives in `directives`, the private authority in `ca`, and
+//! `gate-fragment.toml`, the lines that the config of a gate
 //! on this machine needs.
 //!
 //! On loopback it speaks plain HTTP with whoever is on this machine. Gates elsewhere are listened for by mutual TLS
@@ -9,6 +10,7 @@
 
 pub mod ca;
 mod caller;
+pub mod directives;
 pub mod enrol;
 mod error;
 mod fragment;

@@ -13,9 +13,14 @@ use crate::codes::row_key::Pepper;
 use crate::domain::ListId;
 use crate::sync::hex;
 
-/// Reads the signing key, or makes one at the first start.
+/// Reads the key that signs lists, or makes one at the first start.
 pub(super) fn signing_key(dir: &Path) -> Result<SigningKey, BackendError> {
     signing_key_at(&dir.join("keys").join("lists.key"))
+}
+
+/// Reads the key that signs directives, or makes one.
+pub(super) fn directive_key(dir: &Path) -> Result<SigningKey, BackendError> {
+    signing_key_at(&dir.join("keys").join("directives.key"))
 }
 
 /// Reads the signing key in this file, or makes one.

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::directive::{self, DirectiveArgs};
 use super::passages::{self, PassagesArgs, PassagesError};
 use crate::backend::ca::{AUTHORITY_DAYS, Authority, GATE_DAYS};
+use crate::backend::directives::PublishError;
 use crate::backend::enrol::{self, Enrolment};
 use crate::backend::secure::{default_names, host_name};
 use crate::backend::{Backend, BackendError, DEFAULT_LISTEN, OwnCertificate, Tls, system_clock};
@@ -63,6 +65,8 @@ pub enum BackendCommand {
     Ca(CaArgs),
     /// Make the bundle of a gate: key, certificate, authority, public list key, peppers, lines for its config
     Enrol(EnrolArgs),
+    /// Sign what gates shall do for a time: lane modes, rules of the policy
+    Directive(DirectiveArgs),
     /// Read passages back as JSON lines, by gate, lane, person or time
     Passages(PassagesArgs),
 }
@@ -108,6 +112,9 @@ pub enum BackendRunError {
     /// It could not start, or did not do it.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// No directive is published.
+    #[error(transparent)]
+    Directive(#[from] PublishError),
     /// It could not be asked.
     #[error(transparent)]
     Passages(#[from] PassagesError),
@@ -129,7 +136,8 @@ impl BackendRunError {
             Self::Backend(BackendError::NoAuthority(_) | BackendError::NoList) => 66,
             Self::Backend(BackendError::Exists(_)) => 73,
             Self::Passages(error) => error.exit_code(),
-            Self::Backend(_) | Self::Signals(_) => 69,
+            Self::Directive(PublishError::Fault(_)) => 65,
+            Self::Backend(_) | Self::Directive(_) | Self::Signals(_) => 69,
         }
     }
 }
@@ -151,6 +159,7 @@ pub async fn run(args: &BackendArgs) -> Result<Option<String>, BackendRunError> 
             )))
         }
         Some(BackendCommand::Enrol(enrol)) => enrolled(enrol, now).map(Some),
+        Some(BackendCommand::Directive(args)) => Ok(directive::run(args, now).map(Some)?),
         Some(BackendCommand::Passages(args)) => {
             passages::run(args, &mut io::stdout()).await?;
             Ok(None)

@@ -5,7 +5,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::explain;
 use super::{CONFIG, Failure, SOFTWARE, UNAVAILABLE, output, runtime, told_to_stop};
+use crate::backend::system_clock;
 use crate::config::{self, Config};
 use crate::drivers::MonoClock;
 use crate::runtime::files::read_files;
@@ -17,19 +21,29 @@ use crate::telemetry::log;
 /// # Errors
 /// [`Failure`] with 78 if the config has to be changed.
 pub fn run(path: &Path) -> Result<u8, Failure> {
-    log::start("info");
-    few_heaps();
+    // Whatever is wrong with the config is told by the failure.
     let config = load(path)?;
+    log::start(config.log.level.as_str());
+    few_heaps();
     runtime()?.block_on(async {
         let mut running = runtime::start(&config, MonoClock::start(), Stand::default())
             .await
             .map_err(|e| failure(&e))?;
-        tokio::select! {
-            stopped = told_to_stop() => stopped.map_err(|error| Failure::new(UNAVAILABLE, &error))?,
-            // Whoever supervises starts it again; going on without a loop would hold the lane shut in silence.
-            () = running.broke_off() => {
-                let sentence = "the loop broke off; the log says why".into();
-                return Err(Failure { code: SOFTWARE, sentence });
+        let mut hang_up = signal(SignalKind::hangup()).map_err(|e| Failure::new(UNAVAILABLE, &e))?;
+        let stopped = told_to_stop();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                stopped = &mut stopped => {
+                    stopped.map_err(|error| Failure::new(UNAVAILABLE, &error))?;
+                    break;
+                }
+                Some(()) = hang_up.recv() => running.reload(path).await,
+                // Whoever supervises starts it again; going on without a loop would hold the lane shut in silence.
+                () = running.broke_off() => {
+                    let sentence = "the loop broke off; the log says why".into();
+                    return Err(Failure { code: SOFTWARE, sentence });
+                }
             }
         }
         tracing::info!("stopping: lines into their safe state, journal closed");
@@ -90,6 +104,10 @@ pub fn check(path: &Path) -> Result<u8, Failure> {
     for words in files.trust_in_words() {
         writeln!(std::io::stdout(), "{words}").map_err(|error| output(&error))?;
     }
+    let mut lines = explain::modes(&config, system_clock()()).into_iter();
+    lines
+        .try_for_each(|line| writeln!(std::io::stdout(), "{line}"))
+        .map_err(|error| output(&error))?;
     Ok(0)
 }
 

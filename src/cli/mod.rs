@@ -11,6 +11,7 @@
 //! | 69 | something that is needed is not available (`EX_UNAVAILABLE`) |
 //! | 70 | a broken invariant: a mistake of ours (`EX_SOFTWARE`) |
 //! | 73 | something is there already and is not overwritten (`EX_CANTCREAT`) |
+//! | 77 | whoever asks may not (`EX_NOPERM`) |
 //! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
 pub mod backend;
@@ -20,9 +21,12 @@ pub mod codes_mint;
 pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
+pub mod directive;
 pub mod doctor;
+mod explain;
 pub mod gate;
 pub mod journal;
+pub mod lane;
 pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
@@ -57,6 +61,8 @@ enum Command {
         /// Config file, TOML
         file: PathBuf,
     },
+    /// Ask the gate on this machine: status, mode, open once, reset the fire
+    Lane(lane::Args),
     /// Run the reference backend, or read passages back from it
     Backend(Box<backend::BackendArgs>),
     /// Codes: import into a backend, pack for a web server, read from pictures, trust lists
@@ -134,6 +140,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run { config } => gate::run(&config),
         Command::Check { file } => gate::check(&file),
+        Command::Lane(args) => lane::run(args),
         Command::Backend(args) => {
             log::start("info");
             let ran = runtime()?.block_on(backend::run(&args));

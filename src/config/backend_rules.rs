@@ -9,6 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::rules::{Broken, broken};
 use super::tree::Backend;
 
+/// Groups that one gate belongs to.
+const GROUPS_MAX: usize = 8;
+
 /// Checks the table; the first rule that does not hold is the answer.
 pub(super) fn check(backend: &Backend) -> Result<(), Broken> {
     if check_url(&backend.url)? {
@@ -16,11 +19,10 @@ pub(super) fn check(backend: &Backend) -> Result<(), Broken> {
     } else {
         check_no_files(backend)?;
     }
-    check_keys("backend.list_keys", &backend.list_keys)?;
-    if backend.trust_keys.is_empty() {
-        return Ok(());
-    }
-    check_keys("backend.trust_keys", &backend.trust_keys)?;
+    check_keys("list_keys", &backend.list_keys, 1)?
+    check_keys("directive_keys", &backend.directive_keys, 0)?;
+    check_groups(backend)?;
+    check_keys("trust_keys", &backend.trust_keys, 0)?;
     let mut shared = backend.trust_keys.iter().enumerate();
     if let Some((i, _)) = shared.find(|(_, key)| backend.list_keys.contains(key)) {
         let sentence = "this key signs lists; the trust list has a key of its own";
@@ -103,17 +105,29 @@ fn check_no_files(backend: &Backend) -> Result<(), Broken> {
     Ok(())
 }
 
-fn check_keys(name: &str, keys: &[String]) -> Result<(), Broken> {
-    if !(1..=2).contains(&keys.len()) {
+fn check_groups(backend: &Backend) -> Result<(), Broken> {
+    if backend.groups.len() <= GROUPS_MAX {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{} groups are given; allowed are 0 to {GROUPS_MAX}",
+        backend.groups.len()
+    );
+    broken("backend.groups", sentence)
+}
+
+/// One key or two, or none if `min` is 0.
+fn check_keys(name: &str, keys: &[String], min: usize) -> Result<(), Broken> {
+    if !(min..=2).contains(&keys.len()) {
         let sentence = format!(
             "{} keys are given; allowed are 1 or 2: the current and the next",
             keys.len()
         );
-        return broken(name, sentence);
+        return broken(format!("backend.{name}"), sentence);
     }
     let mut seen = BTreeSet::new();
     for (i, key) in keys.iter().enumerate() {
-        let path = format!("{name}[{i}]");
+        let path = format!("backend.{name}[{i}]");
         match STANDARD.decode(key) {
             Ok(bytes) if bytes.len() == 32 => {
                 if !seen.insert(bytes) {

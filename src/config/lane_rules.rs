@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use super::rules::{Broken, broken};
+use super::schedule;
 use super::sensor_rules;
-use super::tree::{Barrier, Lane, Reader, Serial};
+use super::tree::{Barrier, Key, Lane, Reader, Serial};
 use crate::domain::{Direction, Mode};
 
 /// Readers of one lane.
 const READERS_MAX: usize = 8;
+/// Positions of one key switch.
+const KEYS_MAX: usize = 4;
 /// Characters of a lane's or a reader's name.
 const LABEL_LEN_MAX: usize = 32;
 /// Line speeds of card modules and scanners.
@@ -56,18 +59,32 @@ fn check_directions(at: &str, lane: &Lane) -> Result<(), Broken> {
         [a, b] if a != b => {}
         [..] => return broken(key, "a direction stands here twice"),
     }
-    let (needed, mode) = match lane.mode {
-        Mode::EntryOnly => (Direction::Entry, "entry_only"),
-        Mode::ExitOnly => (Direction::Exit, "exit_only"),
-        Mode::Normal | Mode::Free | Mode::Closed | Mode::Maintenance | Mode::Emergency => {
-            return Ok(());
-        }
-    };
-    if lane.directions.contains(&needed) {
+    check_mode(&format!("{at}.mode"), lane.mode, &lane.directions)
+}
+
+/// A lane that only lets in has to let in.
+fn check_mode(key: &str, mode: Mode, directions: &[Direction]) -> Result<(), Broken> {
+    let Some(needed) = schedule::needs(mode, directions) else {
         return Ok(());
-    }
+    };
+    let mode = mode.as_str();
     let sentence = format!("mode \"{mode}\" needs \"{needed}\" among the directions of the lane");
-    broken(format!("{at}.mode"), sentence)
+    broken(key, sentence)
+}
+
+/// Positions of a key switch.
+pub(super) fn check_keys(at: &str, keys: &[Key], directions: &[Direction]) -> Result<(), Broken> {
+    if keys.len() > KEYS_MAX {
+        let sentence = format!(
+            "{} positions are given; a key switch has at most {KEYS_MAX}",
+            keys.len()
+        );
+        return broken(format!("{at}.key_switch"), sentence);
+    }
+    for (i, key) in keys.iter().enumerate() {
+        check_mode(&format!("{at}.key_switch[{i}].mode"), key.mode, directions)?;
+    }
+    Ok(())
 }
 
 fn check_times(at: &str, lane: &Lane) -> Result<(), Broken> {

@@ -151,6 +151,9 @@ impl Config {
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.data_dir);
         resolve(&mut self.trust_file);
+        self.staff
+            .iter_mut()
+            .for_each(|staff| resolve(&mut staff.socket));
         self.gpio.chip.iter_mut().for_each(resolve);
         self.gpio.folder.iter_mut().for_each(resolve);
         for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {

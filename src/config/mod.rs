@@ -5,8 +5,11 @@ mod certificate_rules;
 mod lane_rules;
 pub mod load;
 mod policy;
+mod reload;
 mod rules;
+pub mod schedule;
 mod sensor_rules;
+pub mod staff;
 pub mod tree;
 pub mod types;
 mod wiring;
@@ -15,4 +18,5 @@ mod wiring;
 mod tests;
 
 pub use load::{ConfigError, load, parse};
+pub use reload::take_up;
 pub use tree::Config;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::domain::Rule;
 
 /// `[policy]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// On the way in.
@@ -25,7 +25,7 @@ impl Default for Policy {
 }
 
 /// `[policy.entry]` and `[policy.exit]`. An absent key of `entry` has the default below, one of `exit` is "open".
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Green.

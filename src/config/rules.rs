@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tree::{Barrier, Config, Gpio, GpioDriver, Policy, Rules};
 use super::types::Line;
-use super::{backend_rules, certificate_rules, lane_rules};
+use super::{backend_rules, certificate_rules, lane_rules, schedule, staff};
 use crate::domain::Rule;
 
 /// Lanes of one gate.
@@ -40,7 +40,11 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
     check_policy(&config.policy)?;
     certificate_rules::check(&config.certificates)?;
     check_gpio(&config.gpio)?;
+    if let Some(table) = &config.staff {
+        staff::check(table)?;
+    }
     check_lanes(config)?;
+    schedule::check(config)?;
     check_lines(config)
 }
 
@@ -139,6 +143,8 @@ fn check_lanes(config: &Config) -> Result<(), Broken> {
     for (i, lane) in lanes.iter().enumerate() {
         let at = format!("lane[{i}]");
         lane_rules::check_lane(&at, lane)?;
+        lane_rules::check_keys(&at, &lane.key_switch, &lane.directions)?;
+        lane_rules::check_keys("gpio", &config.gpio.key_switch, &lane.directions)?;
         if let Some(first) = lane_names.insert(&lane.name, i) {
             let sentence = format!("\"{}\" is the name of lane[{first}] already", lane.name);
             return broken(format!("{at}.name"), sentence);
@@ -174,8 +180,16 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
             .map(move |(key, _, line)| (format!("lane[{i}].sensors.{key}"), Some(line), None));
         outputs.into_iter().chain(sensors)
     });
+    let keys = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
+        let keys = lane.key_switch.iter().enumerate();
+        keys.map(move |(j, key)| (format!("lane[{i}].key_switch[{j}].line"), Some(key.line), None))
+    });
+    let of_gate = config.gpio.key_switch.iter().enumerate();
+    let of_gate = of_gate.map(|(j, key)| {
+        (format!("gpio.key_switch[{j}].line"), Some(key.line), None)
+    });
     let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
-    for (key, line, leaf) in fire.chain(lanes) {
+    for (key, line, leaf) in fire.chain(lanes).chain(keys).chain(of_gate) {
         let Some(line) = line else { continue };
         let pin = line.pin.get();
         if config.gpio.driver == GpioDriver::Rppal && pin > BCM_PIN_MAX {

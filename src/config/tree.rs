@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use super::policy::{Policy, Rules};
+pub use super::schedule::Schedule;
+pub use super::staff::Staff;
 use super::types::{
     DebounceTime, DutyCycle, FollowerGap, FrameRate, GroupSize, JournalSize, KeepTime, LearnedTime,
     Line, ObstructionTime, PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter,
@@ -15,7 +17,7 @@ pub use super::wiring::{Outputs, Sensors};
 use crate::domain::{CertificateRules, Direction, GateId, ListId, Mode};
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of this gate; the backend knows it by this.
@@ -47,6 +49,14 @@ pub struct Config {
     /// When the date may be used.
     #[serde(default)]
     pub clock: Clock,
+    /// Which modes the calendar wants.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// The local socket for staff; absent: there is none.
+    pub staff: Option<Staff>,
+    /// How much is logged.
+    #[serde(default)]
+    pub log: Log,
     /// Relays and sensors.
     pub gpio: Gpio,
     /// Lanes, one to four.
@@ -55,7 +65,7 @@ pub struct Config {
 }
 
 /// `[backend]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
     /// `https://backend.example:9481`, or `http://127.0.0.1:9480`: plain HTTP is accepted for loopback addresses only.
@@ -73,6 +83,12 @@ pub struct Backend {
     /// taken from the backend.
     #[serde(default)]
     pub trust_keys: Vec<String>,
+    /// Ed25519 keys that sign directives, the current and the next; none: no directive is followed.
+    #[serde(default)]
+    pub directive_keys: Vec<String>,
+    /// Groups of gates that this one belongs to: their directives are for it too.
+    #[serde(default)]
+    pub groups: Vec<GateId>,
     /// Ask about credentials that no list knows.
     #[serde(default = "yes")]
     pub resolve: bool,
@@ -95,7 +111,7 @@ const fn yes() -> bool {
 }
 
 /// `[[list]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Its name at the backend.
@@ -110,7 +126,7 @@ pub struct List {
 }
 
 /// `[passback]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Passback {
     /// Whether it is enforced.
@@ -131,7 +147,7 @@ pub enum PassbackMode {
 }
 
 /// `[journal]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
     /// Largest size on disk. Past 80 % an alarm, past 100 % the rule of `full`.
@@ -169,7 +185,7 @@ pub enum Full {
 }
 
 /// `[http]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where the pages are served.
@@ -188,7 +204,7 @@ impl Default for Http {
 }
 
 /// `[clock]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clock {
     /// Who vouches for the date.
@@ -207,8 +223,57 @@ pub enum ClockTrust {
     Always,
 }
 
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least that is told; `RUST_LOG` wins over it.
+    pub level: LogLevel,
+}
+
+/// `log.level`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Nothing but what is broken.
+    Error,
+    /// And what an operator should do something about.
+    Warn,
+    /// And every decision.
+    #[default]
+    Info,
+    /// And what a programmer wants to know.
+    Debug,
+    /// And more of it.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// A position of a key switch, `{ line = 26, mode = "maintenance" }`: while the line is active, that mode is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Its contact.
+    pub line: Line,
+    /// What it wants.
+    pub mode: Mode,
+}
+
 /// `[gpio]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpio {
     /// Which driver.
@@ -219,6 +284,9 @@ pub struct Gpio {
     pub folder: Option<PathBuf>,
     /// Fire loop, normally closed: inactive means fire.
     pub fire_loop: Option<Line>,
+    /// Positions of a key switch for every lane of the gate; of several active ones the first counts.
+    #[serde(default)]
+    pub key_switch: Vec<Key>,
 }
 
 /// `gpio.driver`
@@ -234,7 +302,7 @@ pub enum GpioDriver {
 }
 
 /// `[[lane]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lane {
     /// Its name: a label in metrics and records.
@@ -245,9 +313,12 @@ pub struct Lane {
     pub fail: Fail,
     /// Which sides it serves.
     pub directions: Vec<Direction>,
-    /// Mode at start.
+    /// Its own mode: what counts while nobody wants another.
     #[serde(default)]
     pub mode: Mode,
+    /// Positions of the lane's key switch; it wins over the gate's.
+    #[serde(default)]
+    pub key_switch: Vec<Key>,
     /// How long the barrier stays released for a person who does not come.
     #[serde(default)]
     pub release_ms: ReleaseTime,
@@ -331,7 +402,7 @@ pub enum Fail {
 }
 
 /// `[[lane.reader]]`: a name, a side, and exactly one of the four device tables.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reader {
     /// Its name: a label in metrics.

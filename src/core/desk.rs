@@ -200,6 +200,7 @@ fn receive(assessed: Assessed, barred: Option<Reason>, turn: &mut Turn<'_>) -> (
             };
             conclude(slip, None, advice, turn)
         }
+        Finding::ByStaff => conclude(slip, None, Advice::Open(Reason::ByStaff), turn),
         Finding::Read {
             credential,
             standing,

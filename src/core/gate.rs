@@ -1,19 +1,27 @@
 //! The gate: routes events to lanes, keeps the fire latch, and settles what the journal answers.
 
+use super::directed::Directed;
 use super::lane::{Before, Lane};
 use super::ledger::{Ledger, Settled};
+use super::modes::Modes;
 use super::settings::Settings;
 use super::turn::Turn;
 use crate::domain::{
     Action, Alarm, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Mode, Mono, Now, Outcome, Record, Restored, Standing, StateChange,
+    Mono, Now, Outcome, Record, Restored, Source, Standing, StateChange, Wanted, Wish,
 };
 
 /// One gate, with one to four lanes.
 #[derive(Debug)]
 pub struct Gate {
+    /// With the rules that directives change now.
     settings: Settings,
+    /// As the config says.
+    configured: Settings,
+    directed: Directed,
     lanes: Vec<Lane>,
+    /// One a lane: who wants which mode of it.
+    modes: Vec<Modes>,
     ledger: Ledger,
     fire: Fire,
     /// The alarm for grants without a record is on.
@@ -35,12 +43,16 @@ pub struct LaneView {
     /// `unsensed`, `locked`, `asking`, `recording`, `released`, `passing`, `closing`, `open`; `absent` if there is no
     /// such lane.
     pub state: &'static str,
-    /// Its mode; while there is a fire it waits.
-    pub mode: Mode,
+    /// Its mode and whose wish that is; while there is a fire it waits.
+    pub mode: Wish,
+    /// True if everybody may walk, by its mode or by the fire.
+    pub is_open: bool,
     /// True if somebody is in the aisle.
     pub occupied: bool,
     /// True while the fire latch is set.
     pub fire: bool,
+    /// True while the fire loop says that there is one.
+    pub fire_input: bool,
 }
 
 impl Gate {
@@ -58,27 +70,40 @@ impl Gate {
             ledger: &mut ledger,
             out,
         };
-        let mut lanes = Vec::new();
+        let (mut lanes, mut modes) = (Vec::new(), Vec::new());
         for (id, lane) in (0..=u8::MAX).zip(&settings.lanes) {
+            let mut staff = restored.staff_modes.iter();
+            let staff = staff.find(|(name, _)| *name == lane.name);
+            let wishes = Modes::new(lane, staff.map(|(_, staff)| *staff), now);
             let on_the_way = restored.open_grants.iter().rev();
             let mut on_the_way = on_the_way.filter(|(name, ..)| name.as_ref() == Some(&lane.name));
             let before = Before {
                 fire: fire.latched,
                 rider: on_the_way.next().map(|(_, direction, _)| *direction),
+                mode: wishes.ruling().mode,
             };
             lanes.push(Lane::new(LaneId(id), lane, before, &mut turn));
+            modes.push(wishes);
         }
         if fire.latched {
             turn.act(Action::Alarm(None, Alarm::Fire, true));
         }
         let software = settings.software.clone();
         turn.record(None, Kind::Started { software }, None, Vec::new());
+        for (id, ruling) in (0..=u8::MAX).map(LaneId).zip(modes.iter().map(Modes::ruling)) {
+            if ruling.source != Source::Config {
+                record_mode(id, ruling, Vec::new(), &mut turn);
+            }
+        }
         for (name, direction, grant) in restored.open_grants {
             close(name, direction, grant, &mut turn);
         }
         Self {
+            configured: settings.clone(),
             settings,
+            directed: Directed::default(),
             lanes,
+            modes,
             ledger,
             fire,
             has_gap: false,
@@ -101,10 +126,13 @@ impl Gate {
             | Event::Fire(_)
             | Event::FireReset
             | Event::ModeSet(..)
+            | Event::Directed(_)
+            | Event::Staffed(..)
             | Event::Readers(..)
             | Event::BarrierWorks(..)
             | Event::Stopping => false,
         };
+        self.rule(now, out);
         if serves {
             self.each_lane(now, out, Lane::timed_out);
             self.take(now, event, out);
@@ -119,7 +147,34 @@ impl Gate {
     /// When the gate wants `Event::TimedOut`, at the latest. Too early or too late is harmless.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        self.lanes.iter().filter_map(Lane::deadline).min()
+        let lanes = self.lanes.iter().filter_map(Lane::deadline);
+        let modes = self.modes.iter().filter_map(Modes::deadline);
+        lanes.chain(modes).chain(self.directed.deadline()).min()
+    }
+
+    /// Takes another config, as far as a running gate can: rules of the policy, what happens when the journal stalls
+    /// or is full, the lanes' own modes and schedules. The rest of `settings` is not looked at; its lanes are the same.
+    pub fn reload(&mut self, settings: &Settings, now: Now, out: &mut Vec<Action>) {
+        for (modes, new) in self.modes.iter_mut().zip(&settings.lanes) {
+            modes.reload(new);
+        }
+        let configured = &mut self.configured;
+        (configured.entry, configured.exit) = (settings.entry, settings.exit);
+        for known in [&mut self.settings, configured] {
+            (known.resolve, known.stall) = (settings.resolve, settings.stall);
+            (known.on_stall, known.on_full) = (settings.on_stall, settings.on_full);
+            known.required_entitlements = settings.required_entitlements;
+        }
+        self.change_rules();
+        self.rule(now, out);
+        self.each_lane(now, out, Lane::settle);
+    }
+
+    /// Every wish for the mode of a lane that counts now, the strongest first.
+    #[must_use]
+    pub fn wishes(&self, lane: LaneId) -> &[Wish] {
+        let modes = self.modes.get(usize::from(lane.0));
+        modes.map_or(&[], Modes::wishes)
     }
 
     /// True if nobody is on the way at any lane, so that the daemon may end.
@@ -131,12 +186,15 @@ impl Gate {
     /// A lane as pages and metrics show it.
     #[must_use]
     pub fn lane_view(&self, lane: LaneId) -> LaneView {
+        let modes = self.modes.get(usize::from(lane.0));
         let lane = self.lanes.get(usize::from(lane.0));
         LaneView {
             state: lane.map_or("absent", Lane::name),
-            mode: lane.map_or(Mode::default(), Lane::mode),
+            mode: modes.map_or_else(Wish::default, Modes::ruling),
+            is_open: lane.is_some_and(Lane::is_held_open),
             occupied: lane.is_some_and(Lane::is_occupied),
             fire: self.fire.latched,
+            fire_input: self.fire.input,
         }
     }
 
@@ -165,8 +223,19 @@ impl Gate {
                     self.latch_fire(false, now, out);
                 }
             }
-            Event::ModeSet(lane, mode) => {
-                self.at_lane(lane, now, out, |lane, turn| lane.set_mode(mode, turn));
+            Event::ModeSet(lane, wanted) => self.want(lane, wanted, now, out),
+            Event::Directed(directives) => {
+                for (modes, lane) in self.modes.iter_mut().zip(&self.configured.lanes) {
+                    modes.direct(&lane.name, &directives);
+                }
+                let mut directed = std::mem::take(&mut self.directed);
+                directed.replace(directives, &mut self.turn(now, out).1);
+                self.directed = directed;
+                self.rule(now, out);
+            }
+            Event::Staffed(uid, lane, deed) => {
+                let (_, mut turn) = self.turn(now, out);
+                turn.record(lane, Kind::Staff { uid, deed }, None, Vec::new());
             }
             Event::ReaderPrompt(lane, side, prompt) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.hint(side, prompt, turn));
@@ -191,6 +260,68 @@ impl Gate {
             out,
         };
         (&mut self.lanes, turn)
+    }
+
+    /// Staff or a key switch want a mode of a lane. What staff want survives a restart: somebody may have their hands in
+    /// the lane.
+    fn want(&mut self, id: LaneId, wanted: Wanted, now: Now, out: &mut Vec<Action>) {
+        let at = usize::from(id.0);
+        let lane = self.configured.lanes.get(at);
+        let (Some(modes), Some(lane)) = (self.modes.get_mut(at), lane) else {
+            return;
+        };
+        let kept = modes.want(wanted, now).map(|wanted| StateChange::StaffMode {
+            lane: lane.name.clone(),
+            wanted,
+        });
+        let ruled = modes.settle(now).is_some();
+        if ruled || kept.is_some() {
+            self.put_in_force(id, kept.into_iter().collect(), now, out);
+        }
+    }
+
+    /// What the clocks change: modes that begin or end, directives that come into force or are over.
+    fn rule(&mut self, now: Now, out: &mut Vec<Action>) {
+        let mut directed = std::mem::take(&mut self.directed);
+        let changed = directed.settle(&mut self.turn(now, out).1);
+        self.directed = directed;
+        if changed {
+            self.change_rules();
+        }
+        for at in 0..self.modes.len() {
+            let Some(change) = self.modes.get_mut(at).and_then(|modes| modes.settle(now)) else {
+                continue;
+            };
+            let over = self.configured.lanes.get(at).filter(|_| change.staff_over);
+            let over = over.map(|lane| StateChange::StaffMode {
+                lane: lane.name.clone(),
+                wanted: None,
+            });
+            let id = LaneId(u8::try_from(at).unwrap_or(u8::MAX));
+            self.put_in_force(id, over.into_iter().collect(), now, out);
+        }
+    }
+
+    /// The rules of the config, as directives change them now.
+    fn change_rules(&mut self) {
+        [self.settings.entry, self.settings.exit] = self.directed.rules(&self.configured);
+    }
+
+    /// The lane gets the mode that is ruled, and that is recorded with whose wish it is.
+    fn put_in_force(
+        &mut self,
+        id: LaneId,
+        changes: Vec<StateChange>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(ruling) = self.modes.get(usize::from(id.0)).map(Modes::ruling) else {
+            return;
+        };
+        self.at_lane(id, now, out, |lane, turn| {
+            lane.set_mode(ruling.mode, turn);
+            record_mode(id, ruling, changes, turn);
+        });
     }
 
     fn each_lane(
@@ -291,6 +422,11 @@ impl Gate {
             out.push(Action::Alarm(None, Alarm::Unrecorded, self.has_gap));
         }
     }
+}
+
+fn record_mode(lane: LaneId, ruling: Wish, changes: Vec<StateChange>, turn: &mut Turn<'_>) {
+    let Wish { mode, source, .. } = ruling;
+    turn.record(Some(lane), Kind::Mode { mode, source }, None, changes);
 }
 
 /// Ends a grant of an earlier start: nobody can say what came of it, and nothing is annulled.

@@ -6,15 +6,19 @@
 //!                         └─ Machine (Flap: every leaf | Tripod) ─► effects ─► Action
 //! ```
 //!
+//! Which mode a lane has is ruled by `Modes`, out of what key switches, staff, directives and the schedule want.
+//!
 //! Three rules hold everywhere. No barrier is released without a grant that is durable, unless a mode, a fire or
 //! the site's rule for a failing journal says so. Each grant ends exactly once. A flap is locked in one place
 //! only, when the aisle is clear.
 
 mod desk;
+mod directed;
 mod expiring;
 pub mod gate;
 mod lane;
 mod ledger;
+mod modes;
 mod passback;
 mod policy;
 mod replay;

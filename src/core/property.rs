@@ -8,7 +8,7 @@ use super::{Below, Gate, OnTrouble, Settings};
 use crate::domain::{
     Action, Alarm, Assessed, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
     JournalTrouble, Kind, LaneId, Levels, Medium, Mode, Mono, Now, Prompt, Reason, Restored, Rule,
-    Sensor, Service, Standing, Utc, Verdict,
+    Sensor, Service, Standing, Utc, Verdict, Wanted,
 };
 
 const SEEDS: u64 = 4_000;
@@ -179,7 +179,9 @@ impl World {
                 self.latched |= *input;
             }
             Event::FireReset => self.latched &= self.input,
-            Event::ModeSet(lane, mode) => self.modes[usize::from(lane.0)] = *mode,
+            Event::ModeSet(lane, wanted) => {
+                self.modes[usize::from(lane.0)] = wanted.mode.unwrap_or_default();
+            }
             Event::BarrierWorks(lane, works) => self.works[usize::from(lane.0)] = *works,
             Event::Presented(_)
             | Event::Answered { .. }
@@ -188,6 +190,8 @@ impl World {
             | Event::LinesLost
             | Event::Readers(..)
             | Event::Stopping
+            | Event::Directed(_)
+            | Event::Staffed(..)
             | Event::TimedOut => {}
         }
         let mut out = Vec::new();
@@ -384,7 +388,7 @@ impl World {
             37 => Event::FireReset,
             38 => Event::ModeSet(
                 lane,
-                self.random.pick(&[
+                Wanted::by_staff(Some(self.random.pick(&[
                     Mode::Normal,
                     Mode::Normal,
                     Mode::Normal,
@@ -393,7 +397,7 @@ impl World {
                     Mode::EntryOnly,
                     Mode::Maintenance,
                     Mode::Emergency,
-                ]),
+                ]))),
             ),
             39 => Event::BarrierWorks(lane, self.random.one_in(2)),
             40 => Event::Readers(
@@ -452,7 +456,7 @@ impl World {
                     self.pass(300_000);
                 }
             }
-            self.step(Event::ModeSet(lane, Mode::Normal));
+            self.step(Event::ModeSet(lane, Wanted::by_staff(None)));
             self.step(Event::BarrierWorks(lane, true));
         }
         self.step(Event::Fire(false));

@@ -11,7 +11,7 @@ use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rule
 use crate::domain::{
     Action, Alarm, Assessed, ClockQuality, Credential, Direction, Entry, Event, Finding, GrantId,
     HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode, Mono, Now,
-    Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Sensor, Standing,
+    Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Schedule, Sensor, Standing,
     StateChange, Subject, Utc, Verdict,
 };
 
@@ -26,6 +26,7 @@ pub(super) fn flap() -> LaneSettings {
         barrier: Barrier::Flap,
         directions: vec![Direction::Entry, Direction::Exit],
         mode: Mode::Normal,
+        schedule: Schedule::default(),
         release: Duration::from_secs(5),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::{Direction, HealthOutcome, Mode, Rule, Sensor};
+use crate::domain::directive::RuleChanges;
+use crate::domain::{Direction, HealthOutcome, Mode, Rule, Schedule, Sensor};
 
 /// Settings of a gate.
 #[derive(Clone, Debug)]
@@ -58,8 +59,10 @@ pub struct LaneSettings {
     pub barrier: Barrier,
     /// Which sides it serves.
     pub directions: Vec<Direction>,
-    /// Its mode at start.
+    /// Its own mode: what counts while nobody wants another.
     pub mode: Mode,
+    /// What the calendar wants of it.
+    pub schedule: Schedule,
     /// How long the barrier stays released for a rider who does not come.
     pub release: Duration,
     /// How long a sensor must keep a level before it counts.
@@ -153,6 +156,22 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The same with some of them changed.
+    #[must_use]
+    pub fn changed(self, by: &RuleChanges) -> Self {
+        Self {
+            green: by.green.unwrap_or(self.green),
+            yellow: by.yellow.unwrap_or(self.yellow),
+            red: by.red.unwrap_or(self.red),
+            unknown: by.unknown.unwrap_or(self.unknown),
+            not_applied: by.not_applied.unwrap_or(self.not_applied),
+            query_failed: by.query_failed.unwrap_or(self.query_failed),
+            timed_out: by.timed_out.unwrap_or(self.timed_out),
+            stale: by.stale.unwrap_or(self.stale),
+            clock_untrusted: by.clock_untrusted.unwrap_or(self.clock_untrusted),
+        }
+    }
+
     /// The rule for what a look-up ended in.
     #[must_use]
     pub const fn of(&self, health: HealthOutcome) -> Rule {

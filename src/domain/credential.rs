@@ -47,15 +47,18 @@ pub enum Medium {
     QrCode,
     /// A resident ID card, read by a SAM module.
     IdCard,
+    /// Nothing: staff let somebody through at the local socket.
+    Staff,
 }
 
 impl Medium {
-    /// `qr_code` or `id_card`, as in records and metrics.
+    /// `qr_code`, `id_card` or `staff`, as in records and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::QrCode => "qr_code",
             Self::IdCard => "id_card",
+            Self::Staff => "staff",
         }
     }
 }

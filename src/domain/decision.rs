@@ -70,6 +70,8 @@ reasons! {
     InOrder = "in_order" => Go,
     /// Exit: nobody is trapped, whatever the health outcome.
     ExitAlwaysOpen = "exit_always_open" => Go,
+    /// Staff let this person through.
+    ByStaff = "by_staff" => Go,
     /// The site lets this outcome through on this side.
     SiteRule = "site_rule" => Go,
     /// The code is red.

@@ -1,8 +1,13 @@
 //! Everything that can happen to a gate. Drivers, the store and the backend all speak in these.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::credential::{Credential, Medium};
 use super::decision::Reason;
+use super::directive::Directive;
 use super::ids::{Direction, GrantId, IssuerId, LaneId};
+use super::mode::{Deed, Mode, Source};
 use super::sensor::Levels;
 use super::standing::{HealthOutcome, Standing};
 use super::time::Mono;
@@ -17,6 +22,8 @@ pub enum Finding {
         /// Whose it claimed to be, if that much is clear.
         issuer: Option<IssuerId>,
     },
+    /// Staff let one person through: nobody shows anything.
+    ByStaff,
     /// Its own checks passed; `standing` says what the lists know.
     Read {
         /// What it is.
@@ -70,51 +77,39 @@ pub enum Service {
     None,
 }
 
-/// What a lane is meant to do.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Decide on each presentation.
-    #[default]
-    Normal,
-    /// Open to everybody, counted.
-    Free,
-    /// Entry is closed; who is inside may leave.
-    Closed,
-    /// Only entry is served. Leaving is possible by staff.
-    EntryOnly,
-    /// Only exit is served.
-    ExitOnly,
-    /// Out of service, locked, for work on the lane.
-    Maintenance,
-    /// Open to everybody, as in a fire.
-    Emergency,
+/// What staff or a key switch want of a lane's mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// [`Source::Staff`] or [`Source::Key`]; nobody else is heard here.
+    pub source: Source,
+    /// The mode; `None`: none any more.
+    pub mode: Option<Mode>,
+    /// Who it is, if it is staff.
+    pub by: Option<u32>,
+    /// For how long; `None`: until it is taken back.
+    pub lasts: Option<Duration>,
 }
 
-impl Mode {
-    /// The word in pages and metrics.
+impl Wanted {
+    /// Staff want a mode until it is taken back; for tests and the simulator.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Free => "free",
-            Self::Closed => "closed",
-            Self::EntryOnly => "entry_only",
-            Self::ExitOnly => "exit_only",
-            Self::Maintenance => "maintenance",
-            Self::Emergency => "emergency",
+    pub const fn by_staff(mode: Option<Mode>) -> Self {
+        Self {
+            source: Source::Staff,
+            mode,
+            by: None,
+            lasts: None,
+        }
+    }
+
+    /// A key switch stands at a mode, or at none.
+    #[must_use]
+    pub const fn by_key(mode: Option<Mode>) -> Self {
+        Self {
+            source: Source::Key,
+            mode,
+            by: None,
+            lasts: None,
         }
     }
 }
@@ -143,8 +138,12 @@ pub enum Event {
     Fire(bool),
     /// A person resets the latched fire.
     FireReset,
-    /// Somebody who may has set a mode.
-    ModeSet(LaneId, Mode),
+    /// Somebody who may wants a mode of a lane, or, by `None`, no longer: staff and key switches.
+    ModeSet(LaneId, Wanted),
+    /// The directives that were accepted last, the most specific first; what was wanted before by directive is over.
+    Directed(Vec<Arc<Directive>>),
+    /// Staff did something, with this user id; for the record, before what it leads to.
+    Staffed(u32, Option<LaneId>, Deed),
     /// A prompt from a reader: located but not read, lift and tap again.
     ReaderPrompt(LaneId, Direction, super::decision::Prompt),
     /// What the readers of one side of a lane can take has changed. Until it is said, they can take everything.

@@ -5,10 +5,13 @@ pub mod certificate;
 pub mod credential;
 pub mod decision;
 pub mod digest;
+pub mod directive;
 pub mod document;
 pub mod event;
 pub mod ids;
+pub mod mode;
 pub mod passage;
+pub mod schedule;
 pub mod sensor;
 pub mod standing;
 pub mod time;
@@ -20,9 +23,14 @@ pub use credential::{
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;
-pub use event::{Assessed, Event, Finding, JournalTrouble, Mode, Service};
+pub use directive::Directive;
+pub use event::{Assessed, Event, Finding, JournalTrouble, Service, Wanted};
 pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
-pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
+pub use mode::{Deed, Mode, Source, Wish};
+pub use passage::{
+    Entry, Kind, ListVersion, PassbackKey, Record, Restored, StaffMode, StateChange,
+};
+pub use schedule::{Plan, Schedule};
 pub use sensor::{Levels, Sensor};
 pub use standing::{Colour, HealthOutcome, Row, Standing};
 pub use time::{ClockQuality, Mono, Now, Utc};

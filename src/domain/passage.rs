@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::action::Alarm;
 use super::credential::Medium;
 use super::decision::{Outcome, Prompt, Reason, Verdict};
-use super::event::Mode;
 use super::ids::{Direction, GrantId, IssuerId, ListId, ReplayKey, RowKey, Subject};
+use super::mode::{Deed, Mode, Source};
 use super::time::{ClockQuality, Now, Utc};
 
 /// A list as it stood when a decision was made.
@@ -105,10 +105,30 @@ pub enum Kind {
         /// True when it began.
         on: bool,
     },
-    /// A mode was set.
+    /// Another mode is in force, or for another reason.
     Mode {
         /// Which.
         mode: Mode,
+        /// Whose wish was the strongest.
+        #[serde(default)]
+        source: Source,
+    },
+    /// Staff did something at the local socket; what came of it is recorded beside it.
+    Staff {
+        /// Their user id on this machine.
+        uid: u32,
+        /// What they did.
+        #[serde(flatten)]
+        deed: Deed,
+    },
+    /// A signed directive came into force, or is over.
+    Directive {
+        /// Whom it is for: `gate:NAME` or `group:NAME`.
+        target: String,
+        /// Its version.
+        version: u64,
+        /// True if it came into force.
+        on: bool,
     },
     /// Something was granted that is not recorded, by the site's rule.
     Gap {
@@ -127,7 +147,7 @@ pub enum PassbackKey {
 }
 
 /// A change of what must survive a restart, written in the same transaction as its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateChange {
     /// A code was used; a copy of it is refused until then.
     Seen {
@@ -159,6 +179,24 @@ pub enum StateChange {
     },
     /// The fire latch.
     FireLatched(bool),
+    /// What staff want of the mode of a lane; `None`: nothing any more.
+    StaffMode {
+        /// Name of the lane.
+        lane: String,
+        /// What they want.
+        wanted: Option<StaffMode>,
+    },
+}
+
+/// What staff want of the mode of a lane, over a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaffMode {
+    /// The mode.
+    pub mode: Mode,
+    /// Who, if that is known.
+    pub by: Option<u32>,
+    /// Until when; `None`: until it is taken back.
+    pub until: Option<Utc>,
 }
 
 /// A record with the state that changes with it: one transaction.
@@ -183,6 +221,8 @@ pub struct Restored {
     pub passed: Vec<(PassbackKey, Direction, Utc)>,
     /// The fire latch.
     pub fire_latched: bool,
+    /// What staff want, by name of the lane.
+    pub staff_modes: Vec<(String, StaffMode)>,
     /// The date is not before this: time of the last record, newest signed `created`.
     pub clock_floor: Option<Utc>,
     /// Grants whose outcome was not recorded: lane, direction, grant.

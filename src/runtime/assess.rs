@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::online::Asking;
 use super::trust::{InForce, is_expired};
@@ -226,12 +226,12 @@ fn learned_key(credential: &Credential) -> Option<RowKey> {
     credential.keys.first().map(|(_, key)| *key)
 }
 
-/// Starts the thread of one lane. It ends when the sender is dropped.
+/// Starts the thread of one lane, which takes the newest assessor for each job. It ends when the sender is dropped.
 ///
 /// # Errors
 /// What the system says if it has no thread left.
 pub fn spawn(
-    assessor: Arc<Assessor>,
+    assessor: watch::Receiver<Arc<Assessor>>,
     lane: &str,
     out: mpsc::Sender<Assessment>,
 ) -> std::io::Result<SyncSender<Job>> {
@@ -242,8 +242,13 @@ pub fn spawn(
     Ok(jobs)
 }
 
-fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessment>) {
+fn work(
+    newest: &watch::Receiver<Arc<Assessor>>,
+    inbox: &Receiver<Job>,
+    out: &mpsc::Sender<Assessment>,
+) {
     while let Ok(job) = inbox.recv() {
+        let assessor = Arc::clone(&newest.borrow());
         if out.blocking_send(assessor.assess(&job)).is_err() {
             return;
         }

@@ -13,7 +13,7 @@ use super::freshness::{self, Freshness, STALE_LIST};
 use super::trust_watch::{TRUST_EXPIRED, TrustWatch};
 use crate::core::Gate;
 use crate::domain::{
-    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict,
+    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict, Wish,
 };
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
@@ -22,7 +22,8 @@ use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::display::Signs;
 use crate::telemetry::status::{
-    DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus, Status,
+    DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus,
+    ReloadStatus, Status, WishStatus,
 };
 
 /// How often stores are looked after.
@@ -86,7 +87,9 @@ pub struct Board {
     alarms: BTreeSet<(String, Alarm)>,
     decisions: VecDeque<DecisionStatus>,
     backend_up: Option<bool>,
-    shown: BTreeMap<LaneId, (&'static str, &'static str)>,
+    shown: BTreeMap<LaneId, [&'static str; 3]>,
+    reload: Option<ReloadStatus>,
+    now: Mono,
     cared: Mono,
     nearly_full: bool,
     freshness: Freshness,
@@ -119,6 +122,8 @@ impl Board {
             decisions: VecDeque::new(),
             backend_up,
             shown: BTreeMap::new(),
+            reload: None,
+            now: Mono::default(),
             cared: Mono::default(),
             nearly_full: false,
             freshness,
@@ -223,6 +228,18 @@ impl Board {
                 self.metrics.trust_failures.inc();
                 None
             }
+            SyncEvent::Directed { directives } => {
+                for directive in directives {
+                    let target = directive.target.to_string();
+                    let version = self.metrics.directive_version.with_label_values(&[target]);
+                    version.set(signed(directive.version));
+                }
+                None
+            }
+            SyncEvent::DirectiveFailed { .. } => {
+                self.metrics.directive_failures.inc();
+                None
+            }
             SyncEvent::BackendUp(up) => {
                 self.backend_up = Some(up);
                 self.metrics.backend_up.set(up.into());
@@ -280,8 +297,35 @@ impl Board {
             .inc_by(jumps.saturating_sub(counted));
     }
 
+    /// From which age each list counts as stale, from now on.
+    pub fn stale_after(&mut self, lists: Vec<(ListId, Duration)>) {
+        self.freshness.set(lists.iter().cloned());
+        self.sources.lists = lists;
+    }
+
+    /// The trust list that is in force from now on.
+    pub(super) fn trusts(&mut self, trust: TrustWatch) {
+        self.sources.trust = trust;
+    }
+
+    /// The config was read again; `said`: what was not taken up, or why nothing was.
+    pub fn reloaded(&mut self, taken: bool, said: Vec<String>) {
+        let result = match (taken, said.is_empty()) {
+            (true, true) => "taken",
+            (true, false) => "partly",
+            (false, _) => "refused",
+        };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        self.reload = Some(ReloadStatus {
+            at_ms: self.now.as_millis(),
+            taken,
+            said,
+        });
+    }
+
     /// Brings gauges and pages up to date.
     pub fn tick(&mut self, now: Now, gate: &Gate) {
+        self.now = now.mono;
         self.floods.settle(now.mono, &self.metrics);
         let journal = self.sources.journal.status();
         let age = |of: Option<Utc>| match of.zip(now.utc) {
@@ -339,7 +383,9 @@ impl Board {
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
+            fire: gate.lane_view(LaneId(0)).fire,
             clock: now.quality.to_string(),
+            reload: self.reload.clone(),
             alarms: self.alarms_on(certificates),
             decisions: self.decisions.clone(),
         };
@@ -416,13 +462,18 @@ impl Board {
         let mut lanes = Vec::new();
         for (id, lane) in (0..).map(LaneId).zip(&self.sources.lanes) {
             let view = gate.lane_view(id);
-            let mode = view.mode.as_str();
-            let before = self
-                .shown
-                .insert(id, (view.state, mode))
-                .unwrap_or_default();
-            Metrics::set_one_of(&self.metrics.lane_state, &lane.name, view.state, before.0);
-            Metrics::set_one_of(&self.metrics.lane_mode, &lane.name, mode, before.1);
+            let (mode, source) = (view.mode.mode.as_str(), view.mode.source.as_str());
+            let shown = [view.state, mode, source];
+            let before = self.shown.insert(id, shown).unwrap_or_default();
+            let metrics = &self.metrics;
+            let gauges = [
+                &metrics.lane_state,
+                &metrics.lane_mode,
+                &metrics.lane_mode_source,
+            ];
+            for ((gauge, shown), before) in gauges.into_iter().zip(shown).zip(before) {
+                Metrics::set_one_of(gauge, &lane.name, shown, before);
+            }
             let prompts = lane.directions.iter().map(|direction| {
                 let prompt = self
                     .prompts
@@ -436,6 +487,8 @@ impl Board {
                 barrier: lane.barrier,
                 state: view.state,
                 mode: mode.into(),
+                mode_source: source,
+                wishes: gate.wishes(id).iter().map(wish).collect(),
                 prompts: prompts.collect(),
             });
         }
@@ -460,6 +513,19 @@ impl Board {
             lists.push(status);
         }
         lists
+    }
+}
+
+fn wish(wish: &Wish) -> WishStatus {
+    let date = |at: Utc| {
+        let ms = i64::try_from(at.as_millis()).ok()?;
+        Some(jiff::Timestamp::from_millisecond(ms).ok()?.to_string())
+    };
+    WishStatus {
+        mode: wish.mode.as_str(),
+        source: wish.source.as_str(),
+        uid: wish.by,
+        until: wish.until.and_then(date),
     }
 }
 

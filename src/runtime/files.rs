@@ -12,7 +12,7 @@ use crate::config::tree::Backend;
 use crate::domain::{ListId, Utc};
 use crate::sync::hex;
 use crate::sync::tls::{self, Facts, Material, SharedDate};
-use crate::sync::{Client, ClientError, Followed, PinnedKeys};
+use crate::sync::{Addressee, Client, ClientError, Followed, PinnedKeys};
 
 /// Whose pepper it is that belongs to no list.
 const OWN: &str = "own";
@@ -36,6 +36,14 @@ pub enum StartError {
     Listen {
         /// The address.
         listen: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The socket for staff.
+    #[error("cannot listen on {}, where staff come to", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
@@ -113,6 +121,8 @@ impl Files {
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) keys: PinnedKeys,
+    /// Whose directives are followed; nothing where no key is pinned for them.
+    pub(super) addressee: Option<Addressee>,
     /// Nothing where it is plain HTTP.
     pub(super) secure: Option<Secure>,
 }
@@ -164,10 +174,12 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
             let keys = PinnedKeys::parse(&backend.trust_keys);
             trust.keys = Some(keys.map_err(|error| of_key("trust_keys", &error))?);
         }
+        let addressee = addressee(config, backend, of_key)?;
         let (client, secure) = connect(config, backend, of_key)?;
         link = Some(Link {
             client,
             keys,
+            addressee,
             secure,
         });
     }
@@ -176,6 +188,20 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         followed,
         link,
     })
+}
+
+/// Whose directives the gate follows.
+fn addressee(
+    config: &Config,
+    backend: &Backend,
+    of_key: impl Fn(&str, &dyn std::error::Error) -> StartError,
+) -> Result<Option<Addressee>, StartError> {
+    if backend.directive_keys.is_empty() {
+        return Ok(None);
+    }
+    let keys = PinnedKeys::parse(&backend.directive_keys)
+        .map_err(|error| of_key("directive_keys", &error))?;
+    Ok(Some(Addressee::new(&config.gate, &backend.groups, keys)))
 }
 
 /// The client of this backend: with the gate's certificate if it is called by TLS.

@@ -26,6 +26,11 @@ impl Freshness {
         }
     }
 
+    /// Other ages.
+    pub(super) fn set(&mut self, stale_after: impl IntoIterator<Item = (ListId, Duration)>) {
+        self.stale_after = stale_after.into_iter().collect();
+    }
+
     /// Takes the age of a list. Without a date nobody knows it: it stays as it was.
     pub(super) fn judge(&mut self, list: &ListId, age: Option<Duration>, metrics: &Metrics) {
         let Some((age, limit)) = age.zip(self.stale_after.get(list)) else {

@@ -9,9 +9,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use super::assess::{Assessment, Job};
 use super::clock::WallClock;
 use super::notify::{self, Systemd};
+use super::orders::Order;
 use super::perform::Performer;
 use crate::core::Gate;
-use crate::domain::{Action, Event, HealthOutcome, LaneId, Mode, Standing};
+use crate::domain::{Action, Event, HealthOutcome, Standing, Wanted};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{ReaderEvent, ReaderReport};
 use crate::store::journal::Written;
@@ -27,15 +28,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Answer of the backend to a question of the gate.
 pub type Answer = (u64, Result<Standing, HealthOutcome>);
 
-/// What staff ask of a gate. Whoever sends it has made sure that they may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The fire is over. It counts only while the fire loop says so too.
-    ResetFire,
-    /// A lane gets another mode.
-    SetMode(LaneId, Mode),
-}
-
 /// Everything the loop listens to.
 pub struct Inlets {
     /// Readers.
@@ -44,7 +36,7 @@ pub struct Inlets {
     pub assessments: mpsc::Receiver<Assessment>,
     /// Sensors, fire loop, relays.
     pub lines: mpsc::Receiver<GpioEvent>,
-    /// Staff.
+    /// Staff, and reloads.
     pub orders: mpsc::Receiver<Order>,
     /// Entries that are on the disk, or will not be.
     pub written: mpsc::Receiver<Written>,
@@ -56,14 +48,14 @@ pub struct Inlets {
 
 /// The loop's own state.
 pub struct Gateway {
-    clock: WallClock,
-    gate: Gate,
-    perform: Performer,
+    pub(super) clock: WallClock,
+    pub(super) gate: Gate,
+    pub(super) perform: Performer,
     /// Actions of the turn at hand.
-    out: Vec<Action>,
+    pub(super) out: Vec<Action>,
     /// Events that performing an action gave rise to.
     follow_up: VecDeque<Event>,
-    presentations: u64,
+    pub(super) presentations: u64,
 }
 
 /// What a turn of the loop is about.
@@ -169,14 +161,16 @@ impl Gateway {
                 self.step(Event::Presented(assessed));
             }
             Turn::Lines(event) => self.lines(event),
-            Turn::Order(Order::ResetFire) => self.step(Event::FireReset),
-            Turn::Order(Order::SetMode(lane, mode)) => self.step(Event::ModeSet(lane, mode)),
+            Turn::Order(order) => self.order(order),
             Turn::Written(written) => {
                 if let Some(event) = self.perform.written(&written) {
                     self.step(event);
                 }
             }
             Turn::Sync(event) => {
+                if let SyncEvent::Directed { directives } = &event {
+                    self.step(Event::Directed(directives.clone()));
+                }
                 if let Some(date) = self.perform.synced(event) {
                     self.clock.raise_floor(date);
                 }
@@ -191,14 +185,14 @@ impl Gateway {
         }
     }
 
-    fn step(&mut self, event: Event) {
+    pub(super) fn step(&mut self, event: Event) {
         let now = self.clock.now();
         self.gate.step(now, event, &mut self.out);
         self.perform_all();
     }
 
     /// Performs the actions of this turn, and the events they give rise to at once.
-    fn perform_all(&mut self) {
+    pub(super) fn perform_all(&mut self) {
         loop {
             let now = self.clock.now();
             for action in self.out.drain(..) {
@@ -248,6 +242,9 @@ impl Gateway {
         match event {
             GpioEvent::Sensed(lane, levels) => self.step(Event::Sensed(lane, levels)),
             GpioEvent::Fire(fire) => self.step(Event::Fire(fire)),
+            GpioEvent::Key(lane, mode) => {
+                self.step(Event::ModeSet(lane, Wanted::by_key(mode)));
+            }
             other @ (GpioEvent::Up(_)
             | GpioEvent::Performed { .. }
             | GpioEvent::ReadBackMismatch { .. }

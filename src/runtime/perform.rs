@@ -1,6 +1,7 @@
 //! Performs the actions of the gate, in order, and keeps what counters and pages need. Nothing here waits: every
 //! queue is bounded, and what does not fit is answered as a failure at once.
 
+mod orders;
 mod reports;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,12 +10,13 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assess::Job;
 use super::board::Board;
 use super::lights::signal;
 use super::observe::Observation;
+use super::orders::Said;
 use super::online::{Asking, Online};
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
@@ -56,6 +58,8 @@ pub struct Performer {
     barriers: Barriers,
     questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
+    /// Staff who let somebody through and wait for what comes of it, by the number of the presentation.
+    awaited: BTreeMap<u64, oneshot::Sender<Said>>,
 }
 
 /// A grant on its way to the relay.
@@ -78,6 +82,7 @@ impl Performer {
             barriers,
             questions: BTreeMap::new(),
             granted: BTreeMap::new(),
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -85,7 +90,8 @@ impl Performer {
     pub fn perform(&mut self, now: Now, action: Action, follow_up: &mut VecDeque<Event>) {
         match action {
             Action::ReleaseBarrier(lane, direction) => {
-                self.lines(Command::Release(lane, direction))
+                self.lines(Command::Release(lane, direction));
+                self.answer_staff(lane);
             }
             Action::ReleaseBothWays(lane) => self.lines(Command::ReleaseBoth(lane)),
             Action::LockBarrier(lane) => self.lines(Command::Lock(lane)),
@@ -217,6 +223,7 @@ impl Performer {
         if decided.reason != Reason::LaneBusy {
             self.questions.remove(&decided.lane);
         }
+        self.refuse_staff(decided);
         self.board.decided(now, decided);
         self.observe(Observation::Decided(*decided));
     }

@@ -10,7 +10,11 @@ use crate::telemetry::display::Signs;
 pub fn core_settings(config: &Config) -> Settings {
     let resolve = config.backend.as_ref().filter(|backend| backend.resolve);
     Settings {
-        lanes: config.lanes.iter().map(lane).collect(),
+        lanes: config
+            .lanes
+            .iter()
+            .map(|one| lane(one, &config.schedule))
+            .collect(),
         entry: rules(&config.policy.entry),
         exit: rules(&config.policy.exit),
         required_entitlements: 0,
@@ -43,7 +47,7 @@ pub const fn barrier_name(barrier: tree::Barrier) -> &'static str {
     }
 }
 
-fn lane(lane: &tree::Lane) -> LaneSettings {
+fn lane(lane: &tree::Lane, schedule: &tree::Schedule) -> LaneSettings {
     LaneSettings {
         name: lane.name.clone(),
         barrier: match lane.barrier {
@@ -59,6 +63,7 @@ fn lane(lane: &tree::Lane) -> LaneSettings {
         },
         directions: lane.directions.clone(),
         mode: lane.mode,
+        schedule: schedule.of(lane),
         release: lane.release_ms.duration(),
         debounce: lane.debounce_ms.duration(),
         obstruction: lane.obstruction_ms.duration(),

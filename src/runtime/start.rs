@@ -1,6 +1,5 @@
 //! From a config to a running gate: stores opened, drivers started, the loop turning.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::assess::{self, Assessment, Assessor};
@@ -16,19 +14,22 @@ use super::board::{Board, LaneBoard, Sources};
 use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{self, Secure, StartError, read_files};
-use super::gateway::{Answer, Gateway, Inlets, Order};
+use super::gateway::{Answer, Gateway, Inlets};
 use super::observe::Observation;
 use super::online::Online;
+use super::orders::Order;
 use super::perform::{Outlets, Performer};
 use super::readers;
+use super::running::Running;
 use super::service::{Barriers, Readers};
 use super::settings;
+use super::staff::{Desk, Socket};
 use super::trust::{self, InForce};
 use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{ListId, Utc};
+use crate::domain::{Directive, Event, ListId, Utc};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
@@ -39,6 +40,7 @@ use crate::sync::tls::{
     self,
     renew::{self, Renewal},
 };
+use crate::sync::directives;
 use crate::sync::{self, Client, Followed, FollowedTrust, Parts, Report, SyncEvent};
 use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
@@ -68,38 +70,6 @@ pub struct Stand {
     pub observer: Option<mpsc::Sender<Observation>>,
     /// Says the date instead of the system.
     pub date: Option<Box<dyn DateSource>>,
-}
-
-/// A running gate.
-pub struct Running {
-    /// Newest snapshot for the pages.
-    pub status: watch::Receiver<Arc<Status>>,
-    /// Where the pages are.
-    pub pages: SocketAddr,
-    /// The journal, to be looked at.
-    pub journal: Journal,
-    /// What staff ask of it.
-    pub orders: mpsc::Sender<Order>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    /// Ends when the loop has ended without being told to: a broken invariant. Its lines are in their safe state then,
-    /// and the process is of no use any more. After this, [`Running::stop`] is not called.
-    pub async fn broke_off(&mut self) {
-        if let Err(error) = (&mut self.task).await {
-            tracing::error!(%error, "the loop broke off");
-        }
-    }
-
-    /// Stops the gate: lines into their safe state, the last records on the disk.
-    pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the loop broke off");
-        }
-    }
 }
 
 /// Starts everything.
@@ -138,14 +108,15 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (written_in, written) = mpsc::channel(EVENTS);
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
-    let (orders_in, orders) = mpsc::channel(ORDERS);
+    let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
+    let socket = bind_socket(config)?;
 
     let date = match stand.date {
         Some(date) => date,
         None => Box::new(SystemDate::start(config.clock.trust, mono)?),
     };
     files.trust.with_own_pepper(&config.data_dir)?;
-    let trust = start_trust(config, &files.trust, &journal)?;
+    let trust = trust::start(config, &files.trust, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
     let created = trust.in_force.reader().trust().created;
     created
@@ -158,7 +129,14 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let learned = learned(config);
-    let assessors = start_assessors(config, &trust.in_force, &cache, &learned, &assessed_in)?;
+    let (assessor, newest) = watch::channel(Arc::new(Assessor {
+        trust: trust.in_force.clone(),
+        cache: Arc::clone(&cache),
+        lists: lists(config),
+        certificates: config.certificates.clone(),
+        learned: learned.clone(),
+    }));
+    let assessors = start_assessors(config, &newest, &assessed_in)?;
     readers::start(config, mono, &stand.sources, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
@@ -171,6 +149,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             &tasks_stopping,
         ))
     });
+    let addressee = files.link.as_ref().and_then(|link| link.addressee.as_ref());
+    let directed = match addressee {
+        Some(addressee) => addressee.accepted(&journal)?,
+        None => Vec::new(),
+    };
     let uplink = Arc::new(Notify::new());
     let link = Link {
         cache: &cache,
@@ -181,6 +164,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         sync: sync_in,
         answers: answers_in,
         trust: trust.followed,
+        directed: directed.clone(),
     };
     let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
@@ -193,7 +177,12 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         heartbeat,
         displays: Displays::new(signs),
     };
-    tokio::spawn(serve_pages(listener, served, tasks_stopping));
+    tokio::spawn(serve_pages(listener, served, tasks_stopping.clone()));
+    let (allowed, may) = watch::channel(config.staff.clone().unwrap_or_default());
+    if let Some(socket) = socket {
+        let desk = desk(config, may, status.clone(), orders_in.clone());
+        tokio::spawn(socket.serve(desk, tasks_stopping));
+    }
     let board = Board::new(
         metrics,
         sources(
@@ -219,12 +208,15 @@ use crate::telemetry::display::{Displays, Signs};
         stop_tasks,
     };
     let mut actions = Vec::new();
-    let gate = Gate::new(
+    let mut gate = Gate::new(
         settings::core_settings(config),
         restored,
         clock.now(),
         &mut actions,
     );
+    if !directed.is_empty() {
+        gate.step(clock.now(), Event::Directed(directed), &mut actions);
+    }
     let readers_known = Readers::new(config);
     let barriers = Barriers::new(config.lanes.len());
     let perform = Performer::new(outlets, board, readers_known, barriers);
@@ -244,10 +236,40 @@ use crate::telemetry::display::{Displays, Signs};
         status,
         pages,
         journal,
+        config: config.clone(),
+        assessor,
+        allowed,
         orders: orders_in,
         stop,
         task,
     })
+}
+
+/// The socket for staff, if the config has one.
+fn bind_socket(config: &Config) -> Result<Option<Socket>, StartError> {
+    let Some(staff) = &config.staff else {
+        return Ok(None);
+    };
+    let bound = Socket::bind(&staff.socket).map_err(|source| StartError::Socket {
+        path: staff.socket.clone(),
+        source,
+    });
+    bound.map(Some)
+}
+
+fn desk(
+    config: &Config,
+    allowed: watch::Receiver<tree::Staff>,
+    status: watch::Receiver<Arc<Status>>,
+    orders: mpsc::Sender<Order>,
+) -> Desk {
+    let lane = |lane: &tree::Lane| (lane.name.clone(), lane.directions.clone());
+    Desk {
+        allowed,
+        lanes: config.lanes.iter().map(lane).collect(),
+        status,
+        orders,
+    }
 }
 
 async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<bool>) {
@@ -349,59 +371,15 @@ fn start_lines(
 
 fn start_assessors(
     config: &Config,
-    trust: &InForce,
-    cache: &Arc<dyn Codes>,
-    learned: &Option<Arc<Learned>>,
+    newest: &watch::Receiver<Arc<Assessor>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
-    let assessor = Arc::new(Assessor {
-        trust: trust.clone(),
-        cache: Arc::clone(cache),
-        lists: lists(config),
-        certificates: config.certificates.clone(),
-        learned: learned.clone(),
-    });
-    let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
+    let spawn = |lane: &tree::Lane| assess::spawn(newest.clone(), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
 }
 
-/// The trust list of a gate that starts.
-struct StartedTrust {
-    in_force: InForce,
-    followed: Option<FollowedTrust>,
-    watch: TrustWatch,
-}
-
-/// The newest trust list there is here, put in force; and how another one takes its place.
-fn start_trust(
-    config: &Config,
-    files: &files::TrustFiles,
-    journal: &Journal,
-) -> Result<StartedTrust, StartError> {
-    let floor = journal
-        .floor(sync::trust::FLOOR)?
-        .map(|(_, version)| version);
-    let chosen = files.choose(floor);
-    tracing::info!("{}", chosen.in_words());
-    if let Some(remark) = &chosen.remark {
-        tracing::warn!("trust list: {remark}");
-    }
-    let watch = TrustWatch::new(&chosen);
-    let in_force = InForce::from(files.reader(chosen.list)?);
-    let kept = trust::kept_file(&config.data_dir);
-    let followed = files
-        .keys
-        .clone()
-        .map(|keys| trust::followed(in_force.clone(), chosen.origin, keys, kept));
-    Ok(StartedTrust {
-        in_force,
-        followed,
-        watch,
-    })
-}
-
 /// The lists that are followed, and from which age each counts as stale.
-fn lists(config: &Config) -> Vec<(ListId, Duration)> {
+pub(super) fn lists(config: &Config) -> Vec<(ListId, Duration)> {
     let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
     config.lists.iter().map(list).collect()
 }
@@ -416,6 +394,8 @@ struct Link<'a> {
     sync: mpsc::Sender<SyncEvent>,
     answers: mpsc::Sender<Answer>,
     trust: Option<FollowedTrust>,
+    /// Directives that were accepted before.
+    directed: Vec<Arc<Directive>>,
 }
 
 /// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
@@ -442,6 +422,10 @@ fn start_sync(
     let mut tasks = sync::start(&parts, followed, stop);
     if let Some(trust) = link.trust {
         tasks.spawn(sync::trust::follow(Arc::clone(&parts), trust, stop.clone()));
+    }
+    if let Some(addressee) = found.addressee {
+        let parts = Arc::clone(&parts);
+        tasks.spawn(directives::follow(parts, addressee, link.directed, stop.clone()));
     }
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     link.learned.map(|learned| {

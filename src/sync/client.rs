@@ -9,11 +9,12 @@ use reqwest::header::{ETAG, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::chunk::PACKED_MAX;
+use super::directives;
 use super::dsse::ENVELOPE_BYTES_MAX;
 use super::manifest::ChunkId;
 use super::resume;
 use super::tls::{self, Date, Material, Refusal, TlsError};
-use crate::domain::ListId;
+use crate::domain::{GateId, ListId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Beyond the time the backend was asked to hold its answer.
@@ -112,6 +113,16 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         delivery: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, LinkError>> + Send;
+
+    /// The newest directives for a gate and its groups: a JSON array of envelopes. Whoever knows none says so.
+    fn directives(
+        &self,
+        _gate: &GateId,
+        _groups: &[GateId],
+        _ask: &Ask,
+    ) -> impl Future<Output = Result<Fetched, LinkError>> + Send {
+        std::future::ready(Err(LinkError::NotFound))
+    }
 
     /// Asks about one credential: JSON of a [`super::wire::Question`] in, of a [`super::wire::Answer`] out.
     fn resolve(
@@ -354,6 +365,30 @@ impl Transport for Client {
 
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
         self.post("/v1/passages", delivery, PASSAGES_TIMEOUT).await
+    }
+
+    async fn directives(
+        &self,
+        gate: &GateId,
+        groups: &[GateId],
+        ask: &Ask,
+    ) -> Result<Fetched, LinkError> {
+        let groups: Vec<_> = groups.iter().map(GateId::as_str).collect();
+        let wait = ask.wait.as_secs();
+        let query = format!("gate={gate}&groups={}&wait={wait}", groups.join(","));
+        let mut request = self.request(Method::GET, "/v1/directives", Some(&query));
+        if let Some(etag) = &ask.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = send(request.timeout(ask.wait + MANIFEST_TIMEOUT)).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
+            return Ok(Fetched::Same);
+        }
+        let response = succeeded(response).await?;
+        let etag = response.headers().get(ETAG);
+        let etag = etag.and_then(|etag| etag.to_str().ok()).map(ToOwned::to_owned);
+        let envelope = read(response, directives::ANSWER_BYTES_MAX).await?;
+        Ok(Fetched::New { etag, envelope })
     }
 
     async fn resolve(&self, question: Vec<u8>, within: Duration) -> Result<Vec<u8>, LinkError> {

@@ -8,6 +8,7 @@ mod backoff;
 mod begun;
 pub mod chunk;
 pub mod client;
+pub mod directives;
 pub mod dsse;
 pub mod format;
 pub mod hex;
@@ -37,6 +38,7 @@ use crate::store::codes::Codes;
 use crate::store::journal::Journal;
 
 pub use client::{Client, ClientError, LinkError, Transport};
+pub use directives::Addressee;
 pub use dsse::{KeyError, PinnedKeys};
 pub use online::Online;
 pub use report::{Report, SyncEvent};

@@ -1,13 +1,13 @@
 //! What sync tells the owner of the gate, and the one place that says whether the backend is there.
 
 use std::error::Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::tls::{Refusal, Whose, Why};
-use crate::domain::{ListId, Utc};
+use crate::domain::{Directive, ListId, Utc};
 use crate::store::codes::ListState;
 use crate::store::journal::Epoch;
 
@@ -48,6 +48,16 @@ pub enum SyncEvent {
     },
     /// A trust list was refused, or could not be kept. The one in force stays. Told once a state change.
     TrustFailed {
+        /// Why.
+        why: String,
+    },
+    /// The directives that count now, the most specific first.
+    Directed {
+        /// All of them.
+        directives: Vec<Arc<Directive>>,
+    },
+    /// A directive was refused, or could not be kept. What was accepted before stays. Told once a state change.
+    DirectiveFailed {
         /// Why.
         why: String,
     },

@@ -108,6 +108,16 @@ pub struct Metrics {
     pub lane_mode: IntGaugeVec,
     /// `turnstile_sensor_sticks{lane,sensor}`: 1 while a sensor contradicts the others.
     pub sensor_sticks: IntGaugeVec,
+    /// `turnstile_lane_mode_source{lane,source}`: 1 for whose wish that mode is.
+    pub lane_mode_source: IntGaugeVec,
+    /// `turnstile_staff_orders_total{order,result}`: what staff ordered at the local socket, done or refused.
+    pub staff_orders: IntCounterVec,
+    /// `turnstile_reloads_total{result}`: the config was read again: `taken`, `partly` or `refused`.
+    pub reloads: IntCounterVec,
+    /// `turnstile_directive_version{target}`: version of the directive that was accepted last.
+    pub directive_version: IntGaugeVec,
+    /// `turnstile_directive_failures_total`: directives refused; once a change.
+    pub directive_failures: IntCounter,
     /// `turnstile_alarm{lane,alarm}`: 1 while staff are called.
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
@@ -308,6 +318,30 @@ impl Metrics {
                 "turnstile_sensor_sticks",
                 "1 while a sensor contradicts the others",
                 &["lane", "sensor"],
+            )?,
+            lane_mode_source: new.gauges(
+                "turnstile_lane_mode_source",
+                "1 for whose wish the mode in force is",
+                &["lane", "source"],
+            )?,
+            staff_orders: new.counters(
+                "turnstile_staff_orders_total",
+                "Orders of staff at the local socket, done or refused",
+                &["order", "result"],
+            )?,
+            reloads: new.counters(
+                "turnstile_reloads_total",
+                "The config was read again: taken, partly or refused",
+                &["result"],
+            )?,
+            directive_version: new.gauges(
+                "turnstile_directive_version",
+                "Version of the directive that was accepted last",
+                &["target"],
+            )?,
+            directive_failures: new.counter(
+                "turnstile_directive_failures_total",
+                "Directives refused",
             )?,
             alarm: new.gauges(
                 "turnstile_alarm",

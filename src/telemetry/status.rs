@@ -29,12 +29,27 @@ pub struct Status {
     pub journal_bytes: (u64, u64),
     /// True while the backend answers; none without a backend.
     pub backend_up: Option<bool>,
+    /// True while the fire latch is set.
+    pub fire: bool,
     /// How far the date can be believed.
     pub clock: String,
+    /// How the config was read again last; none since the start.
+    pub reload: Option<ReloadStatus>,
     /// Alarms that are on: lane or gate, and what.
     pub alarms: Vec<(String, String)>,
     /// The last decisions, newest first.
     pub decisions: VecDeque<DecisionStatus>,
+}
+
+/// How the config was read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReloadStatus {
+    /// Milliseconds since the start.
+    pub at_ms: u64,
+    /// False: nothing of it was taken up.
+    pub taken: bool,
+    /// What was not taken up, in a sentence each; or why nothing was.
+    pub said: Vec<String>,
 }
 
 /// How a device stands.
@@ -92,8 +107,25 @@ pub struct LaneStatus {
     pub state: &'static str,
     /// Mode in force.
     pub mode: String,
+    /// Whose wish that is.
+    pub mode_source: &'static str,
+    /// Every wish for its mode, the strongest first.
+    pub wishes: Vec<WishStatus>,
     /// What the passenger is shown, per side.
     pub prompts: Vec<(&'static str, &'static str)>,
+}
+
+/// A wish for the mode of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WishStatus {
+    /// Which.
+    pub mode: &'static str,
+    /// Whose: `key`, `staff`, `directive`, `schedule` or `config`.
+    pub source: &'static str,
+    /// Staff: user id.
+    pub uid: Option<u32>,
+    /// When it ends or may change, if that is known; a date in UTC.
+    pub until: Option<String>,
 }
 
 /// One list on the page.
@@ -154,6 +186,27 @@ impl Status {
             .filter(|l| l.version.is_none())
             .map(|l| format!("list {} has not arrived", l.name));
         down.chain(missing).collect()
+    }
+
+    /// How the lanes stand, for staff at a terminal.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let fire = self.fire.then(|| "FIRE: every lane is released until somebody resets it".into());
+        let lanes = self.lanes.iter().map(|lane| {
+            let why = lane.why();
+            format!("lane {}: {}; mode {} by {why}", lane.name, lane.state, lane.mode)
+        });
+        let alarms = self.alarms.iter();
+        let alarms = alarms.map(|(place, alarm)| format!("alarm at {place}: {alarm}"));
+        let reload = self.reload.iter().flat_map(|reload| {
+            let how = match (reload.taken, reload.said.is_empty()) {
+                (true, true) => "the config was read again and taken up",
+                (true, false) => "the config was read again; this of it needs a restart",
+                (false, _) => "the config was read again and refused; the one before stays in force",
+            };
+            std::iter::once(how.to_owned()).chain(reload.said.iter().cloned())
+        });
+        fire.into_iter().chain(lanes).chain(alarms).chain(reload).collect()
     }
 
     /// The page, as HTML.
@@ -217,8 +270,30 @@ impl LaneStatus {
             self.barrier.into(),
             self.state.into(),
             self.mode.clone(),
+            self.why(),
             prompts.join(", "),
         ]
+    }
+
+    /// Who wants what, the strongest first: `staff (uid 1000) until 2026-11-24T10:00:00Z; over schedule: closed`.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let one = |wish: &WishStatus| {
+            let who = wish.uid.map_or_else(String::new, |uid| format!(" (uid {uid})"));
+            let until = wish.until.as_ref();
+            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            (format!("{}{who}", wish.source), until)
+        };
+        let mut wishes = self.wishes.iter();
+        let Some((who, until)) = wishes.next().map(one) else {
+            return self.mode_source.into();
+        };
+        let mut text = format!("{who}{until}");
+        for wish in wishes {
+            let (who, until) = one(wish);
+            let _ = write!(text, "; over {who}: {}{until}", wish.mode);
+        }
+        text
     }
 }
 

@@ -236,6 +236,8 @@ async fn applied(events: &mut mpsc::Receiver<SyncEvent>, version: u64) {
             | SyncEvent::TrustApplied { .. }
             | SyncEvent::TrustFailed { .. }
             | SyncEvent::BackendUp(_)
+            | SyncEvent::Directed { .. }
+            | SyncEvent::DirectiveFailed { .. }
             | SyncEvent::Delivered { .. }
             | SyncEvent::EpochConflict { .. }
             | SyncEvent::Untrusted { .. }

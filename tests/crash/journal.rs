@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use turnstiled::domain::{
-    Direction, Entry, GrantId, IssuerId, Kind, Medium, Mono, Now, Outcome, PassbackKey, Prompt,
-    Reason, Record, ReplayKey, Restored, RowKey, StateChange, Subject, Utc, Verdict,
+    Direction, Entry, GrantId, IssuerId, Kind, Medium, Mode, Mono, Now, Outcome, PassbackKey,
+    Prompt, Reason, Record, ReplayKey, Restored, RowKey, StaffMode, StateChange, Subject, Utc,
+    Verdict,
 };
 use turnstiled::lab::random::SplitMix64;
 use turnstiled::store::journal::{Journal, Limits};
@@ -98,6 +99,20 @@ enum Step {
     NewEpoch,
 }
 
+/// Staff want something of a lane, or no longer.
+fn staff_mode(random: &mut SplitMix64) -> StateChange {
+    let wanted = random.percent(70).then(|| StaffMode {
+        mode: Mode::ALL[random.index(Mode::ALL.len())],
+        by: Some(1_000),
+        until: random.percent(50).then(|| Utc::from_secs(DAY_S + 9_000)),
+    });
+    let lane = if random.percent(50) { "north" } else { "south" };
+    StateChange::StaffMode {
+        lane: lane.into(),
+        wanted,
+    }
+}
+
 /// The same steps for the process and for whoever checks it.
 fn steps() -> Vec<Step> {
     let mut random = SplitMix64::new(seed());
@@ -112,6 +127,7 @@ fn steps() -> Vec<Step> {
                 Step::Floor(FLOORS[random.index(FLOORS.len())], version)
             }
             3 => Step::ClockFloor(now),
+            4 if random.percent(50) => Step::State(vec![staff_mode(&mut random)]),
             4 => Step::State(vec![StateChange::FireLatched(random.percent(50))]),
             5 => Step::Prune(now),
             6 => Step::NewEpoch,
@@ -218,6 +234,7 @@ struct State {
     seen: BTreeMap<ReplayKey, Utc>,
     passed: BTreeMap<PassbackKey, (Direction, Utc)>,
     fire: bool,
+    staff_modes: BTreeMap<String, StaffMode>,
     clock_floor: Option<Utc>,
     open_grants: BTreeSet<GrantId>,
 }
@@ -276,6 +293,11 @@ impl State {
             }
             StateChange::PassedBack { key, before: None } => drop(self.passed.remove(key)),
             StateChange::FireLatched(latched) => self.fire = *latched,
+            StateChange::StaffMode {
+                lane,
+                wanted: Some(wanted),
+            } => drop(self.staff_modes.insert(lane.clone(), *wanted)),
+            StateChange::StaffMode { lane, wanted: None } => drop(self.staff_modes.remove(lane)),
         }
     }
 
@@ -309,6 +331,7 @@ impl State {
                 .map(|(key, way, at)| (*key, (*way, *at)))
                 .collect(),
             fire: restored.fire_latched,
+            staff_modes: restored.staff_modes.iter().cloned().collect(),
             clock_floor: restored.clock_floor,
             open_grants: grants.map(|(_, _, grant)| *grant).collect(),
         }
@@ -339,11 +362,20 @@ fn the_check_finds_what_is_missing() {
     steps().iter().for_each(|step| whole.take(step));
     let history = whole.texts.clone();
     assert!(whole.clone().is(&whole, &history));
-    let spoiled: [fn(&mut State); 5] = [
+    let spoiled: [fn(&mut State); 6] = [
         |state| drop(state.texts.pop_last()),
         |state| state.seen.clear(),
         |state| state.floors.clear(),
         |state| state.fire = !state.fire,
+        |state| {
+            let lane = state.staff_modes.len().to_string();
+            let wanted = StaffMode {
+                mode: Mode::Closed,
+                by: None,
+                until: None,
+            };
+            state.staff_modes.insert(lane, wanted);
+        },
         |state| state.clock_floor = None,
     ];
     for spoil in spoiled {

@@ -29,6 +29,7 @@ use rustix::termios::OptionalActions;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+use turnstiled::backend::directives::public_key;
 use turnstiled::backend::{Backend, Counts, Mode, system_clock};
 use turnstiled::codes::row_key::{OPAQUE, row_key};
 use turnstiled::domain::{Colour, GateId, IssuerId, ListId, Row, Subject};
@@ -48,11 +49,13 @@ data_dir = "{data}"
 trust_file = "trust.toml"
 http = { listen = "127.0.0.1:0" }
 clock = { trust = "always" }
-gpio = { driver = "simulated", folder = "lines" }
+gpio = { driver = "simulated", folder = "lines", fire_loop = 4 }
 {more}
 [backend]
 url = "{url}"
 list_keys = ["{key}"]
+directive_keys = ["{directives}"]
+groups = ["north"]
 poll_ms = 200
 
 [[list]]
@@ -121,9 +124,11 @@ impl Home {
     pub(crate) fn configure(&self, data: &str, more: &str) {
         let backend = self.backend.as_ref().expect("a backend");
         let list = ListId::new("health").unwrap();
+        let directives = public_key(&self.path("backend")).unwrap();
         let text = CONFIG
             .replace("{data}", data)
             .replace("{more}", more)
+            .replace("{directives}", &directives)
             .replace("{url}", &backend.url())
             .replace("{key}", &backend.list_public_key())
             .replace(
@@ -226,7 +231,7 @@ impl Home {
         self.line(17) == Some('1')
     }
 
-    fn line(&self, pin: u8) -> Option<char> {
+    pub(crate) fn line(&self, pin: u8) -> Option<char> {
         let text = fs::read_to_string(self.folder.path().join(format!("lines/gpio{pin}"))).ok()?;
         text.chars().next()
     }
@@ -239,16 +244,20 @@ impl Home {
         }
     }
 
+    /// Puts a level on a line.
+    pub(crate) fn set_line(&self, pin: u8, level: char) {
+        let path = self.folder.path().join(format!("lines/gpio{pin}"));
+        fs::write(path, level.to_string()).unwrap();
+    }
+
     /// Nobody stands in the beams.
     pub(crate) fn aisle_is_empty(&self) {
         self.beams('0', '0');
     }
 
     fn beams(&self, outer: char, inner: char) {
-        for (pin, level) in [(5, outer), (6, inner)] {
-            let path = self.folder.path().join(format!("lines/gpio{pin}"));
-            fs::write(path, level.to_string()).unwrap();
-        }
+        self.set_line(5, outer);
+        self.set_line(6, inner);
     }
 
     /// Shows a code, waits for the flap, walks through, and waits until it has closed.
@@ -458,6 +467,13 @@ impl Gate {
         if counted.is_nan() { 0.0 } else { counted }
     }
 
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// Power is not cut, but the process is gone at once.
     pub(crate) fn kill(mut self) {
         self.end();
@@ -465,9 +481,7 @@ impl Gate {
 
     /// Stops it as systemd would.
     pub(crate) async fn stop(mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

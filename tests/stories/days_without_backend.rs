@@ -18,8 +18,8 @@ use turnstiled::codes::{Pepper, Reader, TrustList};
 use turnstiled::core::{Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Rules, Settings};
 use turnstiled::domain::{
     Action, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId, LaneId,
-    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule, Sensor,
-    Shown, Subject, Utc, Verdict,
+    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule, Schedule,
+    Sensor, Shown, Subject, Utc, Verdict,
 };
 use turnstiled::drivers::MonoClock;
 use turnstiled::runtime::assess::{Assessor, Job};
@@ -390,6 +390,7 @@ fn settings() -> Settings {
         },
         directions: vec![Direction::Entry],
         mode: Mode::Normal,
+        schedule: Schedule::default(),
         release: Duration::from_secs(2),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),

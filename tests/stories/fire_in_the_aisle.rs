@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use turnstiled::domain::{Colour, Direction, Outcome, Prompt, Reason, Verdict};
-use turnstiled::runtime::Order;
+use turnstiled::runtime::staff::wire::{Request, Result};
 
 use crate::site::{Site, high};
 use crate::terminal::Scanner;
 
 const LANES: &str = r#"
+[staff]
+socket = "staff.sock"
+
 [gpio]
 driver = "simulated"
 folder = "lines"
@@ -64,14 +67,15 @@ async fn a_fire_releases_both_ways_and_its_end_never_closes_on_who_is_still_ther
     assert_eq!(site.decisions().len(), 1);
 
     // The loop is quiet again, and somebody who may says that it is over, while the rider is still there.
-    let order = |order| site.gate.orders.try_send(order).unwrap();
-    order(Order::ResetFire);
+    let refused = site.asks(&Request::ResetFire);
+    assert_eq!(refused.result, Result::Refused);
+    assert!(refused.said[0].contains("still says fire"), "{refused:?}");
     sleep(Duration::from_millis(500)).await;
     assert!(is_open(&site), "not while the loop says fire");
     site.wires.set_input(4, true);
     sleep(Duration::from_millis(1_000)).await;
     assert!(is_open(&site), "a quiet loop locks nothing");
-    site.gate.orders.try_send(Order::ResetFire).unwrap();
+    assert_eq!(site.asks(&Request::ResetFire).result, Result::Done);
     site.waits_for("the alarm has ended", |site| {
         site.metric("turnstile_alarm{alarm=\"fire\",lane=\"gate\"}") == 0
     })

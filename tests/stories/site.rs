@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use turnstiled::backend::{Backend, Mode, system_clock};
+use turnstiled::cli;
 use turnstiled::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use turnstiled::config::types::{Active, Line, Pin};
 use turnstiled::domain::{
@@ -20,6 +21,8 @@ use turnstiled::drivers::MonoClock;
 use turnstiled::drivers::gpio::Layout;
 use turnstiled::drivers::gpio::memory::Wires;
 use turnstiled::runtime::observe::Observation;
+use turnstiled::runtime::staff::wire::{Reply, Request};
+use turnstiled::runtime::start::OpenSource;
 use turnstiled::runtime::{self, Running, Stand};
 use turnstiled::store::codes::Change;
 
@@ -61,6 +64,7 @@ pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) gate: Running,
     pub(crate) wires: Wires,
+    pub(crate) mono: MonoClock,
     /// What could be seen so far.
     pub(crate) seen: Vec<Observation>,
     observations: mpsc::Receiver<Observation>,
@@ -78,6 +82,16 @@ impl Site {
     pub(crate) async fn open<T>(
         lanes: &str,
         people: People<'_>,
+        prepare: impl FnOnce(&std::path::Path, &Wires) -> T,
+    ) -> (Self, T) {
+        Self::open_with(lanes, people, Vec::new(), prepare).await
+    }
+
+    /// The same with sources of frames in the place of folders.
+    pub(crate) async fn open_with<T>(
+        lanes: &str,
+        people: People<'_>,
+        sources: Vec<(String, OpenSource)>,
         prepare: impl FnOnce(&std::path::Path, &Wires) -> T,
     ) -> (Self, T) {
         let folder = tempfile::tempdir().unwrap();
@@ -104,6 +118,7 @@ impl Site {
         let stand = Stand {
             board: Some(Box::new(wires.opener())),
             observer: Some(observer),
+            sources,
             ..Stand::default()
         };
         let gate = runtime::start(&config, mono, stand).await.unwrap();
@@ -112,6 +127,7 @@ impl Site {
             folder,
             gate,
             wires,
+            mono,
             seen: Vec::new(),
             observations,
             backend_addr,
@@ -229,6 +245,11 @@ impl Site {
             self.wires.set_input(inner, picture.ends_with('#'));
             sleep(STEP).await;
         }
+    }
+
+    /// Asks the gate at its socket, as staff do.
+    pub(crate) fn asks(&self, request: &Request) -> Reply {
+        cli::lane::ask(&self.folder.path().join("staff.sock"), request).unwrap()
     }
 
     /// A page of the gate.

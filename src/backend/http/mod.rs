@@ -1,5 +1,6 @@
 //! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
 
+mod directives;
 pub(super) mod held;
 mod lists;
 pub(super) mod passages;
@@ -56,6 +57,7 @@ pub(super) fn routes() -> Routes {
         ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),
         ("/v1/trust", &["get"], get(trust::trust)),
+        ("/v1/directives", &["get"], get(directives::read)),
     ]
 }
 

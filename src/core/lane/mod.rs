@@ -32,8 +32,8 @@ use super::desk::{self, Desk};
 use super::settings::{Barrier, Below, Drive, LaneSettings};
 use super::turn::Turn;
 use crate::domain::{
-    Action, Alarm, Assessed, Direction, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
+    Action, Alarm, Assessed, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
+    Levels, Mode, Mono, Outcome, Prompt, Reason, Sensor, Standing,
 };
 
 const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
@@ -48,6 +48,8 @@ pub(super) struct Before {
     pub(super) fire: bool,
     /// Somebody with a grant may still be on the way, in this direction.
     pub(super) rider: Option<Direction>,
+    /// The mode that is wanted of it now.
+    pub(super) mode: Mode,
 }
 
 /// A lane.
@@ -99,7 +101,7 @@ impl Lane {
         let mut lane = Self {
             id,
             directions: settings.directions.clone(),
-            mode: settings.mode,
+            mode: before.mode,
             fire: before.fire,
             machine: Machine::new(settings),
             aisle: Aisle::new(settings, turn.mono(), before.rider),
@@ -142,7 +144,7 @@ impl Lane {
             Some(Reason::LaneBusy)
         } else if !self.turns.serves(now, side) || self.duty.must_rest(now, self.pulse) {
             Some(Reason::LaneBusy)
-        } else if !self.serves(side) {
+        } else if !self.serves(side) && !self.staff_may(&assessed) {
             Some(Reason::LaneClosed)
         } else {
             None
@@ -221,7 +223,6 @@ impl Lane {
             let was_open = self.is_held_open();
             self.mode = mode;
             self.reopen(was_open, turn);
-            turn.record(Some(self.id), Kind::Mode { mode }, None, Vec::new());
         }
     }
 
@@ -287,10 +288,6 @@ impl Lane {
         .min()
     }
 
-    pub(super) const fn mode(&self) -> Mode {
-        self.mode
-    }
-
     pub(super) fn is_occupied(&self) -> bool {
         !self.aisle.is_clear()
     }
@@ -323,13 +320,9 @@ impl Lane {
         }
     }
 
-    const fn is_held_open(&self) -> bool {
-        match self.mode {
-            Mode::Free | Mode::Emergency => true,
-            Mode::Normal | Mode::Closed | Mode::EntryOnly | Mode::ExitOnly | Mode::Maintenance => {
-                self.fire
-            }
-        }
+    /// True if everybody may walk.
+    pub(super) const fn is_held_open(&self) -> bool {
+        self.fire || self.mode.is_open()
     }
 
     /// Does the lane decide on presentations of this side at all?
@@ -341,6 +334,12 @@ impl Lane {
             Mode::Maintenance => false,
         };
         by_mode && self.directions.contains(&side)
+    }
+
+    /// Staff let through whom the mode keeps out; but nothing moves at a lane that somebody works on.
+    fn staff_may(&self, assessed: &Assessed) -> bool {
+        let by_staff = matches!(assessed.finding, Finding::ByStaff);
+        by_staff && self.mode != Mode::Maintenance && self.directions.contains(&assessed.direction)
     }
 
     /// One at a time: nobody else is being served, and nobody stands against the way. A beam that seems stuck is

@@ -4,4 +4,5 @@ mod at_the_barrier;
 mod at_the_desk;
 mod fire_and_modes;
 mod journal;
+mod modes;
 mod out_of_service;

@@ -1,4 +1,4 @@
-//! The fire loop is believed once it has kept its state for a moment.
+//! The fire loop and key switches are believed once they have kept their state for a moment.
 
 use std::time::Duration;
 
@@ -8,29 +8,35 @@ use crate::domain::Mono;
 /// must not empty a station, and ten milliseconds do not matter in a fire.
 pub const FIRE_CONFIRM: Duration = Duration::from_millis(10);
 
-/// What is known of the fire loop.
+/// How long a key switch has to stand at a position: it passes others on the way, and its contacts bounce.
+pub(super) const KEY_CONFIRM: Duration = Duration::from_millis(50);
+
+/// What is known of an input that has to keep its state to be believed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fire {
-    /// True for a fire; `None` until the first state has been kept.
-    pub(super) believed: Option<bool>,
-    candidate: Option<(bool, Mono)>,
+pub(super) struct Steady<T> {
+    /// Its state; `None` until the first has been kept.
+    pub(super) believed: Option<T>,
+    candidate: Option<(T, Mono)>,
 }
 
-impl Fire {
+impl<T: Copy + PartialEq> Steady<T> {
     /// Takes one reading; true if it changes what is believed.
-    pub(super) fn see(&mut self, open: bool, now: Mono) -> bool {
+    pub(super) fn see(&mut self, state: T, now: Mono, confirm: Duration) -> bool {
         let since = match self.candidate {
-            Some((same, since)) if same == open => since,
+            Some((same, since)) if same == state => since,
             Some(_) | None => now,
         };
-        self.candidate = Some((open, since));
-        if self.believed == Some(open) || now.since(since) < FIRE_CONFIRM {
+        self.candidate = Some((state, since));
+        if self.believed == Some(state) || now.since(since) < confirm {
             return false;
         }
-        self.believed = Some(open);
+        self.believed = Some(state);
         true
     }
 }
+
+/// What is known of the fire loop: true for a fire.
+pub(super) type Fire = Steady<bool>;
 
 #[cfg(test)]
 mod tests {
@@ -40,7 +46,7 @@ mod tests {
     fn a_spark_is_no_fire_and_an_open_loop_is_one_after_ten_milliseconds() {
         let mut fire = Fire::default();
         let mut see = |ms, open| {
-            let changed = fire.see(open, Mono::from_millis(ms));
+            let changed = fire.see(open, Mono::from_millis(ms), FIRE_CONFIRM);
             (changed, fire.believed)
         };
         assert_eq!(see(0, false), (false, None));

@@ -1,9 +1,11 @@
 //! Which line is whose: the lines of the config, by lane and by use.
 
+use std::collections::BTreeMap;
+
 use crate::config::Config;
 use crate::config::tree::{Barrier, Lane};
 use crate::config::types::Line;
-use crate::domain::{Direction, LaneId, Sensor};
+use crate::domain::{Direction, LaneId, Mode, Sensor};
 
 /// The lines of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct LaneLines {
     pub buzzer: Option<Line>,
     /// Beams and contacts.
     pub sensors: Vec<(Sensor, Line)>,
+    /// Positions of its key switch and of the gate's, the strongest first.
+    pub keys: Vec<(Mode, Line)>,
 }
 
 impl LaneLines {
@@ -58,6 +62,7 @@ impl From<&Lane> for LaneLines {
             red: [outputs.red_light, outputs.red_light_exit],
             buzzer: outputs.buzzer,
             sensors: sensors.map(|(_, sensor, line)| (sensor, line)).collect(),
+            keys: lane.key_switch.iter().map(|key| (key.mode, key.line)).collect(),
         }
     }
 }
@@ -84,8 +89,14 @@ impl Layout {
     /// The lines of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        let of_gate = &config.gpio.key_switch;
+        let lane = |lane: &Lane| {
+            let mut lines = LaneLines::from(lane);
+            lines.keys.extend(of_gate.iter().map(|key| (key.mode, key.line)));
+            lines
+        };
         Self {
-            lanes: config.lanes.iter().map(LaneLines::from).collect(),
+            lanes: config.lanes.iter().map(lane).collect(),
             fire_loop: config.gpio.fire_loop,
         }
     }
@@ -113,7 +124,12 @@ impl Layout {
             line: *line,
             quiet: false,
         });
-        sensors.chain(self.fire_loop.map(|line| Input { line, quiet: true }))
+        // A position of the gate's key switch belongs to every lane.
+        let keys = self.lanes.iter().flat_map(|lane| &lane.keys);
+        let keys: BTreeMap<_, _> = keys.map(|(_, line)| (line.pin, *line)).collect();
+        let keys = keys.into_values().map(|line| Input { line, quiet: false });
+        let fire = self.fire_loop.map(|line| Input { line, quiet: true });
+        sensors.chain(keys).chain(fire)
     }
 }
 

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::fire::Fire;
+use super::fire::{FIRE_CONFIRM, Fire, KEY_CONFIRM, Steady};
 use super::outbox::Outbox;
 use super::signal::Signal;
 use super::signals::Signals;
 use super::{Board, GpioError, Layout};
 use crate::config::types::Line;
-use crate::domain::{Direction, LaneId, Levels, Mono};
+use crate::domain::{Direction, LaneId, Levels, Mode, Mono};
 use crate::drivers::MonoClock;
 use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
 
@@ -63,6 +63,8 @@ pub enum GpioEvent {
     Sensed(LaneId, Levels),
     /// The fire loop: true while it is open. At once when it changes and again every 100 ms.
     Fire(bool),
+    /// Where the key switch of a lane stands; `None`: at no mode. At once when it changes and again every 100 ms.
+    Key(LaneId, Option<Mode>),
     /// The board works, or has failed. Once a change.
     Up(bool),
     /// The relay of a release has been switched.
@@ -143,6 +145,8 @@ struct Worker<'a, F> {
     for_all: Vec<bool>,
     /// When the last command came.
     heard: Mono,
+    /// By lane; none for a lane without a key switch.
+    keys: Vec<Option<Steady<Option<Mode>>>>,
     repeat: Mono,
     check_outputs: bool,
 }
@@ -182,6 +186,11 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
             signals: Signals::new(layout),
             for_all: vec![false; layout.lanes.len()],
             heard: now,
+            keys: layout
+                .lanes
+                .iter()
+                .map(|lane| (!lane.keys.is_empty()).then(Steady::default))
+                .collect(),
             repeat: now,
             check_outputs: false,
         }
@@ -279,10 +288,23 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
                 self.outbox.push(GpioEvent::Sensed(id, levels));
             }
         }
+        for ((id, lane), key) in self.layout.lanes().zip(&mut self.keys) {
+            let Some(key) = key else { continue };
+            let mut stands = None;
+            for (mode, line) in lane.keys.iter().rev() {
+                if board.sense(*line)? {
+                    stands = Some(*mode);
+                }
+            }
+            let changed = key.see(stands, now, KEY_CONFIRM);
+            if let Some(stands) = key.believed.filter(|_| again || changed) {
+                self.outbox.push(GpioEvent::Key(id, stands));
+            }
+        }
         if let Some(line) = self.layout.fire_loop {
             // Normally closed: an open loop is a fire.
             let open = !board.sense(line)?;
-            let changed = self.fire.see(open, now);
+            let changed = self.fire.see(open, now, FIRE_CONFIRM);
             if let Some(fire) = self.fire.believed.filter(|_| again || changed) {
                 self.outbox.push(GpioEvent::Fire(fire));
             }

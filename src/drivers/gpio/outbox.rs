@@ -36,7 +36,7 @@ impl Outbox {
             }
             // Levels are said again, so the oldest of them is what can be spared.
             let spare =
-                |event: &GpioEvent| matches!(event, GpioEvent::Sensed(..) | GpioEvent::Fire(_));
+                |event: &GpioEvent| matches!(event, GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_));
             let oldest = self.queue.iter().position(spare).unwrap_or(0);
             self.queue.remove(oldest);
         }

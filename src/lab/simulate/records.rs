@@ -49,7 +49,9 @@ impl Oracle {
                     | Kind::Decision { .. }
                     | Kind::Outcome { .. }
                     | Kind::Alarm { .. }
-                    | Kind::Mode { .. },
+                    | Kind::Mode { .. }
+        | Kind::Staff { .. }
+        | Kind::Directive { .. },
                 ) => {}
             }
             self.log.push((seq, record));
@@ -142,6 +144,8 @@ pub(super) fn end(text: &str) -> Option<(GrantId, Outcome)> {
         | Kind::Outcome { .. }
         | Kind::Alarm { .. }
         | Kind::Mode { .. }
+        | Kind::Staff { .. }
+        | Kind::Directive { .. }
         | Kind::Gap { .. } => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::faults::pick;
 use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
-use crate::domain::{Direction, Mode, Rule, Sensor};
+use crate::domain::{Direction, Mode, Rule, Schedule, Sensor};
 use crate::lab::random::SplitMix64;
 
 /// Settings of a gate with one lane.
@@ -28,6 +28,7 @@ pub(super) fn draw(random: &mut SplitMix64) -> Settings {
         barrier,
         directions,
         mode: Mode::Normal,
+        schedule: Schedule::default(),
         release: Duration::from_millis(pick(random, &[3_000, 5_000, 8_000], 5_000)),
         debounce: Duration::from_millis(pick(random, &[0, 10, 50], 10)),
         obstruction: Duration::from_secs(10),

@@ -9,7 +9,7 @@ use super::disk::Unsynced;
 use super::faults::{Fault, Planned};
 use super::oracle::Scene;
 use super::world::{Happens, LANE, MS, SECOND, World, utc};
-use crate::domain::{Action, Colour, Direction, Event, Mode, Reason, Verdict};
+use crate::domain::{Action, Colour, Direction, Event, Reason, Verdict, Wanted};
 use crate::store::codes::Codes as _;
 
 /// How long somebody waits who tries again while the lane is busy.
@@ -53,7 +53,7 @@ impl World {
             }
             Fault::CacheLost => self.lasting.codes.lose(&self.lasting.list),
             Fault::Flood => self.flood = true,
-            Fault::Mode(mode) => self.step(Event::ModeSet(LANE, mode)),
+            Fault::Mode(mode) => self.step(Event::ModeSet(LANE, Wanted::by_staff(Some(mode)))),
         }
     }
 
@@ -91,7 +91,7 @@ impl World {
                 self.soon(after, Happens::Recovers);
             }
             Fault::Flood => self.flood = false,
-            Fault::Mode(_) => self.step(Event::ModeSet(LANE, Mode::Normal)),
+            Fault::Mode(_) => self.step(Event::ModeSet(LANE, Wanted::by_staff(None))),
         }
     }
 

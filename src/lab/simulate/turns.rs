@@ -47,7 +47,7 @@ impl World {
             match &event {
                 Event::Fire(input) => self.oracle.fire(*input),
                 Event::FireReset if !self.fire_input => self.oracle.fire_reset(),
-                Event::ModeSet(_, mode) => self.oracle.mode(*mode),
+                Event::ModeSet(_, wanted) => self.oracle.mode(wanted.mode.unwrap_or_default()),
                 Event::Presented(_)
                 | Event::Answered { .. }
                 | Event::Durable(_)
@@ -59,6 +59,8 @@ impl World {
                 | Event::BarrierWorks(..)
                 | Event::LinesLost
                 | Event::Stopping
+                | Event::Directed(_)
+                | Event::Staffed(..)
                 | Event::TimedOut => {}
             }
             controller.tell_time(now.mono);

@@ -88,6 +88,7 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
     {
         Finding::Read { standing, .. } => standing,
         Finding::Refused { reason, .. } => panic!("{reason:?}"),
+        Finding::ByStaff => panic!("nobody of the staff is here"),
     }
 }
 

@@ -98,7 +98,7 @@ impl Performer {
                     .with_label_values(&["lines"])
                     .inc();
             }
-            GpioEvent::Sensed(..) | GpioEvent::Fire(_) => {}
+            GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_) => {}
         }
         Vec::new()
     }

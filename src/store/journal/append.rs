@@ -43,7 +43,7 @@ impl Journal {
             note_grants(transaction, head, entries)?;
             let changes: Vec<_> = entries
                 .iter()
-                .flat_map(|entry| entry.changes.iter().copied())
+                .flat_map(|entry| entry.changes.iter().cloned())
                 .collect();
             state::apply(transaction, head, &changes)?;
             Ok(head.next_seq.saturating_sub(1))
@@ -136,6 +136,8 @@ fn note_grants(
             | Kind::Outcome { .. }
             | Kind::Alarm { .. }
             | Kind::Mode { .. }
+            | Kind::Staff { .. }
+            | Kind::Directive { .. }
             | Kind::Gap { .. } => {}
         }
     }

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend, StorageError};
 
 use super::tables::{
-    self, FLOORS, Head, META, OPEN_GRANTS, PASSED, RECORDS, SEEN, Stored, passback_key,
+    self, DOCUMENTS, FLOORS, Head, META, OPEN_GRANTS, PASSED, RECORDS, SEEN, STAFF_MODES, Stored,
+    passback_key,
 };
 use super::{Epoch, Journal, JournalError, JournalStatus, Limits, Shared};
 use crate::domain::{ReplayKey, Restored, Utc};
@@ -167,6 +168,13 @@ impl Journal {
             // Opening a table for writing makes it: from now on every table is there.
             transaction.open_table(RECORDS)?;
             transaction.open_table(FLOORS)?;
+            transaction.open_table(DOCUMENTS)?;
+            for row in transaction.open_table(STAFF_MODES)?.iter()? {
+                let (lane, wanted) = row?;
+                let wanted = tables::staff_mode(wanted.value());
+                let lane = lane.value().to_owned();
+                restored.staff_modes.extend(wanted.map(|wanted| (lane, wanted)));
+            }
             for row in transaction.open_table(SEEN)?.iter()? {
                 let (key, until) = row?;
                 let until = Utc::from_millis(until.value());

@@ -105,6 +105,8 @@ fn gap(text: &str) -> Option<u32> {
         | Kind::Decision { .. }
         | Kind::Outcome { .. }
         | Kind::Alarm { .. }
-        | Kind::Mode { .. } => None,
+        | Kind::Mode { .. }
+        | Kind::Staff { .. }
+        | Kind::Directive { .. } => None,
     }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use redb::{ReadableTable, WriteTransaction};
 
-use super::tables::{FLOORS, Head, PASSED, SEEN, direction_byte, passback_bytes};
+use super::tables::{
+    DOCUMENTS, FLOORS, Head, PASSED, SEEN, STAFF_MODES, direction_byte, mode_byte, passback_bytes,
+};
 use super::{Journal, JournalError};
-use crate::domain::{Direction, PassbackKey, StateChange, Utc};
+use crate::domain::{Direction, PassbackKey, StaffMode, StateChange, Utc};
 
 /// Rows deleted in one transaction, so that a grant never waits long for a clean-up.
 const PRUNE_ROWS: usize = 500;
@@ -42,6 +44,17 @@ pub(super) fn apply(
             StateChange::FireLatched(latched) => {
                 head.fire_latched = *latched;
                 0
+            }
+            StateChange::StaffMode { lane, wanted } => {
+                let mut modes = transaction.open_table(STAFF_MODES)?;
+                let had = match wanted {
+                    Some(StaffMode { mode, by, until }) => {
+                        let until = until.map(Utc::as_millis);
+                        modes.insert(lane.as_str(), (mode_byte(*mode), until, *by))?
+                    }
+                    None => modes.remove(lane.as_str())?,
+                };
+                i64::from(wanted.is_some()) - i64::from(had.is_some())
             }
         };
         head.state_rows = head.state_rows.saturating_add_signed(grown);
@@ -93,6 +106,41 @@ impl Journal {
             }
             floors.insert(name, (era, version))?;
             Ok(true)
+        })
+    }
+
+    /// Keeps a signed document under the name of its floor, which it raises, in one transaction; a version that is not
+    /// above the floor changes nothing. True if it was kept.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub fn keep_document(
+        &self,
+        name: &str,
+        (era, version): (u32, u64),
+        document: &[u8],
+    ) -> Result<bool, JournalError> {
+        self.write(|transaction, _| {
+            let mut floors = transaction.open_table(FLOORS)?;
+            let old = floors.get(name)?.map(|floor| floor.value());
+            if old >= Some((era, version)) {
+                return Ok(false);
+            }
+            floors.insert(name, (era, version))?;
+            let mut documents = transaction.open_table(DOCUMENTS)?;
+            documents.insert(name, document)?;
+            Ok(true)
+        })
+    }
+
+    /// The document that was kept under this name.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`].
+    pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.read_with(|transaction| {
+            let documents = transaction.open_table(DOCUMENTS)?;
+            Ok(documents.get(name)?.map(|document| document.value().to_vec()))
         })
     }
 

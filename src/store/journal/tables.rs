@@ -3,7 +3,7 @@
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{Epoch, JournalError};
-use crate::domain::{Direction, GrantId, PassbackKey, RowKey, Subject, Utc};
+use crate::domain::{Direction, GrantId, Mode, PassbackKey, RowKey, StaffMode, Subject, Utc};
 
 /// Sequence number to [`Stored`].
 pub(super) const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
@@ -16,6 +16,11 @@ pub(super) const PASSED: TableDefinition<&[u8], (u8, u64)> = TableDefinition::ne
 /// Grant without an outcome to direction and lane; an empty lane is none.
 pub(super) const OPEN_GRANTS: TableDefinition<u64, (u8, &str)> =
     TableDefinition::new("open_grants");
+/// Name of a lane to what staff want of it: number of the mode, millisecond until which, user id.
+pub(super) const STAFF_MODES: TableDefinition<&str, (u8, Option<u64>, Option<u32>)> =
+    TableDefinition::new("staff_modes");
+/// Name to a signed document that was accepted, as it came.
+pub(super) const DOCUMENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("documents");
 /// Name to the highest accepted (era, version).
 pub(super) const FLOORS: TableDefinition<&str, (u32, u64)> = TableDefinition::new("floors");
 
@@ -263,6 +268,22 @@ pub(super) const fn direction(byte: u8) -> Option<Direction> {
         1 => Some(Direction::Exit),
         _ => None,
     }
+}
+
+pub(super) fn mode_byte(mode: Mode) -> u8 {
+    let number = Mode::ALL.iter().position(|known| *known == mode);
+    number.and_then(|n| u8::try_from(n).ok()).unwrap_or(u8::MAX)
+}
+
+/// What staff want, as [`crate::domain::Restored`] wants it.
+pub(super) fn staff_mode(
+    (mode, until, by): (u8, Option<u64>, Option<u32>),
+) -> Option<StaffMode> {
+    Some(StaffMode {
+        mode: *Mode::ALL.get(usize::from(mode))?,
+        by,
+        until: until.map(Utc::from_millis),
+    })
 }
 
 /// An open grant as [`crate::domain::Restored`] wants it.

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::domain::{
-    Alarm, Direction, Entry, GrantId, IssuerId, JournalTrouble, Kind, Medium, Mono, Now, Outcome,
-    PassbackKey, Prompt, Reason, Record, ReplayKey, Restored, RowKey, StateChange, Subject,
-    Verdict,
+    Alarm, Direction, Entry, GrantId, IssuerId, JournalTrouble, Kind, Medium, Mode, Mono, Now,
+    Outcome, PassbackKey, Prompt, Reason, Record, ReplayKey, Restored, RowKey, StaffMode,
+    StateChange, Subject, Verdict,
 };
 
 const ROOMY: Limits = Limits {
@@ -254,6 +254,9 @@ fn what_the_gate_knew_survives_a_restart() {
     let mut fire = alarm(50);
     fire.changes = vec![
         StateChange::FireLatched(true),
+        staff_mode("north", Some(Mode::Maintenance)),
+        staff_mode("south", Some(Mode::Free)),
+        staff_mode("south", None),
         seen(80),
         StateChange::Passed {
             key: row,
@@ -286,6 +289,14 @@ fn what_the_gate_knew_survives_a_restart() {
                 (row, Direction::Exit, Utc::from_secs(30)),
             ],
             fire_latched: true,
+            staff_modes: vec![(
+                "north".into(),
+                StaffMode {
+                    mode: Mode::Maintenance,
+                    by: Some(1_000),
+                    until: Some(Utc::from_secs(90)),
+                }
+            )],
             clock_floor: Some(Utc::from_secs(50)),
             open_grants: vec![(Some("north".into()), Direction::Exit, GrantId(1))],
         }
@@ -302,6 +313,35 @@ fn what_the_gate_knew_survives_a_restart() {
     assert!(!again.fire_latched);
     assert_eq!(again.open_grants, restored.open_grants);
     assert_eq!(again.seen, restored.seen);
+}
+
+fn staff_mode(lane: &str, mode: Option<Mode>) -> StateChange {
+    StateChange::StaffMode {
+        lane: lane.into(),
+        wanted: mode.map(|mode| StaffMode {
+            mode,
+            by: Some(1_000),
+            until: Some(Utc::from_secs(90)),
+        }),
+    }
+}
+
+#[test]
+fn a_signed_document_is_kept_with_its_floor_and_none_below_it_takes_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let name = "directive:gate:g";
+    assert_eq!(journal.document(name).unwrap(), None);
+    assert!(journal.keep_document(name, (0, 7), b"seven").unwrap());
+    for late in [(0, 6), (0, 7)] {
+        assert!(!journal.keep_document(name, late, b"again").unwrap());
+    }
+    drop(journal);
+    let (journal, _) = open(dir.path());
+    assert_eq!(journal.document(name).unwrap(), Some(b"seven".to_vec()));
+    assert_eq!(journal.floor(name).unwrap(), Some((0, 7)));
+    assert!(journal.keep_document(name, (0, 8), b"eight").unwrap());
+    assert_eq!(journal.document(name).unwrap(), Some(b"eight".to_vec()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::*;
 use crate::config::types::{Active, Pin};
-use crate::domain::{Direction, Sensor};
+use crate::domain::{Direction, Mode, Sensor};
 use crate::drivers::gpio::LaneLines;
 use crate::drivers::gpio::folder::FolderBoard;
 use crate::drivers::gpio::memory::{Change, Wires};
@@ -40,6 +40,7 @@ fn layout() -> Layout {
                 red: [Some(high(23)), None],
                 buzzer: Some(high(24)),
                 sensors: vec![(Sensor::EntryBeam, low(5)), (Sensor::ExitBeam, high(6))],
+                keys: vec![(Mode::Maintenance, high(26)), (Mode::Free, low(27))],
             },
             LaneLines {
                 release_entry: Some(low(20)),

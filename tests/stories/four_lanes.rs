@@ -1,0 +1,190 @@
+//! Four lanes on one controller: what one of them suffers, the others do not notice; a fire releases all of them in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use turnstiled::domain::{Colour, LaneId, Outcome};
+use turnstiled::drivers::camera::{CameraError, FrameSource, Shape};
+use turnstiled::runtime::observe::Observation;
+use turnstiled::runtime::staff::wire::{Request, Result};
+use turnstiled::runtime::start::OpenSource;
+
+use crate::site::{Site, high};
+use crate::terminal::Scanner;
+
+/// Relays and rotor contacts of the lanes.
+const RELAYS: [u8; 4] = [17, 18, 19, 20];
+const ROTORS: [u8; 4] = [5, 6, 7, 8];
+/// People at each of the three sound lanes, before and with the faults beside them.
+const PEOPLE: usize = 40;
+/// Fires that are measured.
+const FIRES: usize = 20;
+
+fn config() -> String {
+    let mut text = "[staff]\nsocket = \"staff.sock\"\n[passback]\nmode = \"off\"\n\
+                    [gpio]\ndriver = \"simulated\"\nfolder = \"lines\"\nfire_loop = 4\n"
+        .to_owned();
+    for ((n, relay), rotor) in (0..).zip(RELAYS).zip(ROTORS) {
+        let camera = match n {
+            0 => "{ name = \"eye\", direction = \"entry\", folder = { path = \"frames\" } },",
+            _ => "",
+        };
+        text += &format!(
+            "[[lane]]\nname = \"lane-{n}\"\nbarrier = \"tripod\"\nfail = \"secure\"\ndirections = [\"entry\"]\n\
+             debounce_ms = 2\npulse_ms = 50\noutputs = {{ release_entry = {relay} }}\n\
+             sensors = {{ entry_rotor = {rotor} }}\n\
+             reader = [{camera} {{ name = \"reader-{n}\", direction = \"entry\", line = {{ port = \"port-{n}\" }} }}]\n"
+        );
+    }
+    text
+}
+
+/// A camera that gives nothing, and once it hangs, not even that.
+struct Eye(Arc<AtomicBool>);
+
+impl FrameSource for Eye {
+    fn next(&mut self, _: &mut Vec<u8>) -> std::result::Result<Option<Shape>, CameraError> {
+        while self.0.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(None)
+    }
+}
+
+async fn open(hangs: &Arc<AtomicBool>) -> (Site, Vec<Scanner>) {
+    let hangs = Arc::clone(hangs);
+    let eye: OpenSource = Arc::new(move || Ok(Box::new(Eye(Arc::clone(&hangs)))));
+    let people = [("HC:GREEN", Colour::Green)];
+    Site::open_with(&config(), &people, vec![("eye".to_owned(), eye)], |folder, _| {
+        let port = |n: usize| Scanner::plug_in(&folder.join(format!("port-{n}")));
+        (0..RELAYS.len()).map(port).collect()
+    })
+    .await
+}
+
+/// People pass at the sound lanes, three at a time; their own shares, in order.
+async fn own_shares(site: &mut Site, scanners: &[Scanner]) -> Vec<Duration> {
+    let mut shares = Vec::new();
+    for _ in 0..PEOPLE {
+        for scanner in &scanners[1..] {
+            scanner.shows("HC:GREEN");
+        }
+        for _ in 1..4 {
+            let released = |seen: &Observation| match seen {
+                Observation::Released { lane, own_share, .. } if *lane != LaneId(0) => {
+                    Some(*own_share)
+                }
+                Observation::Released { .. }
+                | Observation::Decided(_)
+                | Observation::Ended(..)
+                | Observation::Shown(..) => None,
+            };
+            shares.push(site.sees("a release at a sound lane", released).await);
+        }
+        for turning in [true, false] {
+            for rotor in &ROTORS[1..] {
+                site.wires.set_input(*rotor, turning);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        for _ in 1..4 {
+            let passed = |seen: &Observation| {
+                let Observation::Ended(lane, _, outcome, Some(_)) = seen else {
+                    return None;
+                };
+                (*lane != LaneId(0) && *outcome == Outcome::Passed).then_some(())
+            };
+            site.sees("somebody passes at a sound lane", passed).await;
+        }
+    }
+    shares.sort_unstable();
+    shares
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_lanes_hanging_camera_flooded_reader_and_stuck_relay_cost_the_others_nothing() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let (mut site, scanners) = open(&hangs).await;
+    let before = own_shares(&mut site, &scanners).await;
+
+    hangs.store(true, Ordering::Relaxed);
+    site.wires.stick(RELAYS[0], Some(true));
+    let flooding = Arc::new(AtomicBool::new(true));
+    let go_on = Arc::clone(&flooding);
+    let mut scanners = scanners;
+    let mad = scanners.remove(0);
+    let flood = std::thread::spawn(move || {
+        while go_on.load(Ordering::Relaxed) {
+            for n in 0..20 {
+                mad.shows(&format!("HC:FLOOD-{n}"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        mad
+    });
+    site.waits_for("the lane is out of service", |site| {
+        site.gate.status.borrow().lanes[0].prompts[0].1 == "out_of_service"
+    })
+    .await;
+    site.waits_for("the flood is noticed", |site| {
+        site.metric("turnstile_presentations_total{lane=\"lane-0\",medium=\"any\",result=\"dropped\"}") > 100
+    })
+    .await;
+    site.waits_for("the camera is given up", |site| {
+        site.metric("turnstile_device_up{device=\"eye\"}") == 0
+    })
+    .await;
+    scanners.insert(0, Scanner::plug_in(&site.folder.path().join("unused")));
+    let with = own_shares(&mut site, &scanners).await;
+    flooding.store(false, Ordering::Relaxed);
+    let mad = flood.join().unwrap();
+    let [p50, p99] = [50, 99].map(|percent| (percentile(&before, percent), percentile(&with, percent)));
+    println!(
+        "own share of three lanes, {} passages each: p50 {:?}, p99 {:?}; beside a lane with a hanging camera, a flooded \
+         reader and a stuck relay: p50 {:?}, p99 {:?}",
+        before.len(), p50.0, p99.0, p50.1, p99.1
+    );
+    // Other stories run on the same cores: what is looked for is a wait of another kind, not a millisecond.
+    let most = |base: Duration| (base * 4).max(Duration::from_millis(50));
+    assert!(p50.1 <= most(p50.0) && p99.1 <= most(p99.0), "{p50:?} {p99:?}");
+    hangs.store(false, Ordering::Relaxed);
+    drop(mad);
+    site.gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fire_releases_every_lane_within_fifty_milliseconds_of_the_edge() {
+    let (site, _scanners) = open(&Arc::default()).await;
+    let released = |site: &Site| RELAYS.iter().all(|relay| site.wires.is_active(high(*relay)));
+    let locked = |site: &Site| RELAYS.iter().all(|relay| !site.wires.is_active(high(*relay)));
+    let mut took = Vec::new();
+    for n in 0..FIRES {
+        // Another phase of every timer each time.
+        sleep(Duration::from_micros(1_300 * n as u64)).await;
+        let _ = site.wires.take_changes();
+        let edge = site.mono.now();
+        site.wires.set_input(4, false);
+        site.waits_for("every lane is released", released).await;
+        let last = site.wires.take_changes().iter().map(|change| change.at).max();
+        took.push(last.unwrap().since(edge));
+        site.wires.set_input(4, true);
+        site.waits_for("the fire is reset", |site| {
+            site.asks(&Request::ResetFire).result == Result::Done
+        })
+        .await;
+        site.waits_for("every lane is locked", locked).await;
+    }
+    took.sort_unstable();
+    let [p50, p90] = [50, 90].map(|percent| percentile(&took, percent));
+    println!("edge of the fire loop to the last of four relays, {FIRES} fires: p50 {p50:?}, p90 {p90:?}, most {:?}", took[FIRES - 1]);
+    // One in ten may have met a moment when other stories took both cores.
+    assert!(percentile(&took, 89) <= Duration::from_millis(50), "{took:?}");
+    site.gate.stop().await;
+}
