@@ -231,11 +231,7 @@ impl Body {
 
     /// First and last instant; a card without an end has none. The key's own time narrows them, but for one that was
     /// retired since.
-    pub(crate) fn window(
-        &self,
-        key: &IssuerKey,
-        terms: &Terms<'_>,
-    ) -> Result<Window, CodeFault> {
+    pub(crate) fn window(&self, key: &IssuerKey, terms: &Terms<'_>) -> Result<Window, CodeFault> {
         let made = moment::seconds(self.nbf).ok_or(CodeFault::Terms("nbf"))?;
         let expires = match self.exp {
             None => None,

@@ -19,7 +19,7 @@ pub(super) fn check(backend: &Backend) -> Result<(), Broken> {
     } else {
         check_no_files(backend)?;
     }
-    check_keys("list_keys", &backend.list_keys, 1)?
+    check_keys("list_keys", &backend.list_keys, 1)?;
     check_keys("directive_keys", &backend.directive_keys, 0)?;
     check_groups(backend)?;
     check_keys("trust_keys", &backend.trust_keys, 0)?;

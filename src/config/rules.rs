@@ -182,12 +182,17 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
     });
     let keys = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
         let keys = lane.key_switch.iter().enumerate();
-        keys.map(move |(j, key)| (format!("lane[{i}].key_switch[{j}].line"), Some(key.line), None))
+        keys.map(move |(j, key)| {
+            (
+                format!("lane[{i}].key_switch[{j}].line"),
+                Some(key.line),
+                None,
+            )
+        })
     });
     let of_gate = config.gpio.key_switch.iter().enumerate();
-    let of_gate = of_gate.map(|(j, key)| {
-        (format!("gpio.key_switch[{j}].line"), Some(key.line), None)
-    });
+    let of_gate =
+        of_gate.map(|(j, key)| (format!("gpio.key_switch[{j}].line"), Some(key.line), None));
     let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
     for (key, line, leaf) in fire.chain(lanes).chain(keys).chain(of_gate) {
         let Some(line) = line else { continue };

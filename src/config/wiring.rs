@@ -6,7 +6,7 @@ use super::types::Line;
 use crate::domain::Sensor;
 
 /// `[lane.outputs]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outputs {
     /// Releases the barrier inwards.
@@ -42,7 +42,7 @@ impl Outputs {
 }
 
 /// `[lane.sensors]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sensors {
     /// A leaf: the beam on the outer side; active means broken.

@@ -168,6 +168,7 @@ impl Rules {
             query_failed: by.query_failed.unwrap_or(self.query_failed),
             timed_out: by.timed_out.unwrap_or(self.timed_out),
             stale: by.stale.unwrap_or(self.stale),
+            trust_expired: by.trust_expired.unwrap_or(self.trust_expired),
             clock_untrusted: by.clock_untrusted.unwrap_or(self.clock_untrusted),
         }
     }

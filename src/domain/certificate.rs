@@ -79,7 +79,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// `[[policy.certificate]]`: what counts at this site, for certificates of some countries or of all.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateRules {
     /// Regions of issuers for which this holds; absent: all that no rule before it names.
@@ -108,7 +108,7 @@ pub struct CertificateRules {
 }
 
 /// `policy.certificate.dose`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoseRule {
     /// Products that count; absent: all.
@@ -126,7 +126,7 @@ pub struct DoseRule {
 }
 
 /// `policy.certificate.test`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestRule {
     /// A negative test for nucleic acid counts so many hours; absent: it does not count.
@@ -139,7 +139,7 @@ pub struct TestRule {
 }
 
 /// `policy.certificate.recovery`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecoveryRule {
     /// It counts from so many days after the first positive test on.

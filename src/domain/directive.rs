@@ -127,6 +127,9 @@ pub struct RuleChanges {
     /// A list is stale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<Rule>,
+    /// The trust list is past its date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_expired: Option<Rule>,
     /// The decision needs the date and the clock is not trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_untrusted: Option<Rule>,

@@ -24,7 +24,7 @@ use super::running::Running;
 use super::service::{Barriers, Readers};
 use super::settings;
 use super::staff::{Desk, Socket};
-use super::trust::{self, InForce};
+use super::trust;
 use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
@@ -36,11 +36,11 @@ use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
+use crate::sync::directives;
 use crate::sync::tls::{
     self,
     renew::{self, Renewal},
 };
-use crate::sync::directives;
 use crate::sync::{self, Client, Followed, FollowedTrust, Parts, Report, SyncEvent};
 use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
@@ -192,8 +192,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             certificates,
             journal.clone(),
             trust.watch,
-            (status_in, heartbeat_in),
-use crate::telemetry::display::{Displays, Signs};
+            (status_in, signs_in, heartbeat_in),
         ),
     );
     let observer = stand.observer;
@@ -278,6 +277,13 @@ async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<
     }
 }
 
+/// What the loop shows: to the pages, to the displays, and that it turns.
+type Windows = (
+    watch::Sender<Arc<Status>>,
+    watch::Sender<Arc<Signs>>,
+    watch::Sender<Instant>,
+);
+
 fn sources(
     config: &Config,
     cache: Arc<dyn Codes>,
@@ -285,8 +291,7 @@ fn sources(
     certificates: Option<Certificates>,
     journal: Journal,
     trust: TrustWatch,
-    (status, heartbeat): (watch::Sender<Arc<Status>>, watch::Sender<Instant>),
-use crate::telemetry::display::{Displays, Signs};
+    (status, signs, heartbeat): Windows,
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
         name: lane.name.clone(),
@@ -425,7 +430,12 @@ fn start_sync(
     }
     if let Some(addressee) = found.addressee {
         let parts = Arc::clone(&parts);
-        tasks.spawn(directives::follow(parts, addressee, link.directed, stop.clone()));
+        tasks.spawn(directives::follow(
+            parts,
+            addressee,
+            link.directed,
+            stop.clone(),
+        ));
     }
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     link.learned.map(|learned| {

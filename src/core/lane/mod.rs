@@ -32,8 +32,8 @@ use super::desk::{self, Desk};
 use super::settings::{Barrier, Below, Drive, LaneSettings};
 use super::turn::Turn;
 use crate::domain::{
-    Action, Alarm, Assessed, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Levels, Mode, Mono, Outcome, Prompt, Reason, Sensor, Standing,
+    Action, Alarm, Assessed, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, LaneId,
+    Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
 };
 
 const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];

@@ -62,7 +62,11 @@ impl From<&Lane> for LaneLines {
             red: [outputs.red_light, outputs.red_light_exit],
             buzzer: outputs.buzzer,
             sensors: sensors.map(|(_, sensor, line)| (sensor, line)).collect(),
-            keys: lane.key_switch.iter().map(|key| (key.mode, key.line)).collect(),
+            keys: lane
+                .key_switch
+                .iter()
+                .map(|key| (key.mode, key.line))
+                .collect(),
         }
     }
 }
@@ -92,7 +96,9 @@ impl Layout {
         let of_gate = &config.gpio.key_switch;
         let lane = |lane: &Lane| {
             let mut lines = LaneLines::from(lane);
-            lines.keys.extend(of_gate.iter().map(|key| (key.mode, key.line)));
+            lines
+                .keys
+                .extend(of_gate.iter().map(|key| (key.mode, key.line)));
             lines
         };
         Self {

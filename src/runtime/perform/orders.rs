@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::Performer;
 use crate::domain::{Decided, Deed, LaneId, ListId, Reason, Verdict};
 use crate::runtime::orders::Said;
+use crate::runtime::trust_watch::TrustWatch;
 
 impl Performer {
     /// Name of a lane.
@@ -48,7 +49,10 @@ impl Performer {
         }
         if let Some(answer) = self.awaited.remove(&decided.number) {
             let name = self.board.lane_name(decided.lane);
-            let _ = answer.send(Said::Refused(format!("lane {name}: {}", why(decided.reason))));
+            let _ = answer.send(Said::Refused(format!(
+                "lane {name}: {}",
+                why(decided.reason)
+            )));
         }
     }
 

@@ -248,19 +248,25 @@ pub const fn why(reason: Reason, discreet: bool) -> Option<Said> {
             Some(said("暂时无法查询", "We cannot ask at the moment"))
         }
         Reason::StaticAlone => Some(said("需另行出示证件", "A second proof is needed")),
+        Reason::Revoked => Some(said("证书已被撤销", "Certificate was revoked")),
         Reason::InOrder
         | Reason::ExitAlwaysOpen
         | Reason::SiteRule
+        | Reason::ByStaff
         | Reason::UnknownCredential
         | Reason::Expired
         | Reason::NotYetActive
         | Reason::Replayed
         | Reason::Passback
         | Reason::VerificationFailed
+        | Reason::WrongSignature
+        | Reason::UnknownKey
+        | Reason::KeyRevoked
         | Reason::CardNotAuthentic
         | Reason::UnknownIssuer
         | Reason::Malformed
         | Reason::StaleList
+        | Reason::TrustExpired
         | Reason::ClockUntrusted
         | Reason::LaneClosed
         | Reason::OutOfService
