@@ -3,5 +3,8 @@
 mod at_the_barrier;
 mod at_the_desk;
 mod fire_and_modes;
+mod groups_and_turns;
 mod journal;
+mod moving_parts;
 mod out_of_service;
+mod what_sensors_tell;
