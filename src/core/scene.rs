@@ -318,6 +318,32 @@ impl Scene {
         self
     }
 
+    /// The sensors of the first lane that are active from a millisecond on, all others not.
+    pub(super) fn feels(&mut self, ms: u64, active: &[Sensor]) -> &mut Self {
+        let levels = active.iter().copied().collect();
+        self.at_ms(ms, Event::Sensed(LANE, levels))
+    }
+
+    /// Somebody walks past these sensors from a millisecond on, each for 200 ms and 100 ms into the next.
+    pub(super) fn walks(&mut self, ms: u64, past: &[Sensor], beside: &[Sensor]) -> &mut Self {
+        for nth in 0..past.len() as u64 {
+            let at = usize::try_from(nth).unwrap();
+            let with = |sensors: &[Sensor]| [sensors, beside].concat();
+            self.feels(ms + nth * 200, &with(&past[at..=at]));
+            let next = (at + 2).min(past.len());
+            self.feels(ms + nth * 200 + 100, &with(&past[at..next]));
+        }
+        self.feels(ms + past.len() as u64 * 200, beside)
+    }
+
+    /// Sensors that were reported, or are no longer.
+    pub(super) fn suspects(&self) -> Vec<(Sensor, bool)> {
+        self.pick(|action| match action {
+            Action::SensorSticks(LANE, sensor, on) => Some((*sensor, *on)),
+            _ => None,
+        })
+    }
+
     pub(super) fn answers(
         &mut self,
         ms: u64,

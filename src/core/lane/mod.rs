@@ -14,6 +14,8 @@ mod machine;
 mod rotor;
 mod signs;
 mod suspects;
+#[cfg(test)]
+mod table;
 mod tripod;
 mod watch;
 

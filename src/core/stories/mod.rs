@@ -3,6 +3,9 @@
 mod at_the_barrier;
 mod at_the_desk;
 mod fire_and_modes;
+mod groups_and_turns;
 mod journal;
 mod modes;
+mod moving_parts;
 mod out_of_service;
+mod what_sensors_tell;
