@@ -164,7 +164,7 @@ pub(super) fn of_card(trust: &TrustList, kind: IdCardKind) -> Option<&Issuer> {
 
 /// True if a code begins with these bytes: a code of bytes comes as ISO 8859-1, or was written as hex or base64 by
 /// whoever made it (CODES §1.3, §1.5).
-fn begins_with(code: &str, bytes: &[u8]) -> bool {
+pub(super) fn begins_with(code: &str, bytes: &[u8]) -> bool {
     let mut chars = code.chars();
     let plain = bytes
         .iter()

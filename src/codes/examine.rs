@@ -8,13 +8,15 @@ use sha2::{Digest as _, Sha256};
 use super::detect::{self, CODE_CHARS_MAX};
 use super::keys::{IssuerKey, KeyError, KeyStatus, PublicKey};
 use super::profile;
-use super::signed::{CodeFault, Params, Terms};
+use super::signed::{CodeFault, Terms, Window};
 use super::trust_list::{self, Issuer, Profile, TrustList};
-use super::{hcert, ride_cwt, ride_v81, shc};
-use crate::domain::Utc;
+use super::{hcert, ride_cwt, shc};
 
 /// Bytes of a key id that is made of a certificate (hcert_spec §2.6.1).
 const CERTIFICATE_ID_LEN: usize = 8;
+/// What a `ride.v81` code begins with, and what it has at least, however its bytes are written.
+const RIDE_V81_VERSION: u8 = 0x81;
+const RIDE_V81_LEN_MIN: usize = 332;
 
 /// Whose signatures count.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +28,6 @@ pub enum Anchors<'a> {
     /// Nobody's.
     None,
 }
-
-/// First and last instant.
-pub type Window = (Option<Utc>, Option<Utc>);
 
 /// What came out.
 #[derive(Clone, Debug)]
@@ -166,7 +165,7 @@ fn shape(code: &str) -> Option<Profile> {
         Some(Profile::Shc)
     } else if begins(ride_cwt::PREFIX) {
         Some(Profile::RideCwt)
-    } else if ride_v81::looks_like_one(code) {
+    } else if detect::begins_with(code, &[RIDE_V81_VERSION]) && code.len() >= RIDE_V81_LEN_MIN {
         Some(Profile::RideV81)
     } else {
         None

@@ -11,7 +11,7 @@ use super::cose::{Map, Sign1};
 use super::inflate;
 use super::keys::{IssuerKey, KeyStatus, PublicKey, Usage};
 use super::moment;
-use super::signed::{CodeFault, Health, SignedCode, Terms};
+use super::signed::{CodeFault, Health, SignedCode, Terms, Window};
 use crate::domain::{Certificate, Personal, Statement, TestKind, Utc};
 
 /// What stands in front of the base45.
@@ -116,13 +116,20 @@ impl Claims {
         })
     }
 
+    /// The times as they are claimed, if there are any.
+    pub(crate) fn times(&self, terms: &Terms<'_>) -> Option<Window> {
+        let skew = std::time::Duration::from_secs(terms.params.skew_s.into());
+        self.issued.or(self.expires)?;
+        Some((self.issued.map(|issued| issued - skew), self.expires))
+    }
+
     /// First and last instant. A key that is in use narrows them to its own; one that is not any more has vouched for what
     /// it signed before.
     pub(crate) fn window(
         &self,
         key: &IssuerKey,
         terms: &Terms<'_>,
-    ) -> Result<(Option<Utc>, Option<Utc>), CodeFault> {
+    ) -> Result<Window, CodeFault> {
         let issued = self.issued.ok_or(CodeFault::Terms("time of issue"))?;
         let expires = self.expires.ok_or(CodeFault::Terms("end"))?;
         let skew = std::time::Duration::from_secs(terms.params.skew_s.into());

@@ -1,5 +1,7 @@
 //! Keys of issuers, and the one question asked of them: does this signature hold?
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 use serde::Deserialize;
@@ -241,6 +243,18 @@ impl PublicKey {
             Self::Rsa(_) => Algorithm::Ps256,
             Self::Sm2(_) => Algorithm::Sm2,
         }
+    }
+
+    /// The id of a P-256 key in a JWKS: the thumbprint of RFC 7638. `None` for other keys.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<String> {
+        let Self::P256(key) = self else { return None };
+        let point = key.to_sec1_point(false);
+        let (x, y) = point.as_bytes().get(1..)?.split_at_checked(32)?;
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        // Members in the order of the alphabet, without white space.
+        let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+        Some(URL_SAFE_NO_PAD.encode(Sha256::digest(jwk)))
     }
 
     /// True if the signature holds. The algorithm is that of the key, whatever a code says of itself. Signatures on a

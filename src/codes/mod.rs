@@ -6,6 +6,7 @@
 
 mod cose;
 mod detect;
+pub mod examine;
 mod hcert;
 pub mod id_card;
 mod inflate;

@@ -53,7 +53,7 @@ use super::signed::{CodeFault, Health, SignedCode, Terms};
 use crate::domain::{Colour, Personal, Utc};
 
 /// What stands in front of the base45.
-const PREFIX: &str = "RC1:";
+pub(super) const PREFIX: &str = "RC1:";
 /// Characters of a version 10 QR code, level L, alphanumeric (ISO/IEC 18004, table 7).
 const CODE_LEN_MAX: usize = 395;
 /// Keys of one id that are tried.

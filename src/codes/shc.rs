@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::inflate;
 use super::keys::{Algorithm, IssuerKey, KEY_ID_BYTES_MAX, KeyStatus};
 use super::moment;
-use super::signed::{CodeFault, Health, SignedCode, Terms};
+use super::signed::{CodeFault, Health, SignedCode, Terms, Window};
 use crate::domain::certificate::COVID_19;
 use crate::domain::{Certificate, Personal, Statement, TestKind, Utc};
 
@@ -222,13 +222,20 @@ impl Concept {
 }
 
 impl Body {
+    /// The times as they are claimed.
+    pub(crate) fn times(&self, terms: &Terms<'_>) -> Option<Window> {
+        let skew = std::time::Duration::from_secs(terms.params.skew_s.into());
+        let made = moment::seconds(self.nbf)?;
+        Some((Some(made - skew), self.exp.and_then(moment::seconds)))
+    }
+
     /// First and last instant; a card without an end has none. The key's own time narrows them, but for one that was
     /// retired since.
     pub(crate) fn window(
         &self,
         key: &IssuerKey,
         terms: &Terms<'_>,
-    ) -> Result<(Option<Utc>, Option<Utc>), CodeFault> {
+    ) -> Result<Window, CodeFault> {
         let made = moment::seconds(self.nbf).ok_or(CodeFault::Terms("nbf"))?;
         let expires = match self.exp {
             None => None,

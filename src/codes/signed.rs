@@ -28,6 +28,9 @@ pub struct Params {
     pub signature_first: bool,
 }
 
+/// First and last instant of validity; an end that is absent is open.
+pub type Window = (Option<Utc>, Option<Utc>);
+
 /// A code whose signatures hold. Whether its time has come is the core's to judge.
 #[derive(Clone, Debug)]
 pub struct SignedCode {

@@ -38,6 +38,11 @@ pub struct TrustList {
     pub issuers: Vec<Issuer>,
 }
 
+/// Bounds and dialect of a profile whose issuer does not say anything else.
+pub(super) fn params_by_default(profile: Profile) -> Params {
+    written::Params::default().settled(profile)
+}
+
 /// `[[issuer]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
