@@ -129,8 +129,9 @@ fn cannot_write(file: &Path, error: &dyn std::error::Error) -> Failure {
 mod tests {
     use super::*;
     use crate::codes::TrustList;
+    use crate::vision::{self, Luma};
 
-    fn mint(words: &[&str]) -> Result<String, Failure> {
+    fn minted(words: &[&str]) -> Result<String, Failure> {
         #[derive(clap::Parser)]
         struct Cli {
             #[command(flatten)]
@@ -154,17 +155,28 @@ mod tests {
             ("ride.v81", "81"),
             ("ride.cwt", "RC1:"),
         ] {
-            let code = mint(&[profile, "--png", &png]).unwrap();
+            let code = minted(&[profile, "--png", &png]).unwrap();
             assert!(code.starts_with(start), "{code}");
-            let picture = image::open(&png).unwrap();
-            assert!(picture.width() > 100);
+            let picture = image::open(&png).unwrap().into_luma8();
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            let luma = Luma::new(width, height, picture.as_raw()).unwrap();
+            let texts = vision::read(luma).texts;
+            let bytes = |text: &String| mint::hex(&picture::bytes_of(text));
+            let shown = texts.first().map(|text| {
+                if profile == "ride.v81" {
+                    bytes(text)
+                } else {
+                    text.clone()
+                }
+            });
+            assert_eq!(shown.as_deref(), Some(code.trim_end()), "{profile}");
             std::fs::remove_file(&png).unwrap();
-            let trust = mint(&[profile, "--trust"]).unwrap();
+            let trust = minted(&[profile, "--trust"]).unwrap();
             let trust = TrustList::parse(&format!("version = 1\n{trust}")).unwrap();
             assert_eq!(trust.issuers[0].profile.as_str(), profile);
         }
-        assert_eq!(mint(&["idcard"]).unwrap().lines().count(), 4);
-        let failure = mint(&["idcard", "--png", &png]).unwrap_err();
+        assert_eq!(minted(&["idcard"]).unwrap().lines().count(), 4);
+        let failure = minted(&["idcard", "--png", &png]).unwrap_err();
         assert_eq!(
             (failure.code, failure.sentence.as_str()),
             (65, "--png: an ID card shows no code")
@@ -176,7 +188,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let home = tempfile::tempdir().unwrap();
         let keys = home.path().join("keys");
-        mint(&["ride.v81", "--keys", &keys.display().to_string()]).unwrap();
+        minted(&["ride.v81", "--keys", &keys.display().to_string()]).unwrap();
         for name in ["root", "issuer", "phone"] {
             let file = keys.join(format!("{name}.pem"));
             let pem = std::fs::read_to_string(&file).unwrap();
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let failure = mint(&["opaque", "--png", "/nowhere/code.png"]).unwrap_err();
+        let failure = minted(&["opaque", "--png", "/nowhere/code.png"]).unwrap_err();
         assert_eq!(failure.code, 73);
         assert!(
             failure
