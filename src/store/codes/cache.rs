@@ -157,7 +157,8 @@ impl Codes for SledCodes {
         }
         let applied = live.apply(changes, next);
         if matches!(&applied, Err(CodesError::Broken(_))) {
-            slot.distrust(&live);
+            slot.unpoint(live.dir());
+            live.distrust();
         }
         applied
     }
@@ -320,13 +321,6 @@ impl Slot {
         tracing::warn!(list = %self.list, %error, "the copy of the list is dropped");
         self.unpoint(generation.dir());
         generation.doom();
-    }
-
-    /// A delta broke off inside a generation: some rows are of the version before, some of the next one, and both are signed.
-    /// Look-ups go on from it until the list is loaded anew; a restart does not find it, and no delta goes on from it.
-    fn distrust(&self, generation: &Generation) {
-        self.unpoint(generation.dir());
-        generation.distrust();
     }
 
     /// Makes `dir` the generation that a restart opens.

@@ -120,7 +120,8 @@ impl Generation {
         !self.torn.load(Ordering::Relaxed) && disk::is_same_file(&self.dir.join("db"), &self.data)
     }
 
-    /// Only look-ups go on from it.
+    /// A delta broke off inside it: some rows are of the version before, some of the next one, and both are signed. Only
+    /// look-ups go on from it, until the list is loaded anew.
     pub(super) fn distrust(&self) {
         self.torn.store(true, Ordering::Relaxed);
     }
