@@ -152,7 +152,8 @@ impl Beams {
     pub(super) fn follow(&mut self, now: Mono, broken: &[bool], side: Side, facts: &mut Vec<Fact>) {
         let stepped_in = self.edges(now, broken);
         // Whoever stands unseen cannot leave past somebody who is seen: their time begins when nobody is.
-        if self.bodies.iter().any(|body| body.until.is_none()) {
+        // A beam that seems stuck is nobody who bars the way.
+        if !side.obstructed && self.bodies.iter().any(|body| body.until.is_none()) {
             self.presence(now, true, true);
         }
         let runs = runs(broken);
@@ -188,6 +189,10 @@ impl Beams {
             self.close = !fresh || cleared.is_some_and(|at| now.since(at) <= self.gap);
         }
         self.bodies = next;
+        // Whoever stood behind them, unseen, can go on only now.
+        if facts.iter().any(|fact| matches!(fact, Fact::Crossed(_))) {
+            self.presence(now, true, true);
+        }
     }
 
     /// Keeps when the outermost beams were cleared; for either side, whether its beam is broken just now.
@@ -209,16 +214,20 @@ impl Beams {
 
     /// Which broken beams each body is: by its place in `runs`.
     fn claims(&self, runs: &[Span]) -> Vec<Option<usize>> {
-        let front = |body: &Body, run: &Span| self.along(body.way, *run).high;
-        let mut claims: Vec<Option<usize>> = Vec::new();
-        for body in &self.bodies {
-            let overlapping = runs.iter().enumerate();
-            let overlapping = overlapping.filter(|(_, run)| run.overlaps(body.span));
-            claims.push(
-                overlapping
-                    .max_by_key(|(_, run)| front(body, run))
-                    .map(|(nth, _)| nth),
-            );
+        let mut claims: Vec<Option<usize>> = vec![None; self.bodies.len()];
+        // Who is seen explains the beams that he was in; only what is left may be somebody who was unseen.
+        for unseen in [false, true] {
+            let taken = claims.clone();
+            for (body, claim) in self.bodies.iter().zip(&mut claims) {
+                if body.until.is_some() == unseen {
+                    let runs = runs.iter().enumerate();
+                    let overlapping = runs.filter(|(nth, run)| {
+                        run.overlaps(body.span) && !(unseen && taken.contains(&Some(*nth)))
+                    });
+                    let front = |(_, run): &(usize, &Span)| self.along(body.way, **run).high;
+                    *claim = overlapping.max_by_key(front).map(|(nth, _)| nth);
+                }
+            }
         }
         // Who is seen moves by a beam, and sooner than who is not; then by more, where pictures were lost.
         for (unseen, reach) in [(false, 2), (true, 3), (false, u8::MAX), (true, u8::MAX)] {
@@ -405,10 +414,12 @@ mod tests {
     const RELEASED: Side = Side {
         expected: Some(IN),
         passable: true,
+        obstructed: false,
     };
     const LOCKED: Side = Side {
         expected: None,
         passable: false,
+        obstructed: false,
     };
     const TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
