@@ -1,7 +1,7 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
-# make bench  journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make bench  journal, cache, sync and the core beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 .PHONY: setup build demo test crash bench
 
 setup:
@@ -25,3 +25,4 @@ crash: setup
 bench: setup
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
+	cargo bench --locked --bench core

@@ -278,7 +278,9 @@ impl Aisle {
 fn believed(order: &[Sensor], levels: Levels, suspects: &Suspects) -> Vec<bool> {
     let broken: Vec<_> = order.iter().map(|beam| levels.is_active(*beam)).collect();
     let mut believed = broken.clone();
-    let inner = broken.windows(3).zip(order.iter().zip(&mut believed).skip(1));
+    let inner = broken
+        .windows(3)
+        .zip(order.iter().zip(&mut believed).skip(1));
     for (around, (beam, level)) in inner {
         if let [before, _, after] = around
             && suspects.is_suspect(*beam)
