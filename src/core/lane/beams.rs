@@ -573,6 +573,64 @@ mod tests {
         assert_eq!(seen, [Entered(OUT), Crossed(OUT)]);
     }
 
+    /// A body of some length that wanders over the beams until it has left on one side, in steps of half a gap. In the last
+    /// beam it does not turn back: who leans back from there into the first looks like a follower.
+    fn wanders(beams: u64, length: u64, mut seed: u64) -> (Vec<Fact>, usize, bool) {
+        let mut track = Beams::new(
+            Mono::default(),
+            usize::try_from(beams).unwrap(),
+            TIMES,
+            None,
+        );
+        let (mut head, mut facts, mut at) = (0u64, Vec::new(), 0);
+        loop {
+            let broken: Vec<_> = (0..beams)
+                .map(|beam| (head.saturating_sub(length)..=head).contains(&(2 * beam + 1)))
+                .map(|within| within && head > 0)
+                .collect();
+            track.follow(Mono::from_millis(at), &broken, RELEASED, &mut facts);
+            track.timed_out(Mono::from_millis(at), &mut facts);
+            let gone = head >= 2 * beams + length;
+            if gone || (head == 0 && at > 0) {
+                track.timed_out(Mono::from_millis(at + 5_000), &mut facts);
+                return (facts, track.bodies.len(), gone);
+            }
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            head = match (seed >> 33) % 5 {
+                0 | 1 if at > 0 && head + 1 < 2 * beams => head - 1,
+                2 => head,
+                _ => head + 1,
+            };
+            at += 50;
+        }
+    }
+
+    #[test]
+    fn whoever_is_alone_is_one_body_however_they_wander() {
+        for beams in 2..=6 {
+            // Longer than from beam to beam: one that fits between two can be anywhere.
+            for length in 2..2 * beams {
+                for seed in 0..200 {
+                    let (facts, left, gone) =
+                        wanders(beams, length, seed * 7_919 + beams * 31 + length);
+                    let what = format!("{beams} beams, length {length}, seed {seed}: {facts:?}");
+                    let crossed = facts
+                        .iter()
+                        .filter(|fact| matches!(fact, Crossed(IN)))
+                        .count();
+                    assert!(
+                        !facts.iter().any(|fact| matches!(fact, Followed(_))),
+                        "{what}"
+                    );
+                    assert_eq!(left, 0, "{what}");
+                    assert_eq!(crossed, usize::from(gone), "{what}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_follower_is_close_within_the_set_gap_and_not_beyond() {
         for (clear_for, close) in [(900, true), (1_100, false)] {
