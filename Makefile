@@ -1,7 +1,7 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
-# make bench  codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
 .PHONY: setup setup-tests build demo test crash bench fuzz
 
@@ -30,6 +30,7 @@ bench: setup
 	cargo bench --locked --bench codes
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
+	cargo bench --locked --bench core
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
 FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque

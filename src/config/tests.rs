@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::load::CONFIG_BYTES_MAX;
-use super::tree::{Fail, PassbackMode};
+use super::tree::{Drive, Fail, PassbackMode};
 use super::{Config, ConfigError, load, parse};
 use crate::domain::{Direction, Rule};
 
@@ -143,6 +143,18 @@ fn the_example_shows_true_defaults() {
                 "# holidays",
                 "# users",
                 "# groups",
+                "# below_beams",
+                "# drive",
+                "# duty_percent",
+                "# green_light_exit",
+                "# red_light_exit",
+                "# middle_beams",
+                "# low_beam",
+                "# presence",
+                "# opened",
+                "# closed",
+                "# pass_point",
+                "# reset_point",
             ];
             !instead.iter().any(|key| line.starts_with(key))
         })
@@ -407,6 +419,133 @@ fn a_barrier_gets_what_it_needs_and_nothing_else() {
         "exit_beam = 6",
         "exit_beam = 6\nexit_rotor = 7",
         "a flap has no rotor",
+    );
+}
+
+/// The flap of the good file as a gate that a motor drives.
+fn swing() -> String {
+    GOOD.replacen("barrier = \"flap\"", "barrier = \"swing\"", 1)
+        .replace("exit_beam = 6", "exit_beam = 6\nopened = 9\nclosed = 10")
+}
+
+#[test]
+fn each_kind_of_barrier_is_accepted_with_all_that_it_may_have() {
+    let full = swing()
+        .replace("\"swing\"", "\"full_height\"")
+        .replace("opened = 9", "opened = 9\nmiddle_beams = [7, 8, 11, 12]\nlow_beam = 14\npresence = 15")
+        .replace(
+            "release_ms = 5000",
+            "release_ms = 5000\ntravel_ms = 4000\nfollower_gap_ms = 0\ngroup_max = 8\nbelow_beams = \"companion\"",
+        )
+        .replace("green_light = 22", "green_light = 22\nred_light_exit = 23")
+        .replace("pulse_ms = 400", "drive = \"hold\"\nduty_percent = 25")
+        .replace("exit_rotor = 13", "exit_rotor = 13\npass_point = 18\nreset_point = 19");
+    let config = read(&swing()).and_then(|_| read(&full)).unwrap();
+    let [leaf, tripod] = &config.lanes[..] else {
+        panic!("two lanes");
+    };
+    assert_eq!(leaf.sensors.lines().len(), 10);
+    assert_eq!(tripod.drive, Some(Drive::Hold));
+}
+
+#[test]
+fn what_belongs_to_another_kind_of_barrier_is_refused_by_its_key() {
+    let says = |text: &str, from: &str, to: &str, sentence: &str| {
+        let broken = text.replacen(from, to, 1);
+        assert_ne!(broken, text);
+        let message = read(&broken).unwrap_err().to_string();
+        assert!(message.contains(sentence), "{message}");
+    };
+    let swing = swing();
+    says(
+        &swing,
+        "opened = 9\n",
+        "",
+        "key `lane[0].sensors.opened`: a swing is driven by a motor",
+    );
+    says(
+        &swing,
+        "\nclosed = 10",
+        "",
+        "key `lane[0].sensors.closed`: a leaf that says when it is open",
+    );
+    says(
+        &swing,
+        "closed = 10",
+        "closed = 10\npass_point = 7",
+        "key `lane[0].sensors.pass_point`: a swing has no rotor",
+    );
+    says(
+        GOOD,
+        "exit_rotor = 13",
+        "exit_rotor = 13\nclosed = 7",
+        "key `lane[1].sensors.closed`: a tripod has no beams and no leaf",
+    );
+    says(
+        GOOD,
+        "exit_rotor = 13",
+        "exit_rotor = 13\npass_point = 7",
+        "key `lane[1].sensors.reset_point`: the points of 67 and 112 degrees come together",
+    );
+    says(
+        GOOD,
+        "release_ms = 5000",
+        "drive = \"hold\"",
+        "key `lane[0].drive`: a flap has no solenoid",
+    );
+    says(
+        GOOD,
+        "release_ms = 5000",
+        "duty_percent = 10",
+        "key `lane[0].duty_percent`: a flap has no solenoid",
+    );
+    says(
+        GOOD,
+        "release_ms = 5000",
+        "below_beams = \"luggage\"",
+        "key `lane[0].below_beams`: nothing is seen below the beams without sensors.low_beam",
+    );
+    says(
+        GOOD,
+        "pulse_ms = 400",
+        "below_beams = \"luggage\"",
+        "key `lane[1].below_beams`: a tripod has no beams",
+    );
+    says(
+        GOOD,
+        "exit_beam = 6",
+        "exit_beam = 6\nmiddle_beams = [7, 8, 9, 10, 11]",
+        "5 beams are given between the two outer ones; allowed are 0 to 4",
+    );
+    says(
+        GOOD,
+        "exit_beam = 6",
+        "exit_beam = 6\nmiddle_beams = [27]",
+        "line 27 is used by lane[0].sensors.middle_beams[0] already",
+    );
+    says(
+        GOOD,
+        "release_ms = 5000",
+        "group_max = 9",
+        "9 grants is outside 1 to 8 grants",
+    );
+    says(
+        GOOD,
+        "pulse_ms = 400",
+        "duty_percent = 0",
+        "0 percent is outside 1 to 100 percent",
+    );
+    says(
+        &swing,
+        "release_ms = 5000",
+        "travel_ms = 100",
+        "100 ms is outside 200 to 15000 ms",
+    );
+    says(
+        GOOD,
+        "release_ms = 5000",
+        "follower_gap_ms = 10001",
+        "10001 ms is outside 0 to 10000 ms",
     );
 }
 

@@ -37,7 +37,7 @@ const JOURNAL_NEARLY_FULL: &str = "journal_nearly_full";
 pub struct LaneBoard {
     /// Its name.
     pub name: String,
-    /// `tripod` or `flap`.
+    /// `tripod`, `flap`, `swing` or `full_height`.
     pub barrier: &'static str,
     /// Sides it serves.
     pub directions: Vec<Direction>,

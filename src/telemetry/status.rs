@@ -101,7 +101,7 @@ pub struct DeviceStatus {
 pub struct LaneStatus {
     /// Its name.
     pub name: String,
-    /// `tripod` or `flap`.
+    /// `tripod`, `flap`, `swing` or `full_height`.
     pub barrier: &'static str,
     /// State of its machine.
     pub state: &'static str,

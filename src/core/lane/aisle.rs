@@ -40,6 +40,8 @@ pub(super) struct Side {
     pub(super) expected: Option<Direction>,
     /// True while the barrier is released.
     pub(super) passable: bool,
+    /// The aisle has not cleared for so long that a sensor may be stuck.
+    pub(super) obstructed: bool,
 }
 
 /// The aisle of one lane.
@@ -163,7 +165,7 @@ impl Aisle {
                 below,
                 presence,
             } => {
-                let broken: Vec<_> = order.iter().map(|beam| levels.is_active(*beam)).collect();
+                let broken = believed(order, levels, &self.suspects);
                 beams.follow(now, &broken, side, &mut facts);
                 if self.suspects.is_suspect(Sensor::Presence) {
                     *presence = Presence::default();
@@ -270,6 +272,23 @@ impl Aisle {
         let mut points = [Sensor::PassPoint, Sensor::ResetPoint].into_iter();
         points.all(|point| !levels.is_active(point) || self.suspects.is_suspect(point))
     }
+}
+
+/// Which beams count as broken. One that sees nobody where both its neighbours do would cut one body in two.
+fn believed(order: &[Sensor], levels: Levels, suspects: &Suspects) -> Vec<bool> {
+    let broken: Vec<_> = order.iter().map(|beam| levels.is_active(*beam)).collect();
+    let mut believed = broken.clone();
+    let inner = broken
+        .windows(3)
+        .zip(order.iter().zip(&mut believed).skip(1));
+    for (around, (beam, level)) in inner {
+        if let [before, _, after] = around
+            && suspects.is_suspect(*beam)
+        {
+            *level |= *before && *after;
+        }
+    }
+    believed
 }
 
 impl Presence {

@@ -152,7 +152,8 @@ impl Beams {
     pub(super) fn follow(&mut self, now: Mono, broken: &[bool], side: Side, facts: &mut Vec<Fact>) {
         let stepped_in = self.edges(now, broken);
         // Whoever stands unseen cannot leave past somebody who is seen: their time begins when nobody is.
-        if self.bodies.iter().any(|body| body.until.is_none()) {
+        // A beam that seems stuck is nobody who bars the way.
+        if !side.obstructed && self.bodies.iter().any(|body| body.until.is_none()) {
             self.presence(now, true, true);
         }
         let runs = runs(broken);
@@ -188,6 +189,10 @@ impl Beams {
             self.close = !fresh || cleared.is_some_and(|at| now.since(at) <= self.gap);
         }
         self.bodies = next;
+        // Whoever stood behind them, unseen, can go on only now.
+        if facts.iter().any(|fact| matches!(fact, Fact::Crossed(_))) {
+            self.presence(now, true, true);
+        }
     }
 
     /// Keeps when the outermost beams were cleared; for either side, whether its beam is broken just now.
@@ -209,16 +214,20 @@ impl Beams {
 
     /// Which broken beams each body is: by its place in `runs`.
     fn claims(&self, runs: &[Span]) -> Vec<Option<usize>> {
-        let front = |body: &Body, run: &Span| self.along(body.way, *run).high;
-        let mut claims: Vec<Option<usize>> = Vec::new();
-        for body in &self.bodies {
-            let overlapping = runs.iter().enumerate();
-            let overlapping = overlapping.filter(|(_, run)| run.overlaps(body.span));
-            claims.push(
-                overlapping
-                    .max_by_key(|(_, run)| front(body, run))
-                    .map(|(nth, _)| nth),
-            );
+        let mut claims: Vec<Option<usize>> = vec![None; self.bodies.len()];
+        // Who is seen explains the beams that he was in; only what is left may be somebody who was unseen.
+        for unseen in [false, true] {
+            let taken = claims.clone();
+            for (body, claim) in self.bodies.iter().zip(&mut claims) {
+                if body.until.is_some() == unseen {
+                    let runs = runs.iter().enumerate();
+                    let overlapping = runs.filter(|(nth, run)| {
+                        run.overlaps(body.span) && !(unseen && taken.contains(&Some(*nth)))
+                    });
+                    let front = |(_, run): &(usize, &Span)| self.along(body.way, **run).high;
+                    *claim = overlapping.max_by_key(front).map(|(nth, _)| nth);
+                }
+            }
         }
         // Who is seen moves by a beam, and sooner than who is not; then by more, where pictures were lost.
         for (unseen, reach) in [(false, 2), (true, 3), (false, u8::MAX), (true, u8::MAX)] {
@@ -405,10 +414,12 @@ mod tests {
     const RELEASED: Side = Side {
         expected: Some(IN),
         passable: true,
+        obstructed: false,
     };
     const LOCKED: Side = Side {
         expected: None,
         passable: false,
+        obstructed: false,
     };
     const TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
@@ -560,6 +571,64 @@ mod tests {
     fn somebody_from_the_other_side_is_told_apart() {
         let (seen, _) = facts(RELEASED, &[".#", "..", "#.", ".."]);
         assert_eq!(seen, [Entered(OUT), Crossed(OUT)]);
+    }
+
+    /// A body of some length that wanders over the beams until it has left on one side, in steps of half a gap. In the last
+    /// beam it does not turn back: who leans back from there into the first looks like a follower.
+    fn wanders(beams: u64, length: u64, mut seed: u64) -> (Vec<Fact>, usize, bool) {
+        let mut track = Beams::new(
+            Mono::default(),
+            usize::try_from(beams).unwrap(),
+            TIMES,
+            None,
+        );
+        let (mut head, mut facts, mut at) = (0u64, Vec::new(), 0);
+        loop {
+            let broken: Vec<_> = (0..beams)
+                .map(|beam| (head.saturating_sub(length)..=head).contains(&(2 * beam + 1)))
+                .map(|within| within && head > 0)
+                .collect();
+            track.follow(Mono::from_millis(at), &broken, RELEASED, &mut facts);
+            track.timed_out(Mono::from_millis(at), &mut facts);
+            let gone = head >= 2 * beams + length;
+            if gone || (head == 0 && at > 0) {
+                track.timed_out(Mono::from_millis(at + 5_000), &mut facts);
+                return (facts, track.bodies.len(), gone);
+            }
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            head = match (seed >> 33) % 5 {
+                0 | 1 if at > 0 && head + 1 < 2 * beams => head - 1,
+                2 => head,
+                _ => head + 1,
+            };
+            at += 50;
+        }
+    }
+
+    #[test]
+    fn whoever_is_alone_is_one_body_however_they_wander() {
+        for beams in 2..=6 {
+            // Longer than from beam to beam: one that fits between two can be anywhere.
+            for length in 2..2 * beams {
+                for seed in 0..200 {
+                    let (facts, left, gone) =
+                        wanders(beams, length, seed * 7_919 + beams * 31 + length);
+                    let what = format!("{beams} beams, length {length}, seed {seed}: {facts:?}");
+                    let crossed = facts
+                        .iter()
+                        .filter(|fact| matches!(fact, Crossed(IN)))
+                        .count();
+                    assert!(
+                        !facts.iter().any(|fact| matches!(fact, Followed(_))),
+                        "{what}"
+                    );
+                    assert_eq!(left, 0, "{what}");
+                    assert_eq!(crossed, usize::from(gone), "{what}");
+                }
+            }
+        }
     }
 
     #[test]

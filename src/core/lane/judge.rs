@@ -117,6 +117,7 @@ impl Lane {
         Side {
             expected: expected.or(self.desk.serving()),
             passable: !self.machine.is_locked(),
+            obstructed: self.watch.is_obstructed(),
         }
     }
 

@@ -357,7 +357,9 @@ impl Lane {
             Some(_) if self.watch.is_obstructed() => true,
             Some(way) => way == side,
         };
-        self.machine.is_locked() && way_is_free
+        // A leaf that a stuck beam keeps open serves whoever comes.
+        let waits_in_vain = self.watch.is_obstructed() && self.machine.takes_next();
+        (self.machine.is_locked() || waits_in_vain) && way_is_free
     }
 }
 

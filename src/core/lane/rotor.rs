@@ -106,6 +106,7 @@ mod tests {
         let side = Side {
             expected: None,
             passable,
+            obstructed: false,
         };
         for picture in pictures {
             rotor.follow(picture.iter().copied().collect(), side, &mut facts);

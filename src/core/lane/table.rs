@@ -80,8 +80,13 @@ fn tripod(state: &Tripod) -> String {
         Tripod::Locked => "locked".into(),
         Tripod::Pulsed { told, .. } => format!("powered{}", also(*told)),
         Tripod::Armed { told, .. } => format!("freed{}", also(*told)),
-        Tripod::Turning { pulse_until: Some(_), .. } => "turning, pulsed".into(),
-        Tripod::Turning { pulse_until: None, .. } => "turning".into(),
+        Tripod::Turning {
+            pulse_until: Some(_),
+            ..
+        } => "turning, pulsed".into(),
+        Tripod::Turning {
+            pulse_until: None, ..
+        } => "turning".into(),
         Tripod::Settling => "settling".into(),
         Tripod::Open { rider: Some(_) } => "open, with a rider".into(),
         Tripod::Open { rider: None } => "open".into(),
@@ -98,7 +103,11 @@ fn effect(effect: &Effect) -> String {
         Effect::ReleaseBoth => "release both ways".into(),
         Effect::Lock => "lock".into(),
         Effect::Outcome(_, outcome, grant) => {
-            let of = if *grant == Some(NEXT.grant) { " (the next)" } else { "" };
+            let of = if *grant == Some(NEXT.grant) {
+                " (the next)"
+            } else {
+                ""
+            };
             format!("*{}*{of}", words(*outcome))
         }
         Effect::Stray(_, outcome) => format!("alarm: *{}*", words(*outcome)),
@@ -117,14 +126,27 @@ fn table<S: Copy + PartialEq>(
 ) -> String {
     let mut text = String::new();
     for state in states {
-        writeln!(text, "\n### {}\n\n| Input | Then | Does |\n|---|---|---|", name(state)).unwrap();
+        writeln!(
+            text,
+            "\n### {}\n\n| Input | Then | Does |\n|---|---|---|",
+            name(state)
+        )
+        .unwrap();
         for (words, input) in INPUTS {
             assert!(is_in_table(input));
             let (mut after, mut effects) = (*state, Vec::new());
             step(&mut after, input, &mut effects);
-            let then = if after == *state { "-".into() } else { name(&after) };
+            let then = if after == *state {
+                "-".into()
+            } else {
+                name(&after)
+            };
             let does: Vec<_> = effects.iter().map(effect).collect();
-            let does = if does.is_empty() { "-".into() } else { does.join(", ") };
+            let does = if does.is_empty() {
+                "-".into()
+            } else {
+                does.join(", ")
+            };
             writeln!(text, "| {words} | {then} | {does} |").unwrap();
         }
     }
@@ -136,21 +158,33 @@ fn leaves() -> String {
         release: Duration::from_secs(5),
         pulse: None,
     };
-    let released = |until, told| Flap::Released { pass: PASS, until, told };
+    let released = |until, told| Flap::Released {
+        pass: PASS,
+        until,
+        told,
+    };
     let states = [
         Flap::Unsensed,
         Flap::Locked,
         released(NOW, false),
         released(NOW, true),
-        Flap::Passing { pass: PASS, told: false },
-        Flap::Passing { pass: PASS, told: true },
+        Flap::Passing {
+            pass: PASS,
+            told: false,
+        },
+        Flap::Passing {
+            pass: PASS,
+            told: true,
+        },
         Flap::Closing(After::Rider),
         Flap::Closing(After::Open),
         Flap::Closing(After::Told),
         Flap::Open { rider: Some(PASS) },
         Flap::Open { rider: None },
     ];
-    table(&states, flap, |state, input, out| state.step(NOW, times, input, out))
+    table(&states, flap, |state, input, out| {
+        state.step(NOW, times, input, out)
+    })
 }
 
 fn tripods(pulse: Option<Duration>) -> String {
@@ -164,8 +198,15 @@ fn tripods(pulse: Option<Duration>) -> String {
         until: if pulse.is_some() { LATER } else { NOW },
         told,
     };
-    let freed = |told| Tripod::Armed { pass: PASS, until: NOW, told };
-    let turning = |pulse_until| Tripod::Turning { pass: PASS, pulse_until };
+    let freed = |told| Tripod::Armed {
+        pass: PASS,
+        until: NOW,
+        told,
+    };
+    let turning = |pulse_until| Tripod::Turning {
+        pass: PASS,
+        pulse_until,
+    };
     let mut states = vec![Tripod::Locked, powered(false), powered(true)];
     if pulse.is_some() {
         states.extend([freed(false), freed(true), turning(Some(NOW))]);
@@ -176,7 +217,9 @@ fn tripods(pulse: Option<Duration>) -> String {
         Tripod::Open { rider: Some(PASS) },
         Tripod::Open { rider: None },
     ]);
-    table(&states, tripod, |state, input, out| state.step(NOW, times, input, out))
+    table(&states, tripod, |state, input, out| {
+        state.step(NOW, times, input, out)
+    })
 }
 
 fn document() -> String {
@@ -215,7 +258,10 @@ fn the_tables_in_hardware_are_those_of_the_code() {
 
 #[test]
 fn a_leaf_locks_only_on_a_clear_aisle() {
-    for line in leaves().lines().filter(|line| line.ends_with(" lock |") || line.contains("lock,")) {
+    for line in leaves()
+        .lines()
+        .filter(|line| line.ends_with(" lock |") || line.contains("lock,"))
+    {
         assert!(line.starts_with("| aisle clear |"), "{line}");
     }
 }

@@ -26,12 +26,21 @@ fn three_grants_make_three_passages_and_the_flap_closes_once() {
     }
     assert_eq!(scene.decisions(), [(Verdict::Grant, Reason::InOrder); 3]);
     for start in [1_000, 2_500, 4_000] {
-        scene.senses(&[(start, "#."), (start + 400, "##"), (start + 700, ".#"), (start + 1_000, "..")]);
+        scene.senses(&[
+            (start, "#."),
+            (start + 400, "##"),
+            (start + 700, ".#"),
+            (start + 1_000, ".."),
+        ]);
     }
     scene.until_ms(20_000);
     assert_eq!(scene.outcomes(), PASSED);
     assert!(scene.alarms(Alarm::Intrusion).is_empty());
-    let locks = scene.barrier().iter().filter(|(_, what)| *what == 'L').count();
+    let locks = scene
+        .barrier()
+        .iter()
+        .filter(|(_, what)| *what == 'L')
+        .count();
     assert_eq!(locks, 2, "at the start and behind the last");
     assert_eq!(scene.view().state, "locked");
 }
@@ -39,46 +48,90 @@ fn three_grants_make_three_passages_and_the_flap_closes_once() {
 #[test]
 fn a_group_may_walk_close_together_and_whoever_is_one_too_many_is_tailgating() {
     let mut scene = Scene::new(group(2));
-    scene.shows(100, Entry, green(1)).shows(300, Entry, green(2));
+    scene
+        .shows(100, Entry, green(1))
+        .shows(300, Entry, green(2));
     // Each is at the far beam when the next breaks the near one.
-    let close = ["#.", "..", ".#", "##", "#.", "..", ".#", "##", "#.", "..", ".#", ".."];
+    let close = [
+        "#.", "..", ".#", "##", "#.", "..", ".#", "##", "#.", "..", ".#", "..",
+    ];
     for (nth, picture) in (0u64..).zip(close) {
         scene.senses(&[(1_000 + nth * 200, picture)]);
     }
     scene.until_ms(20_000);
-    let with_grant: Vec<_> = scene.outcomes().into_iter().filter(|(_, grant)| grant.is_some()).collect();
+    let with_grant: Vec<_> = scene
+        .outcomes()
+        .into_iter()
+        .filter(|(_, grant)| grant.is_some())
+        .collect();
     assert_eq!(with_grant, PASSED[..2]);
-    let without: Vec<_> = scene.outcomes().into_iter().filter(|(_, grant)| grant.is_none()).collect();
+    let without: Vec<_> = scene
+        .outcomes()
+        .into_iter()
+        .filter(|(_, grant)| grant.is_none())
+        .collect();
     assert_eq!(without, [(Outcome::Tailgating, None)]);
     assert_eq!(scene.alarms(Alarm::Intrusion).len(), 2);
 }
 
 #[test]
 fn each_of_a_group_at_a_tripod_gets_a_turn_of_his_own() {
-    let mut scene = Scene::new(LaneSettings { group_max: 2, ..tripod() });
-    scene.shows(100, Entry, green(1)).shows(200, Entry, green(2));
+    let mut scene = Scene::new(LaneSettings {
+        group_max: 2,
+        ..tripod()
+    });
+    scene
+        .shows(100, Entry, green(1))
+        .shows(200, Entry, green(2));
     scene.senses(&[(1_000, "#."), (1_600, ".."), (3_000, "#."), (3_600, "..")]);
     scene.until_ms(20_000);
     assert_eq!(scene.outcomes(), PASSED[..2]);
-    let barrier = [(0, 'L'), (105, 'R'), (605, 'L'), (1_610, 'L'), (1_610, 'R'), (2_110, 'L'), (3_610, 'L')];
+    let barrier = [
+        (0, 'L'),
+        (105, 'R'),
+        (605, 'L'),
+        (1_610, 'L'),
+        (1_610, 'R'),
+        (2_110, 'L'),
+        (3_610, 'L'),
+    ];
     assert_eq!(scene.barrier(), barrier);
 }
 
 #[test]
 fn a_grant_of_a_group_that_nobody_uses_is_given_back() {
     let mut scene = Scene::new(group(2));
-    scene.shows(100, Entry, green(1)).shows(300, Entry, green(2));
-    scene.senses(&[(1_000, "#."), (1_400, ".#"), (2_000, "..")]).until_ms(20_000);
-    assert_eq!(scene.outcomes(), [PASSED[0], (Outcome::NoEntryAfterGrant, Some(2))]);
-    assert_eq!(scene.barrier().last(), Some(&(7_010, 'L')), "he had the time that everybody has");
+    scene
+        .shows(100, Entry, green(1))
+        .shows(300, Entry, green(2));
+    scene
+        .senses(&[(1_000, "#."), (1_400, ".#"), (2_000, "..")])
+        .until_ms(20_000);
+    assert_eq!(
+        scene.outcomes(),
+        [PASSED[0], (Outcome::NoEntryAfterGrant, Some(2))]
+    );
+    assert_eq!(
+        scene.barrier().last(),
+        Some(&(7_010, 'L')),
+        "he had the time that everybody has"
+    );
     scene.shows(20_100, Entry, green(2));
-    assert_eq!(scene.decisions().last(), Some(&(Verdict::Grant, Reason::InOrder)));
+    assert_eq!(
+        scene.decisions().last(),
+        Some(&(Verdict::Grant, Reason::InOrder))
+    );
 }
 
 #[test]
 fn a_group_has_a_size_and_one_direction() {
     let mut scene = Scene::new(group(2));
-    for (ms, who, side) in [(100, 1, Entry), (300, 2, Entry), (500, 3, Entry), (700, 4, Exit)] {
+    for (ms, who, side) in [
+        (100, 1, Entry),
+        (300, 2, Entry),
+        (500, 3, Entry),
+        (700, 4, Exit),
+    ] {
         scene.shows(ms, side, green(who));
     }
     let busy = (Verdict::Deny, Reason::LaneBusy);
@@ -87,7 +140,10 @@ fn a_group_has_a_size_and_one_direction() {
 
 #[test]
 fn a_fire_or_work_on_the_lane_ends_every_grant_of_a_group_once() {
-    for event in [Event::Fire(true), Event::ModeSet(crate::core::scene::LANE, Mode::Maintenance)] {
+    for event in [
+        Event::Fire(true),
+        Event::ModeSet(crate::core::scene::LANE, Mode::Maintenance),
+    ] {
         let mut scene = Scene::new(group(3));
         for (ms, who) in [(100, 1), (300, 2), (500, 3)] {
             scene.shows(ms, Entry, green(who));
@@ -103,7 +159,10 @@ fn a_fire_or_work_on_the_lane_ends_every_grant_of_a_group_once() {
 #[test]
 fn each_of_a_group_hears_his_own_answer() {
     let mut scene = Scene::new(group(2));
-    scene.shows(100, Entry, green(1)).shows(300, Entry, green(2)).until_ms(400);
+    scene
+        .shows(100, Entry, green(1))
+        .shows(300, Entry, green(2))
+        .until_ms(400);
     assert_eq!(scene.signs(Entry), [Prompt::Idle, Prompt::Go, Prompt::Go]);
 }
 
@@ -111,7 +170,10 @@ fn each_of_a_group_hears_his_own_answer() {
 fn with_something_low(below: Below) -> Scene {
     let mut scene = Scene::new(LaneSettings { below, ..swing() });
     let shut = [Sensor::Closed];
-    scene.feels(50, &shut).shows(100, Entry, green(1)).feels(300, &[]);
+    scene
+        .feels(50, &shut)
+        .shows(100, Entry, green(1))
+        .feels(300, &[]);
     scene.feels(600, &[Sensor::Opened]);
     let open = [Sensor::Opened];
     let path = [Sensor::EntryBeam, Sensor::Middle1, Sensor::Middle2];
@@ -120,7 +182,11 @@ fn with_something_low(below: Below) -> Scene {
     scene.feels(2_000, &[Sensor::Opened, Sensor::Presence, Sensor::LowBeam]);
     scene.feels(2_500, &[Sensor::Opened, Sensor::Presence]);
     scene.feels(2_600, &[Sensor::Opened, Sensor::ExitBeam]);
-    scene.feels(2_900, &open).feels(3_200, &[]).feels(4_000, &shut).until_ms(9_000);
+    scene
+        .feels(2_900, &open)
+        .feels(3_200, &[])
+        .feels(4_000, &shut)
+        .until_ms(9_000);
     scene
 }
 
@@ -142,8 +208,13 @@ fn of_two_who_come_from_both_sides_the_second_goes_next() {
     scene.shows(100, Entry, green(1)).shows(150, Exit, green(2));
     scene.senses(&[(1_000, "#."), (1_400, ".#"), (2_000, "..")]);
     // A stream from the entry side does not keep the other waiting.
-    scene.shows(2_500, Entry, green(3)).shows(3_000, Exit, green(2));
-    let (grant, busy) = ((Verdict::Grant, Reason::InOrder), (Verdict::Deny, Reason::LaneBusy));
+    scene
+        .shows(2_500, Entry, green(3))
+        .shows(3_000, Exit, green(2));
+    let (grant, busy) = (
+        (Verdict::Grant, Reason::InOrder),
+        (Verdict::Deny, Reason::LaneBusy),
+    );
     assert_eq!(scene.decisions(), [grant, busy, busy, grant]);
     scene.senses(&[(3_500, ".#"), (4_000, "#."), (4_500, "..")]);
     scene.shows(5_000, Entry, green(3));
@@ -162,12 +233,19 @@ fn whoever_was_told_to_wait_and_went_away_keeps_nobody_waiting() {
 #[test]
 fn two_who_meet_in_the_aisle_are_told_apart_and_nobody_is_hit() {
     let mut scene = Scene::new(LaneSettings {
-        sensors: vec![Sensor::EntryBeam, Sensor::Middle1, Sensor::Middle2, Sensor::ExitBeam],
+        sensors: vec![
+            Sensor::EntryBeam,
+            Sensor::Middle1,
+            Sensor::Middle2,
+            Sensor::ExitBeam,
+        ],
         ..flap()
     });
     scene.shows(100, Entry, green(1));
     scene.feels(1_000, &[Sensor::EntryBeam]);
-    scene.feels(1_200, &[Sensor::EntryBeam, Sensor::ExitBeam]).until_ms(1_300);
+    scene
+        .feels(1_200, &[Sensor::EntryBeam, Sensor::ExitBeam])
+        .until_ms(1_300);
     assert_eq!(scene.outcomes(), [(Outcome::WrongWay, None)]);
     assert_eq!(scene.signs(Exit).last(), Some(&Prompt::StepBack));
     assert_eq!(scene.signs(Entry).last(), Some(&Prompt::Go));
@@ -175,7 +253,14 @@ fn two_who_meet_in_the_aisle_are_told_apart_and_nobody_is_hit() {
     scene.feels(1_500, &[Sensor::EntryBeam, Sensor::Middle1]);
     scene.feels(1_700, &[Sensor::Middle1, Sensor::Middle2]);
     scene.feels(1_900, &[Sensor::Middle2, Sensor::ExitBeam]);
-    scene.feels(2_100, &[Sensor::ExitBeam]).feels(2_300, &[]).until_ms(20_000);
-    assert!(scene.outcomes().contains(&(Outcome::Passed, Some(1))), "{:?}", scene.outcomes());
+    scene
+        .feels(2_100, &[Sensor::ExitBeam])
+        .feels(2_300, &[])
+        .until_ms(20_000);
+    assert!(
+        scene.outcomes().contains(&(Outcome::Passed, Some(1))),
+        "{:?}",
+        scene.outcomes()
+    );
     assert_eq!(scene.view().state, "locked");
 }

@@ -501,6 +501,22 @@ fn at_the_end_every_output_is_inactive_but_a_leaf_that_nobody_has_locked() {
 }
 
 #[test]
+fn a_panic_of_whoever_gives_commands_leaves_the_lines_safe() {
+    let mut scene = Scene::new();
+    scene.say(Command::Release(TRIPOD, Direction::Entry));
+    scene.performed();
+    let commands = scene.commands.take();
+    let broken = thread::spawn(move || {
+        let _held = commands;
+        panic!("a broken invariant");
+    });
+    assert!(broken.join().is_err());
+    scene.until("safe", |wires| {
+        !wires.is_active(low(20)) && !wires.is_driven()
+    });
+}
+
+#[test]
 fn it_ends_when_nobody_listens() {
     let scene = Scene::new();
     scene.say(Command::Release(FLAP, Direction::Entry));
