@@ -320,6 +320,8 @@ pub struct Lane {
     /// From when an occupied aisle is an obstruction.
     #[serde(default)]
     pub obstruction_ms: ObstructionTime,
+    /// The relay board of this lane; absent: the gate's.
+    pub gpio: Option<Gpio>,
     /// Relays.
     pub outputs: Outputs,
     /// Beams and contacts.

@@ -180,7 +180,7 @@ impl World {
             | Event::Answered { .. }
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
-            | Event::LinesLost
+            | Event::LinesLost(_)
             | Event::Readers(..)
             | Event::Directed(_)
             | Event::Staffed(..)
@@ -351,7 +351,7 @@ impl World {
             26..=33 => self.journal(),
             34 | 35 => self.answer(),
             36 => Event::Fire(self.random.one_in(2)),
-            37 if self.random.one_in(6) => Event::LinesLost,
+            37 if self.random.one_in(6) => Event::LinesLost(lane),
             37 => Event::FireReset,
             38 => Event::ModeSet(
                 lane,

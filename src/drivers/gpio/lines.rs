@@ -46,6 +46,20 @@ pub enum Command {
     Buzz(LaneId, bool),
 }
 
+impl Command {
+    /// Whose lines it is about.
+    #[must_use]
+    pub const fn lane(&self) -> LaneId {
+        match self {
+            Self::Release(lane, _)
+            | Self::ReleaseBoth(lane)
+            | Self::Lock(lane)
+            | Self::Light(lane, _)
+            | Self::Buzz(lane, _) => *lane,
+        }
+    }
+}
+
 /// Which light is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Light {
@@ -88,6 +102,21 @@ pub enum GpioEvent {
         /// True if it does again.
         obeys: bool,
     },
+}
+
+impl GpioEvent {
+    /// The lane that it is about; none if it is about the board or the fire loop.
+    #[must_use]
+    pub const fn lane(&self) -> Option<LaneId> {
+        match self {
+            Self::Sensed(lane, _)
+            | Self::Key(lane, _)
+            | Self::Performed { lane, .. }
+            | Self::ReadBackMismatch { lane }
+            | Self::BarrierObeys { lane, .. } => Some(*lane),
+            Self::Fire(_) | Self::Up(_) => None,
+        }
+    }
 }
 
 /// Starts the thread.
