@@ -90,7 +90,11 @@ pub fn public_key(data: &Path) -> Result<String, BackendError> {
 }
 
 /// The newest directives for a gate and its groups, as a JSON array of envelopes.
-pub(super) fn newest(data: &Path, gate: &GateId, groups: &[GateId]) -> Result<String, BackendError> {
+pub(super) fn newest(
+    data: &Path,
+    gate: &GateId,
+    groups: &[GateId],
+) -> Result<String, BackendError> {
     let groups = groups.iter().cloned().map(Target::Group);
     let mut envelopes = Vec::new();
     for target in std::iter::once(Target::Gate(gate.clone())).chain(groups) {
@@ -110,5 +114,7 @@ fn file(data: &Path, target: &Target) -> PathBuf {
         Target::Group(name) => ("group", name),
     };
     // A folder a kind: any name is the name of some gate.
-    data.join("directives").join(kind).join(format!("{name}.json"))
+    data.join("directives")
+        .join(kind)
+        .join(format!("{name}.json"))
 }

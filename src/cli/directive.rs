@@ -71,7 +71,9 @@ pub fn run(args: &DirectiveArgs, now: Utc) -> Result<String, PublishError> {
     let directive = publish(&args.data, wanted, now)?;
     let (target, version) = (&directive.target, directive.version);
     if directive.modes.is_empty() && directive.policy.is_empty() {
-        return Ok(format!("directive {version} for {target}: whatever was wanted before is over"));
+        return Ok(format!(
+            "directive {version} for {target}: whatever was wanted before is over"
+        ));
     }
     let modes = directive.modes.iter().map(|wanted| {
         let lane = wanted.lane.as_deref().unwrap_or("every lane");
@@ -180,6 +182,9 @@ mod tests {
             ..args("free", 1)
         };
         let said = run(&end, now).unwrap();
-        assert!(said.starts_with("directive 1900000001 for gate:g: whatever"), "{said}");
+        assert!(
+            said.starts_with("directive 1900000001 for gate:g: whatever"),
+            "{said}"
+        );
     }
 }

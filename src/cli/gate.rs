@@ -29,7 +29,8 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
         let mut running = runtime::start(&config, MonoClock::start(), Stand::default())
             .await
             .map_err(|e| failure(&e))?;
-        let mut hang_up = signal(SignalKind::hangup()).map_err(|e| Failure::new(UNAVAILABLE, &e))?;
+        let mut hang_up =
+            signal(SignalKind::hangup()).map_err(|e| Failure::new(UNAVAILABLE, &e))?;
         let stopped = told_to_stop();
         tokio::pin!(stopped);
         loop {

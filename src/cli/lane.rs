@@ -125,9 +125,10 @@ fn unanswered(socket: &Path, error: &io::Error) -> Failure {
             UNAVAILABLE,
             "no gate runs there, or its config has no [staff]".to_owned(),
         ),
-        io::ErrorKind::PermissionDenied => {
-            (NOT_ALLOWED, "the socket may not be reached by you".to_owned())
-        }
+        io::ErrorKind::PermissionDenied => (
+            NOT_ALLOWED,
+            "the socket may not be reached by you".to_owned(),
+        ),
         _ => (UNAVAILABLE, error.to_string()),
     };
     Failure {

@@ -38,7 +38,9 @@ impl Config {
         let same = |one: &Gpio, other: &Gpio| {
             (one.driver, &one.chip, &one.folder) == (other.driver, &other.chip, &other.folder)
         };
-        let gate = self.board(String::new(), &self.gpio, |lane| same(&of(lane), &self.gpio));
+        let gate = self.board(String::new(), &self.gpio, |lane| {
+            same(&of(lane), &self.gpio)
+        });
         let mut chips = vec![gate.config];
         for lane in &self.lanes {
             let gpio = of(lane);

@@ -147,7 +147,10 @@ fn check_gpio(at: &str, gpio: &Gpio) -> Result<(), Broken> {
         return broken(format!("{at}.chip"), "only driver \"gpiocdev\" has a chip");
     }
     if gpio.folder.is_some() && gpio.driver != GpioDriver::Simulated {
-        return broken(format!("{at}.folder"), "only driver \"simulated\" has a folder");
+        return broken(
+            format!("{at}.folder"),
+            "only driver \"simulated\" has a folder",
+        );
     }
     Ok(())
 }
@@ -211,12 +214,17 @@ fn check_lines(config: &Config) -> Result<(), Broken> {
     });
     let keys = config.lanes.iter().enumerate().flat_map(|(i, lane)| {
         let keys = lane.key_switch.iter().enumerate();
-        keys.map(move |(j, key)| (format!("lane[{i}].key_switch[{j}].line"), Some(key.line), None))
+        keys.map(move |(j, key)| {
+            (
+                format!("lane[{i}].key_switch[{j}].line"),
+                Some(key.line),
+                None,
+            )
+        })
     });
     let of_gate = config.gpio.key_switch.iter().enumerate();
-    let of_gate = of_gate.map(|(j, key)| {
-        (format!("gpio.key_switch[{j}].line"), Some(key.line), None)
-    });
+    let of_gate =
+        of_gate.map(|(j, key)| (format!("gpio.key_switch[{j}].line"), Some(key.line), None));
     let mut used: BTreeMap<_, (String, Line, Option<usize>)> = BTreeMap::new();
     for (key, line, flap) in fire.chain(lanes).chain(keys).chain(of_gate) {
         let Some(line) = line else { continue };

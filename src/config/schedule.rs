@@ -192,7 +192,8 @@ impl<'de> Deserialize<'de> for Zone {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let wanted = "the IANA name of a time zone, like \"Asia/Shanghai\"";
         let read = |name: &str| TimeZone::get(name).ok().map(Self);
-        d.deserialize_str(Text { wanted, read }).map_err(D::Error::custom)
+        d.deserialize_str(Text { wanted, read })
+            .map_err(D::Error::custom)
     }
 }
 
@@ -203,7 +204,8 @@ impl<'de> Deserialize<'de> for Holiday {
             let plain = text.len() == 10;
             plain.then(|| text.parse().ok().map(Self)).flatten()
         };
-        d.deserialize_str(Text { wanted, read }).map_err(D::Error::custom)
+        d.deserialize_str(Text { wanted, read })
+            .map_err(D::Error::custom)
     }
 }
 
@@ -219,6 +221,7 @@ impl<'de> Deserialize<'de> for TimeOfDay {
             let minutes = number(hour)? * 60 + number(minute).filter(|minute| *minute < 60)?;
             (minutes <= DAY_MIN).then_some(Self(minutes))
         };
-        d.deserialize_str(Text { wanted, read }).map_err(D::Error::custom)
+        d.deserialize_str(Text { wanted, read })
+            .map_err(D::Error::custom)
     }
 }

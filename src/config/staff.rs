@@ -86,10 +86,7 @@ pub(super) fn check(staff: &Staff) -> Result<(), Broken> {
     }
     for (key, named) in [("users", &staff.users), ("groups", &staff.groups)] {
         if named.len() > NAMED_MAX {
-            let sentence = format!(
-                "{} are given; allowed are 0 to {NAMED_MAX}",
-                named.len()
-            );
+            let sentence = format!("{} are given; allowed are 0 to {NAMED_MAX}", named.len());
             return broken(format!("staff.{key}"), sentence);
         }
     }

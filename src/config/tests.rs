@@ -730,24 +730,62 @@ fn a_schedule_is_read_for_the_lanes_that_it_names() {
     let config = read(&with(NIGHT)).unwrap();
     let [a, b] = [0, 1].map(|n| config.schedule.of(&config.lanes[n]));
     assert_eq!((a.spans.len(), b.spans.len()), (1, 0));
-    assert_eq!((a.spans[0].from, a.spans[0].to, a.spans[0].days.len()), (1_410, 270, 8));
+    assert_eq!(
+        (a.spans[0].from, a.spans[0].to, a.spans[0].days.len()),
+        (1_410, 270, 8)
+    );
     assert_eq!(a.calendar.zone.iana_name(), Some("Asia/Shanghai"));
 }
 
 #[test]
 fn a_wrong_schedule_is_told_what_is_allowed() {
     for (from, to, sentence) in [
-        ("Asia/Shanghai", "Asia/Nowhere", "key `schedule.time_zone`: \"Asia/Nowhere\" is not the IANA name"),
-        ("time_zone = \"Asia/Shanghai\"", "", "key `schedule.time_zone`: spans need a time zone"),
-        ("2026-10-01", "1.10.2026", "is not a date in quotes, like \"2026-12-25\""),
-        ("\"23:30\"", "\"23:60\"", "key `schedule.span[0].from`: \"23:60\" is not a time of day"),
+        (
+            "Asia/Shanghai",
+            "Asia/Nowhere",
+            "key `schedule.time_zone`: \"Asia/Nowhere\" is not the IANA name",
+        ),
+        (
+            "time_zone = \"Asia/Shanghai\"",
+            "",
+            "key `schedule.time_zone`: spans need a time zone",
+        ),
+        (
+            "2026-10-01",
+            "1.10.2026",
+            "is not a date in quotes, like \"2026-12-25\"",
+        ),
+        (
+            "\"23:30\"",
+            "\"23:60\"",
+            "key `schedule.span[0].from`: \"23:60\" is not a time of day",
+        ),
         ("\"23:30\"", "\"24:00\"", "\"24:00\" is an end"),
-        ("\"04:30\"", "430", "here stands integer `430`, but a time of day in quotes"),
-        ("\"closed\"", "\"emergency\"", "an emergency is no matter of the calendar"),
-        ("[\"a\"]", "[\"c\"]", "key `schedule.span[0].lanes[0]`: there is no lane \"c\"; this gate has a, b"),
-        ("lanes = [\"a\"]", "days = []", "key `schedule.span[0].days`: empty"),
-        ("lanes = [\"a\"]\nfrom = \"23:30\"\nto = \"04:30\"\nmode = \"closed\"",
-         "from = \"23:30\"\nto = \"04:30\"\nmode = \"entry_only\"", "needs \"entry\" among the directions of lane \"b\""),
+        (
+            "\"04:30\"",
+            "430",
+            "here stands integer `430`, but a time of day in quotes",
+        ),
+        (
+            "\"closed\"",
+            "\"emergency\"",
+            "an emergency is no matter of the calendar",
+        ),
+        (
+            "[\"a\"]",
+            "[\"c\"]",
+            "key `schedule.span[0].lanes[0]`: there is no lane \"c\"; this gate has a, b",
+        ),
+        (
+            "lanes = [\"a\"]",
+            "days = []",
+            "key `schedule.span[0].days`: empty",
+        ),
+        (
+            "lanes = [\"a\"]\nfrom = \"23:30\"\nto = \"04:30\"\nmode = \"closed\"",
+            "from = \"23:30\"\nto = \"04:30\"\nmode = \"entry_only\"",
+            "needs \"entry\" among the directions of lane \"b\"",
+        ),
     ] {
         let text = with(&NIGHT.replacen(from, to, 1));
         let message = read(&text).expect_err(sentence).to_string();
@@ -760,7 +798,11 @@ fn a_key_switch_has_lines_of_its_own_and_modes_that_its_lane_can_have() {
     let key = "key_switch = [{ line = 26, mode = \"maintenance\" }]\n[lane.outputs]";
     let config = read(&GOOD.replacen("[lane.outputs]", key, 1)).unwrap();
     assert_eq!(config.lanes[0].key_switch[0].line.pin.get(), 26);
-    says("[lane.outputs]", &key.replace("26", "17"), "line 17 is used by lane[0].outputs.release_entry already");
+    says(
+        "[lane.outputs]",
+        &key.replace("26", "17"),
+        "line 17 is used by lane[0].outputs.release_entry already",
+    );
     says(
         "fire_loop = 4",
         "fire_loop = 4\nkey_switch = [{ line = 26, mode = \"entry_only\" }]",
@@ -772,10 +814,19 @@ fn a_key_switch_has_lines_of_its_own_and_modes_that_its_lane_can_have() {
 fn whoever_may_act_is_named_by_name_or_number() {
     let config = read(&with("[staff]\nusers = [\"one\", 1002]")).unwrap();
     let staff = config.staff.unwrap();
-    assert_eq!(staff.socket, std::path::PathBuf::from("/run/turnstiled/staff.sock"));
+    assert_eq!(
+        staff.socket,
+        std::path::PathBuf::from("/run/turnstiled/staff.sock")
+    );
     assert_eq!(staff.users.len(), 2);
-    for (users, sentence) in [("[\"a b\"]", "a name has 1 to 64"), ("[-1]", "an id is a number"), ("[true]", "a name in quotes")] {
-        let message = read(&with(&format!("[staff]\nusers = {users}"))).unwrap_err().to_string();
+    for (users, sentence) in [
+        ("[\"a b\"]", "a name has 1 to 64"),
+        ("[-1]", "an id is a number"),
+        ("[true]", "a name in quotes"),
+    ] {
+        let message = read(&with(&format!("[staff]\nusers = {users}")))
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(sentence), "{message}");
     }
 }
@@ -800,7 +851,10 @@ fn a_running_gate_takes_up_what_moves_no_device_and_names_the_rest() {
     let new = read(&text).unwrap();
     let (taken, left) = super::take_up(&running, &new);
     assert_eq!(left, ["gate", "gpio", "lane[0]"]);
-    assert_eq!((taken.gate.as_str(), taken.lanes[0].release_ms.get()), ("g1", 5_000));
+    assert_eq!(
+        (taken.gate.as_str(), taken.lanes[0].release_ms.get()),
+        ("g1", 5_000)
+    );
     assert_eq!(taken.lanes[0].mode, new.lanes[0].mode);
 }
 
@@ -809,15 +863,36 @@ fn a_lane_may_have_a_relay_board_of_its_own_with_the_same_line_numbers() {
     let own = "gpio = { driver = \"gpiocdev\", chip = \"/dev/gpiochip4\" }\n[lane.outputs]\nrelease_exit = 17";
     let text = GOOD.replacen("[lane.outputs]\nrelease_exit = 27", own, 1);
     let boards = read(&text).unwrap().boards();
-    let names: Vec<_> = boards.iter().map(|board| (board.name.as_str(), board.lanes.len())).collect();
+    let names: Vec<_> = boards
+        .iter()
+        .map(|board| (board.name.as_str(), board.lanes.len()))
+        .collect();
     assert_eq!(names, [("lines", 1), ("lines.b", 1)]);
     for (from, to, sentence) in [
-        ("/dev/gpiochip4\"", "/dev/gpiochip4\", fire_loop = 3", "key `lane[1].gpio.fire_loop`: the fire loop is the gate's"),
-        (", chip = \"/dev/gpiochip4\"", "", "key `lane[1].gpio.chip`: driver \"gpiocdev\" needs this key"),
-        ("fire_loop = 4", "fire_loop = 4\nkey_switch = [{ line = 9, mode = \"free\" }]", "does not reach lane \"b\""),
-        ("{ driver = \"gpiocdev\", chip = \"/dev/gpiochip4\" }", "{ driver = \"rppal\" }", "line 17 is used by lane[0].outputs.release_entry already"),
+        (
+            "/dev/gpiochip4\"",
+            "/dev/gpiochip4\", fire_loop = 3",
+            "key `lane[1].gpio.fire_loop`: the fire loop is the gate's",
+        ),
+        (
+            ", chip = \"/dev/gpiochip4\"",
+            "",
+            "key `lane[1].gpio.chip`: driver \"gpiocdev\" needs this key",
+        ),
+        (
+            "fire_loop = 4",
+            "fire_loop = 4\nkey_switch = [{ line = 9, mode = \"free\" }]",
+            "does not reach lane \"b\"",
+        ),
+        (
+            "{ driver = \"gpiocdev\", chip = \"/dev/gpiochip4\" }",
+            "{ driver = \"rppal\" }",
+            "line 17 is used by lane[0].outputs.release_entry already",
+        ),
     ] {
-        let message = read(&text.replacen(from, to, 1)).expect_err(sentence).to_string();
+        let message = read(&text.replacen(from, to, 1))
+            .expect_err(sentence)
+            .to_string();
         assert!(message.contains(sentence), "{message}");
     }
 }

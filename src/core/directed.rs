@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::modes::{Settled, Term};
 use super::settings::Settings;
 use super::turn::Turn;
-use crate::domain::{Directive, Direction, Kind, Mono, Now};
+use crate::domain::{Direction, Directive, Kind, Mono, Now};
 
 /// The accepted directives, the most specific first.
 #[derive(Debug, Default)]

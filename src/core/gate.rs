@@ -90,7 +90,10 @@ impl Gate {
         }
         let software = settings.software.clone();
         turn.record(None, Kind::Started { software }, None, Vec::new());
-        for (id, ruling) in (0..=u8::MAX).map(LaneId).zip(modes.iter().map(Modes::ruling)) {
+        for (id, ruling) in (0..=u8::MAX)
+            .map(LaneId)
+            .zip(modes.iter().map(Modes::ruling))
+        {
             if ruling.source != Source::Config {
                 record_mode(id, ruling, Vec::new(), &mut turn);
             }
@@ -262,10 +265,12 @@ impl Gate {
         let (Some(modes), Some(lane)) = (self.modes.get_mut(at), lane) else {
             return;
         };
-        let kept = modes.want(wanted, now).map(|wanted| StateChange::StaffMode {
-            lane: lane.name.clone(),
-            wanted,
-        });
+        let kept = modes
+            .want(wanted, now)
+            .map(|wanted| StateChange::StaffMode {
+                lane: lane.name.clone(),
+                wanted,
+            });
         let ruled = modes.settle(now).is_some();
         if ruled || kept.is_some() {
             self.put_in_force(id, kept.into_iter().collect(), now, out);

@@ -314,9 +314,9 @@ mod tests {
 
     use super::*;
     use crate::core::scene::{flap, now};
+    use crate::domain::GateId;
     use crate::domain::directive::{LaneMode, PolicyChange, Target};
     use crate::domain::schedule::{Day, Span};
-    use crate::domain::GateId;
 
     /// Something that happens to the wishes of a lane.
     #[derive(Clone, Debug)]
@@ -336,7 +336,8 @@ mod tests {
         prop_oneof![
             (proptest::option::of(mode()), lasts).prop_map(|(mode, s)| Happens::Staff(mode, s)),
             proptest::option::of(mode()).prop_map(Happens::Key),
-            (mode(), 0..7_200u64, 1..7_200u64).prop_map(|(m, from, s)| Happens::Directive(m, from, s)),
+            (mode(), 0..7_200u64, 1..7_200u64)
+                .prop_map(|(m, from, s)| Happens::Directive(m, from, s)),
             (1..3_600_000u64).prop_map(Happens::Passes),
         ]
     }

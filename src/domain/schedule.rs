@@ -147,9 +147,9 @@ impl Schedule {
         moments.dedup();
         let horizon = now + Duration::from_secs(u64::from(AHEAD_DAYS) * 86_400);
         let wanted = mode(span);
-        let until = moments.into_iter().find(|moment| {
-            *moment < horizon && mode(covering(&windows, *moment)) != wanted
-        });
+        let until = moments
+            .into_iter()
+            .find(|moment| *moment < horizon && mode(covering(&windows, *moment)) != wanted);
         Plan {
             mode: wanted,
             span,
@@ -172,7 +172,11 @@ impl Schedule {
             let kind = self.kind(date);
             let spans = self.spans.iter().enumerate();
             for (number, span) in spans.filter(|(_, span)| span.days.contains(&kind)) {
-                let last = if span.to > span.from { Ok(date) } else { date.tomorrow() };
+                let last = if span.to > span.from {
+                    Ok(date)
+                } else {
+                    date.tomorrow()
+                };
                 let begins = self.moment(date, span.from);
                 let ends = last.ok().and_then(|last| self.moment(last, span.to));
                 windows.extend(begins.zip(ends).map(|(begins, ends)| Window {
@@ -205,7 +209,12 @@ impl Schedule {
         };
         let hour = i8::try_from(minute / 60).ok()?;
         let local = date.at(hour, i8::try_from(minute % 60).ok()?, 0, 0);
-        let ms = self.calendar.zone.to_timestamp(local).ok()?.as_millisecond();
+        let ms = self
+            .calendar
+            .zone
+            .to_timestamp(local)
+            .ok()?
+            .as_millisecond();
         u64::try_from(ms).ok().map(Utc::from_millis)
     }
 }
@@ -275,13 +284,23 @@ mod tests {
         let closed = |until: &str| (Some(Mode::Closed), Some(until.to_owned()));
         // 2026-11-27 is a Friday.
         assert_eq!(says(&nights, "2026-11-27T15:29:59Z").0, None);
-        assert_eq!(says(&nights, "2026-11-27T15:30:00Z"), closed("2026-11-27T20:30:00Z"));
-        assert_eq!(says(&nights, "2026-11-27T20:29:59.999Z"), closed("2026-11-27T20:30:00Z"));
+        assert_eq!(
+            says(&nights, "2026-11-27T15:30:00Z"),
+            closed("2026-11-27T20:30:00Z")
+        );
+        assert_eq!(
+            says(&nights, "2026-11-27T20:29:59.999Z"),
+            closed("2026-11-27T20:30:00Z")
+        );
         assert_eq!(
             says(&nights, "2026-11-27T20:30:00Z"),
             (None, Some("2026-11-30T15:30:00Z".into()))
         );
-        assert_eq!(says(&nights, "2026-11-28T16:00:00Z").0, None, "Saturday night");
+        assert_eq!(
+            says(&nights, "2026-11-28T16:00:00Z").0,
+            None,
+            "Saturday night"
+        );
         // Monday's first hours belong to Sunday.
         assert_eq!(says(&nights, "2026-11-29T17:00:00Z").0, None);
     }
@@ -298,7 +317,11 @@ mod tests {
             says(&days, "2026-12-25T05:00:00Z"),
             (Some(Mode::Free), Some("2026-12-26T00:00:00Z".into()))
         );
-        assert_eq!(says(&days, "2026-12-25T23:30:00Z").0, Some(Mode::Free), "no closing");
+        assert_eq!(
+            says(&days, "2026-12-25T23:30:00Z").0,
+            Some(Mode::Free),
+            "no closing"
+        );
         assert_eq!(says(&days, "2026-12-26T23:30:00Z").0, Some(Mode::Closed));
     }
 
@@ -320,8 +343,13 @@ mod tests {
         let always = schedule("UTC", vec![span(&Day::WEEK, (0, 0), (24, 0), Mode::Free)]);
         let plan = always.at(utc("2026-11-24T08:30:00Z"));
         assert_eq!((plan.mode, plan.until), (Some(Mode::Free), None));
-        assert!(plan.holds(utc("2026-11-30T08:30:00Z")) && !plan.holds(utc("2026-11-20T08:30:00Z")));
-        assert_eq!(Schedule::default().at(utc("2026-11-24T08:30:00Z")).mode, None);
+        assert!(
+            plan.holds(utc("2026-11-30T08:30:00Z")) && !plan.holds(utc("2026-11-20T08:30:00Z"))
+        );
+        assert_eq!(
+            Schedule::default().at(utc("2026-11-24T08:30:00Z")).mode,
+            None
+        );
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl Lines {
     /// Every output inactive, and the threads ended; false if one of them broke off.
     pub fn end(self) -> bool {
         let threads: Vec<_> = self.0.into_iter().map(|one| one.thread).collect();
-        threads.into_iter().fold(true, |safe, thread| thread.join().is_ok() && safe)
+        threads
+            .into_iter()
+            .fold(true, |safe, thread| thread.join().is_ok() && safe)
     }
 }
 

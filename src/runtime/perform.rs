@@ -16,8 +16,8 @@ use super::board::Board;
 use super::lights::light;
 use super::lines::Lines;
 use super::observe::Observation;
-use super::orders::Said;
 use super::online::{Asking, Online};
+use super::orders::Said;
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{

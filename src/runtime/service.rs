@@ -169,7 +169,10 @@ mod tests {
         assert_eq!(barriers.obeys(LaneId(1), false), [event(1, false)]);
         assert_eq!(barriers.board(&both, false), [event(0, false)]);
         assert_eq!(barriers.obeys(LaneId(1), true), []);
-        assert_eq!(barriers.board(&both, true), [event(0, true), event(1, true)]);
+        assert_eq!(
+            barriers.board(&both, true),
+            [event(0, true), event(1, true)]
+        );
         assert_eq!(barriers.board(&[LaneId(1)], false), [event(1, false)]);
         assert_eq!(barriers.obeys(LaneId(9), false), []);
     }

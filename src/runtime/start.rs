@@ -15,8 +15,8 @@ use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{self, Secure, StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
-use super::observe::Observation;
 use super::lines;
+use super::observe::Observation;
 use super::online::Online;
 use super::orders::Order;
 use super::perform::{Outlets, Performer};
@@ -35,11 +35,11 @@ use crate::drivers::gpio::{self, GpioError};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
+use crate::sync::directives;
 use crate::sync::tls::{
     self,
     renew::{self, Renewal},
 };
-use crate::sync::directives;
 use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
@@ -208,7 +208,10 @@ pub async fn start(
     let observer = stand.observer;
     let outlets = Outlets {
         lines,
-        boards: boards.into_iter().map(|board| (board.name, board.lanes)).collect(),
+        boards: boards
+            .into_iter()
+            .map(|board| (board.name, board.lanes))
+            .collect(),
         writer,
         assessors,
         online,
@@ -309,7 +312,9 @@ fn sources(
     Sources {
         gate: config.gate.to_string(),
         lanes: config.lanes.iter().map(lane).collect(),
-        devices: readers.chain(config.boards().into_iter().map(|board| board.name)).collect(),
+        devices: readers
+            .chain(config.boards().into_iter().map(|board| board.name))
+            .collect(),
         lists: lists(config),
         cache,
         learned,
@@ -407,7 +412,12 @@ fn start_sync(
     let mut tasks = sync::start(&parts, followed, stop);
     if let Some(addressee) = found.addressee {
         let parts = Arc::clone(&parts);
-        tasks.spawn(directives::follow(parts, addressee, link.directed, stop.clone()));
+        tasks.spawn(directives::follow(
+            parts,
+            addressee,
+            link.directed,
+            stop.clone(),
+        ));
     }
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     link.learned.map(|learned| {

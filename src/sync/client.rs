@@ -372,7 +372,9 @@ impl Transport for Client {
         }
         let response = succeeded(response).await?;
         let etag = response.headers().get(ETAG);
-        let etag = etag.and_then(|etag| etag.to_str().ok()).map(ToOwned::to_owned);
+        let etag = etag
+            .and_then(|etag| etag.to_str().ok())
+            .map(ToOwned::to_owned);
         let envelope = read(response, directives::ANSWER_BYTES_MAX).await?;
         Ok(Fetched::New { etag, envelope })
     }

@@ -58,7 +58,9 @@ pub enum DirectiveError {
         version: u64,
     },
     /// Older than one that was accepted.
-    #[error("directive {version} for {target} is older than what was accepted before, version {floor}")]
+    #[error(
+        "directive {version} for {target} is older than what was accepted before, version {floor}"
+    )]
     Rollback {
         /// Whom it is for.
         target: Target,
@@ -101,7 +103,9 @@ impl Addressee {
     pub fn new(gate: &GateId, groups: &[GateId], keys: PinnedKeys) -> Self {
         let groups = groups.iter().cloned().map(Target::Group);
         Self {
-            targets: std::iter::once(Target::Gate(gate.clone())).chain(groups).collect(),
+            targets: std::iter::once(Target::Gate(gate.clone()))
+                .chain(groups)
+                .collect(),
             keys,
         }
     }
@@ -203,11 +207,7 @@ pub struct Follower<T> {
 impl<T: Transport> Follower<T> {
     /// A follower that has not asked yet.
     #[must_use]
-    pub fn new(
-        parts: Arc<Parts<T>>,
-        addressee: Addressee,
-        accepted: Vec<Arc<Directive>>,
-    ) -> Self {
+    pub fn new(parts: Arc<Parts<T>>, addressee: Addressee, accepted: Vec<Arc<Directive>>) -> Self {
         let seed = seed(parts.gate.as_str()) ^ seed("directives");
         Self {
             parts,
@@ -257,7 +257,11 @@ impl<T: Transport> Follower<T> {
 
     async fn round(&mut self) -> Result<(), DirectiveError> {
         let ask = Ask {
-            wait: if self.etag.is_some() { WAIT } else { Duration::ZERO },
+            wait: if self.etag.is_some() {
+                WAIT
+            } else {
+                Duration::ZERO
+            },
             etag: self.etag.clone(),
             ..Ask::default()
         };

@@ -308,10 +308,8 @@ impl Metrics {
                 "Version of the directive that was accepted last",
                 &["target"],
             )?,
-            directive_failures: new.counter(
-                "turnstile_directive_failures_total",
-                "Directives refused",
-            )?,
+            directive_failures: new
+                .counter("turnstile_directive_failures_total", "Directives refused")?,
             alarm: new.gauges(
                 "turnstile_alarm",
                 "1 while staff are called",

@@ -178,10 +178,15 @@ impl Status {
     /// How the lanes stand, for staff at a terminal.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let fire = self.fire.then(|| "FIRE: every lane is released until somebody resets it".into());
+        let fire = self
+            .fire
+            .then(|| "FIRE: every lane is released until somebody resets it".into());
         let lanes = self.lanes.iter().map(|lane| {
             let why = lane.why();
-            format!("lane {}: {}; mode {} by {why}", lane.name, lane.state, lane.mode)
+            format!(
+                "lane {}: {}; mode {} by {why}",
+                lane.name, lane.state, lane.mode
+            )
         });
         let alarms = self.alarms.iter();
         let alarms = alarms.map(|(place, alarm)| format!("alarm at {place}: {alarm}"));
@@ -189,11 +194,17 @@ impl Status {
             let how = match (reload.taken, reload.said.is_empty()) {
                 (true, true) => "the config was read again and taken up",
                 (true, false) => "the config was read again; this of it needs a restart",
-                (false, _) => "the config was read again and refused; the one before stays in force",
+                (false, _) => {
+                    "the config was read again and refused; the one before stays in force"
+                }
             };
             std::iter::once(how.to_owned()).chain(reload.said.iter().cloned())
         });
-        fire.into_iter().chain(lanes).chain(alarms).chain(reload).collect()
+        fire.into_iter()
+            .chain(lanes)
+            .chain(alarms)
+            .chain(reload)
+            .collect()
     }
 
     /// The page, as HTML.
@@ -265,7 +276,9 @@ impl LaneStatus {
     #[must_use]
     pub fn why(&self) -> String {
         let one = |wish: &WishStatus| {
-            let who = wish.uid.map_or_else(String::new, |uid| format!(" (uid {uid})"));
+            let who = wish
+                .uid
+                .map_or_else(String::new, |uid| format!(" (uid {uid})"));
             let until = wish.until.as_ref();
             let until = until.map_or_else(String::new, |until| format!(" until {until}"));
             (format!("{}{who}", wish.source), until)

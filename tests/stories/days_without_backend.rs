@@ -18,8 +18,8 @@ use turnstiled::codes::{Pepper, Reader, TrustList};
 use turnstiled::core::{Barrier, Gate, LaneSettings, OnTrouble, Rules, Settings};
 use turnstiled::domain::{
     Action, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId, LaneId,
-    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule, Schedule,
-    Sensor, Shown, Subject, Utc, Verdict,
+    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule,
+    Schedule, Sensor, Shown, Subject, Utc, Verdict,
 };
 use turnstiled::drivers::MonoClock;
 use turnstiled::runtime::assess::{Assessor, Job};

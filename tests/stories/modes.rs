@@ -86,7 +86,8 @@ fn in_force(site: &Site, mode: &str, source: &str) -> bool {
 
 async fn until_in_force(site: &Site, mode: &str, source: &str) {
     let what = format!("mode {mode} by {source}");
-    site.waits_for(&what, |site| in_force(site, mode, source)).await;
+    site.waits_for(&what, |site| in_force(site, mode, source))
+        .await;
 }
 
 /// The reason of the next decision, for somebody who shows a code.
@@ -105,19 +106,47 @@ async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
     let shut = (Verdict::Deny, Reason::LaneClosed);
     let staff = (Verdict::Assist, Reason::LaneClosed);
     for (wanted, entry, exit, signs) in [
-        (Mode::Closed, Some(shut), None, [Prompt::LaneClosed, Prompt::Idle]),
-        (Mode::ExitOnly, Some(shut), None, [Prompt::LaneClosed, Prompt::Idle]),
-        (Mode::EntryOnly, None, Some(staff), [Prompt::Idle, Prompt::LaneClosed]),
-        (Mode::Maintenance, Some(shut), Some(staff), [Prompt::OutOfService; 2]),
+        (
+            Mode::Closed,
+            Some(shut),
+            None,
+            [Prompt::LaneClosed, Prompt::Idle],
+        ),
+        (
+            Mode::ExitOnly,
+            Some(shut),
+            None,
+            [Prompt::LaneClosed, Prompt::Idle],
+        ),
+        (
+            Mode::EntryOnly,
+            None,
+            Some(staff),
+            [Prompt::Idle, Prompt::LaneClosed],
+        ),
+        (
+            Mode::Maintenance,
+            Some(shut),
+            Some(staff),
+            [Prompt::OutOfService; 2],
+        ),
     ] {
         let reply = site.asks(&mode(Some(wanted)));
         assert_eq!(reply.result, Result::Done, "{reply:?}");
         until_in_force(&site, wanted.as_str(), "staff").await;
         if let Some(entry) = entry {
-            assert_eq!(shown(&mut site, &both.outside, &code()).await, entry, "{wanted:?}");
+            assert_eq!(
+                shown(&mut site, &both.outside, &code()).await,
+                entry,
+                "{wanted:?}"
+            );
         }
         if let Some(exit) = exit {
-            assert_eq!(shown(&mut site, &both.inside, &code()).await, exit, "{wanted:?}");
+            assert_eq!(
+                shown(&mut site, &both.inside, &code()).await,
+                exit,
+                "{wanted:?}"
+            );
         }
         for (side, sign) in [Direction::Entry, Direction::Exit].into_iter().zip(signs) {
             let what = format!("{wanted:?}: {side} shows {sign:?}");
@@ -145,10 +174,14 @@ async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
         sleep(Duration::from_millis(300)).await;
     }
     let reply = site.asks(&mode(None));
-    assert_eq!(reply.said, ["lane both: staff want nothing any more; mode normal by config"]);
+    assert_eq!(
+        reply.said,
+        ["lane both: staff want nothing any more; mode normal by config"]
+    );
     site.waits_for("locked again", is_locked).await;
     assert!(
-        site.page("/status.json").contains("\"mode_source\":\"config\""),
+        site.page("/status.json")
+            .contains("\"mode_source\":\"config\""),
         "the page says whose mode it is"
     );
 
@@ -156,7 +189,11 @@ async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
     let kept = site.closes().await;
     let orders: Vec<_> = kept.of_kind("staff").collect();
     assert_eq!(orders.len(), 7, "each order once");
-    assert!(orders.iter().all(|order| order["uid"] == me && order["lane"] == "both"));
+    assert!(
+        orders
+            .iter()
+            .all(|order| order["uid"] == me && order["lane"] == "both")
+    );
     assert_eq!(text(orders[0], "mode"), "closed");
     assert_eq!(text(orders[6], "deed"), "end_mode");
     let modes: Vec<_> = kept
@@ -176,10 +213,16 @@ async fn staff_let_one_person_through_by_a_recorded_grant_that_is_followed() {
     };
     let unclear = site.asks(&once(None));
     assert_eq!(unclear.result, Result::Malformed);
-    assert!(unclear.said[0].contains("say \"entry\" or \"exit\""), "{unclear:?}");
+    assert!(
+        unclear.said[0].contains("say \"entry\" or \"exit\""),
+        "{unclear:?}"
+    );
     let reply = site.asks(&once(Some(Direction::Exit)));
     assert_eq!(reply.result, Result::Done, "{reply:?}");
-    assert!(site.wires.is_active(high(18)), "released the way that was asked");
+    assert!(
+        site.wires.is_active(high(18)),
+        "released the way that was asked"
+    );
     assert!(!site.wires.is_active(high(17)));
     let busy = site.asks(&once(Some(Direction::Entry)));
     assert!(busy.said[0].contains("serving somebody"), "{busy:?}");
@@ -196,13 +239,27 @@ async fn staff_let_one_person_through_by_a_recorded_grant_that_is_followed() {
         lane: "roof".into(),
         direction: None,
     };
-    assert_eq!(site.asks(&nowhere).said, ["there is no lane \"roof\"; this gate has both, beside"]);
+    assert_eq!(
+        site.asks(&nowhere).said,
+        ["there is no lane \"roof\"; this gate has both, beside"]
+    );
 
     let kept = site.closes().await;
     assert_eq!(kept.outcomes(), ["passed", "no_entry_after_grant"]);
     let granted = ("grant".to_owned(), "by_staff".to_owned());
-    assert_eq!(kept.decisions().iter().filter(|one| **one == granted).count(), 2);
-    assert_eq!(kept.of_kind("staff").filter(|r| text(r, "deed") == "open_once").count(), 3);
+    assert_eq!(
+        kept.decisions()
+            .iter()
+            .filter(|one| **one == granted)
+            .count(),
+        2
+    );
+    assert_eq!(
+        kept.of_kind("staff")
+            .filter(|r| text(r, "deed") == "open_once")
+            .count(),
+        3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,10 +281,16 @@ async fn a_key_switch_wins_over_staff_and_passing_a_position_is_no_wish() {
         lane: "both".into(),
         direction: Some(Direction::Entry),
     });
-    assert!(refused.said[0].contains("in maintenance by key"), "{refused:?}");
+    assert!(
+        refused.said[0].contains("in maintenance by key"),
+        "{refused:?}"
+    );
     let status = site.asks(&Request::Status);
     let lane = &status.said[0];
-    assert!(lane.contains("mode maintenance by key; over staff (uid"), "{lane}");
+    assert!(
+        lane.contains("mode maintenance by key; over staff (uid"),
+        "{lane}"
+    );
     assert!(status.status.unwrap()["lanes"][0]["wishes"][1]["source"] == "staff");
     // The key is turned back over another position.
     site.wires.set_input(26, false);
@@ -242,7 +305,10 @@ async fn a_key_switch_wins_over_staff_and_passing_a_position_is_no_wish() {
         .map(|record| text(record, "mode"))
         .collect();
     assert!(!by_key.is_empty());
-    assert!(by_key.iter().all(|mode| mode == "maintenance"), "no free on the way");
+    assert!(
+        by_key.iter().all(|mode| mode == "maintenance"),
+        "no free on the way"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,6 +380,13 @@ async fn the_schedule_decides_while_nobody_wants_anything_and_says_until_when() 
         .filter(|record| text(record, "lane") == "both")
         .map(|record| (text(record, "mode"), text(record, "source")))
         .collect();
-    let expected = [("closed", "schedule"), ("normal", "staff"), ("closed", "schedule")];
-    assert_eq!(modes, expected.map(|(mode, source)| (mode.to_owned(), source.to_owned())));
+    let expected = [
+        ("closed", "schedule"),
+        ("normal", "staff"),
+        ("closed", "schedule"),
+    ];
+    assert_eq!(
+        modes,
+        expected.map(|(mode, source)| (mode.to_owned(), source.to_owned()))
+    );
 }

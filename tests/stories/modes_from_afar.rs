@@ -66,16 +66,26 @@ async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itse
     until_in_force(&gate, "free", "directive").await;
 
     // One for others, and one that goes back, change nothing.
-    centre_wants(&home, Target::Gate(name("another")), Some(Mode::Closed), 600);
+    centre_wants(
+        &home,
+        Target::Gate(name("another")),
+        Some(Mode::Closed),
+        600,
+    );
     let second = centre_wants(&home, north(), Some(Mode::Free), 20);
     assert!(second.version > first.version);
     let version = "turnstile_directive_version{target=\"group:north\"}";
     let newest = f64::from(u32::try_from(second.version).unwrap());
-    eventually("the newest is accepted", async || gate.metric(version).await >= newest).await;
+    eventually("the newest is accepted", async || {
+        gate.metric(version).await >= newest
+    })
+    .await;
     fs::write(home.path("backend/directives/group/north.json"), old).unwrap();
     eventually("an older one is refused", async || {
         gate.metric("turnstile_directive_failures_total").await > 0.5
-            && gate.log().contains("is older than what was accepted before")
+            && gate
+                .log()
+                .contains("is older than what was accepted before")
     })
     .await;
     until_in_force(&gate, "free", "directive").await;
@@ -90,7 +100,8 @@ async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itse
     let records = home
         .arrives("the end of the directive is recorded", |records| {
             records.iter().any(|one| {
-                one["record"]["kind"] == "directive" && one["record"]["on"] == false
+                one["record"]["kind"] == "directive"
+                    && one["record"]["on"] == false
                     && one["record"]["version"] == second.version
             })
         })
@@ -110,10 +121,16 @@ async fn a_fire_and_maintenance_outlive_a_kill_until_a_person_ends_them() {
     let disk = Disk::Good;
     let gate = home.gate(&disk).await;
     let (code, said, _) = lane(&home, &["mode", "entry", "maintenance"]);
-    assert_eq!((code, said.as_str()), (Some(0), "lane entry: mode maintenance by staff\n"));
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "lane entry: mode maintenance by staff\n")
+    );
     home.set_line(4, '0');
     eventually("released", async || home.is_released()).await;
-    eventually("the latch is on the disk", async || gate.alarms("fire").await).await;
+    eventually("the latch is on the disk", async || {
+        gate.alarms("fire").await
+    })
+    .await;
     sleep(Duration::from_millis(500)).await;
     gate.kill();
     home.set_line(4, '1');
@@ -129,14 +146,20 @@ async fn a_fire_and_maintenance_outlive_a_kill_until_a_person_ends_them() {
     })
     .await;
     home.set_line(4, '1');
-    eventually("it is reset", async || lane(&home, &["reset-fire"]).0 == Some(0)).await;
+    eventually("it is reset", async || {
+        lane(&home, &["reset-fire"]).0 == Some(0)
+    })
+    .await;
     eventually("locked", async || !home.is_released()).await;
     let (code, _, said) = lane(&home, &["reset-fire"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("there is no fire to reset"), "{said}");
     until_in_force(&gate, "maintenance", "staff").await;
     let (code, _, said) = lane(&home, &["open", "entry"]);
-    assert!(code == Some(1) && said.contains("in maintenance by staff"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("in maintenance by staff"),
+        "{said}"
+    );
     assert_eq!(lane(&home, &["mode", "all", "auto", "--json"]).0, Some(0));
     until_in_force(&gate, "normal", "config").await;
     let (code, said, _) = lane(&home, &["open", "entry", "--json"]);
@@ -167,16 +190,26 @@ async fn a_config_is_read_again_and_what_needs_a_restart_is_named() {
     let good = fs::read_to_string(home.path("gate.toml")).unwrap();
 
     // A bad one changes nothing and is told.
-    fs::write(home.path("gate.toml"), good.replace("release_ms = 3000", "release_ms = 3")).unwrap();
+    fs::write(
+        home.path("gate.toml"),
+        good.replace("release_ms = 3000", "release_ms = 3"),
+    )
+    .unwrap();
     gate.signal("-HUP");
     let refused = "turnstile_reloads_total{result=\"refused\"}";
     eventually("it is refused", async || gate.metric(refused).await > 0.5).await;
-    assert!(gate.log().contains("3 ms is outside 500 to 30000 ms; the config before stays in force"));
+    assert!(
+        gate.log()
+            .contains("3 ms is outside 500 to 30000 ms; the config before stays in force")
+    );
     let bad_trust = fs::read_to_string(home.path("trust.toml")).unwrap();
     fs::write(home.path("gate.toml"), &good).unwrap();
     fs::write(home.path("trust.toml"), "version = \"none\"").unwrap();
     gate.signal("-HUP");
-    eventually("so is a bad trust list", async || gate.metric(refused).await > 1.5).await;
+    eventually("so is a bad trust list", async || {
+        gate.metric(refused).await > 1.5
+    })
+    .await;
 
     // What moves no barrier is taken up, and the rest is named.
     let trust = bad_trust.replace("HC:", "XX:");
@@ -184,12 +217,21 @@ async fn a_config_is_read_again_and_what_needs_a_restart_is_named() {
     let changed = good
         .replace("release_ms = 3000", "release_ms = 4000")
         .replace("name = \"entry\"", "name = \"entry\"\nmode = \"normal\"")
-        .replace("[backend]", "[log]\nlevel = \"debug\"\n[policy.entry]\ngreen = \"assist\"\n[backend]");
+        .replace(
+            "[backend]",
+            "[log]\nlevel = \"debug\"\n[policy.entry]\ngreen = \"assist\"\n[backend]",
+        );
     fs::write(home.path("gate.toml"), changed).unwrap();
     gate.signal("-HUP");
     let partly = "turnstile_reloads_total{result=\"partly\"}";
-    eventually("it is taken up in part", async || gate.metric(partly).await > 0.5).await;
-    assert!(gate.log().contains("key `lane[0]` has changed, and that needs a restart"));
+    eventually("it is taken up in part", async || {
+        gate.metric(partly).await > 0.5
+    })
+    .await;
+    assert!(
+        gate.log()
+            .contains("key `lane[0]` has changed, and that needs a restart")
+    );
     eventually("staff are told", async || {
         let (_, said, _) = lane(&home, &["status"]);
         said.contains("this of it needs a restart\nkey `lane[0]`")
@@ -197,12 +239,18 @@ async fn a_config_is_read_again_and_what_needs_a_restart_is_named() {
     .await;
     // No issuer of the new trust list has that code.
     home.shows(1);
-    eventually("the new trust list counts", async || gate.results("unknown_issuer").await > 0.5).await;
+    eventually("the new trust list counts", async || {
+        gate.results("unknown_issuer").await > 0.5
+    })
+    .await;
     fs::write(home.path("trust.toml"), bad_trust).unwrap();
     gate.signal("-HUP");
     eventually("once more", async || gate.metric(partly).await > 1.5).await;
     home.shows(1);
-    eventually("the new rule counts", async || gate.results("site_rule").await > 0.5).await;
+    eventually("the new rule counts", async || {
+        gate.results("site_rule").await > 0.5
+    })
+    .await;
     assert!(!home.is_released());
     gate.stop().await;
 }

@@ -6,8 +6,8 @@ use crate::core::scene::{
 };
 use crate::domain::Direction::{Entry, Exit};
 use crate::domain::{
-    Alarm, Event, HealthOutcome, Kind, Mode, Outcome, Prompt, Reason, Restored, Source, StateChange,
-    Verdict, Wanted,
+    Alarm, Event, HealthOutcome, Kind, Mode, Outcome, Prompt, Reason, Restored, Source,
+    StateChange, Verdict, Wanted,
 };
 
 #[test]
@@ -180,7 +180,10 @@ fn free_mode_holds_the_lane_open_and_counts_and_ends_when_the_aisle_is_clear() {
     });
     assert_eq!(scene.signs(Entry), [Prompt::Go]);
     scene.senses(&[(1_000, "#."), (1_500, ".#"), (2_000, ".."), (3_000, "#.")]);
-    scene.at_ms(3_500, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Normal))));
+    scene.at_ms(
+        3_500,
+        Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Normal))),
+    );
     assert_eq!(scene.barrier(), [(0, 'B')]);
     scene
         .senses(&[(4_000, ".#"), (4_500, "..")])
@@ -207,9 +210,10 @@ fn a_fire_in_free_mode_leaves_the_lane_open_after_the_reset() {
 #[test]
 fn a_mode_set_in_a_fire_counts_when_the_fire_is_over() {
     let mut scene = Scene::new(flap());
-    scene
-        .at_ms(100, Event::Fire(true))
-        .at_ms(200, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Maintenance))));
+    scene.at_ms(100, Event::Fire(true)).at_ms(
+        200,
+        Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Maintenance))),
+    );
     assert_eq!(scene.view().state, "open");
     scene
         .at_ms(300, Event::Fire(false))
@@ -249,7 +253,10 @@ fn maintenance_takes_back_a_grant_that_nobody_has_used_but_lets_a_rider_out() {
 fn a_mode_is_recorded_once() {
     let mut scene = Scene::new(flap());
     for ms in [100, 200] {
-        scene.at_ms(ms, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Closed))));
+        scene.at_ms(
+            ms,
+            Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Closed))),
+        );
     }
     let modes = scene
         .records()

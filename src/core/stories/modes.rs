@@ -101,7 +101,10 @@ fn the_schedule_closes_a_lane_across_midnight_and_opens_it_again_without_an_even
     scene.until_ms(MIDNIGHT_MS + 5 * 3_600_000);
     assert_eq!(
         recorded(&scene),
-        [(Mode::Closed, Source::Schedule), (Mode::Normal, Source::Config)]
+        [
+            (Mode::Closed, Source::Schedule),
+            (Mode::Normal, Source::Config)
+        ]
     );
 }
 
@@ -142,7 +145,9 @@ fn a_date_that_is_set_right_is_seen_at_the_next_word_of_the_sensors() {
     let settings = settings(vec![at_night(flap(), Dateless::LaneMode)]);
     let mut gate = Gate::new(settings, Restored::default(), now(0, false), &mut out);
     let mut later = now(100, false);
-    later.utc = later.utc.map(|utc| utc + Duration::from_millis(MIDNIGHT_MS));
+    later.utc = later
+        .utc
+        .map(|utc| utc + Duration::from_millis(MIDNIGHT_MS));
     gate.step(later, Event::TimedOut, &mut out);
     assert_eq!(gate.lane_view(LANE).mode.mode, Mode::Closed);
 }
@@ -162,7 +167,13 @@ fn the_strongest_wish_wins_whatever_came_first_and_each_change_is_recorded_with_
     let wishes: Vec<_> = scene.gate.wishes(LANE).iter().map(|w| w.source).collect();
     assert_eq!(
         wishes,
-        [Source::Key, Source::Staff, Source::Directive, Source::Schedule, Source::Config]
+        [
+            Source::Key,
+            Source::Staff,
+            Source::Directive,
+            Source::Schedule,
+            Source::Config
+        ]
     );
     scene
         .at_ms(4_000, key(None))
@@ -202,7 +213,10 @@ fn maintenance_at_the_lane_is_not_overruled_from_afar_but_an_emergency_is_heard(
 #[test]
 fn a_directive_begins_and_ends_by_its_dates_and_the_schedule_returns() {
     let mut scene = Scene::new(tripod());
-    scene.at_ms(1_000, Event::Directed(vec![directive(7, 60, 120, Some(Mode::Free))]));
+    scene.at_ms(
+        1_000,
+        Event::Directed(vec![directive(7, 60, 120, Some(Mode::Free))]),
+    );
     scene.until_ms(59_999);
     assert_eq!(in_force(&scene), (Mode::Normal, Source::Config));
     scene.until_ms(60_000);
@@ -232,7 +246,10 @@ fn without_any_date_a_directive_may_lock_but_opens_nothing() {
         let mut scene = Scene::new(flap());
         scene.dateless = true;
         scene.senses(&[(100, "..")]);
-        scene.at_ms(1_000, Event::Directed(vec![directive(1, 0, 60, Some(mode))]));
+        scene.at_ms(
+            1_000,
+            Event::Directed(vec![directive(1, 0, 60, Some(mode))]),
+        );
         assert_eq!(scene.view().mode.mode, wanted);
         // The date comes back, and it is over.
         scene.dateless = false;
@@ -272,7 +289,10 @@ fn a_directive_changes_rules_while_it_is_in_force_and_no_longer() {
 fn a_newer_directive_without_modes_ends_the_one_before() {
     let mut scene = Scene::new(flap());
     scene
-        .at_ms(1_000, Event::Directed(vec![directive(1, 0, 600, Some(Mode::Closed))]))
+        .at_ms(
+            1_000,
+            Event::Directed(vec![directive(1, 0, 600, Some(Mode::Closed))]),
+        )
         .at_ms(2_000, Event::Directed(vec![directive(2, 0, 600, None)]));
     assert_eq!(in_force(&scene), (Mode::Normal, Source::Config));
 }
@@ -374,14 +394,18 @@ fn staff_let_one_person_through_by_a_grant_like_any_other() {
     }
     // One who does not come is as any other.
     let mut scene = Scene::new(tripod());
-    scene.shows(1_000, Exit, crate::domain::Finding::ByStaff).until_ms(9_000);
+    scene
+        .shows(1_000, Exit, crate::domain::Finding::ByStaff)
+        .until_ms(9_000);
     assert_eq!(scene.outcomes(), [(Outcome::NoEntryAfterGrant, Some(1))]);
     // Nothing moves where somebody works.
     let mut scene = Scene::new(LaneSettings {
         mode: Mode::Maintenance,
         ..flap()
     });
-    scene.shows(1_000, Entry, crate::domain::Finding::ByStaff).until_ms(3_000);
+    scene
+        .shows(1_000, Entry, crate::domain::Finding::ByStaff)
+        .until_ms(3_000);
     assert_eq!(scene.barrier(), [(0, 'L')]);
 }
 
@@ -402,7 +426,11 @@ fn another_config_changes_rules_modes_and_schedules_and_no_barrier_that_has_no_r
     scene.gate.reload(&after, now(2_000, false), &mut out);
     let mode = scene.gate.lane_view(BESIDE).mode;
     assert_eq!((mode.mode, mode.source), (Mode::Closed, Source::Config));
-    assert_eq!(scene.barrier(), moved, "the grant of before is still being used");
+    assert_eq!(
+        scene.barrier(),
+        moved,
+        "the grant of before is still being used"
+    );
     scene.until_ms(9_000).shows(9_000, Entry, green(2));
     assert_eq!(scene.decisions().last().unwrap().0, Verdict::Assist);
 }

@@ -48,7 +48,10 @@ fn a_reader_that_goes_while_somebody_is_served_takes_nothing_from_them() {
 fn a_lane_that_is_closed_says_so_whatever_its_readers_do() {
     let mut scene = Scene::new(flap());
     scene
-        .at_ms(100, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Closed))))
+        .at_ms(
+            100,
+            Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Closed))),
+        )
         .at_ms(200, Event::Readers(LANE, Entry, Service::CardsOnly));
     assert_eq!(scene.signs(Entry).last(), Some(&Prompt::LaneClosed));
 }

@@ -69,7 +69,11 @@ impl From<&Lane> for LaneLines {
                 .into_iter()
                 .filter_map(|(sensor, line)| Some((sensor, line?)))
                 .collect(),
-            keys: lane.key_switch.iter().map(|key| (key.mode, key.line)).collect(),
+            keys: lane
+                .key_switch
+                .iter()
+                .map(|key| (key.mode, key.line))
+                .collect(),
         }
     }
 }
@@ -99,7 +103,9 @@ impl Layout {
         let of_gate = &config.gpio.key_switch;
         let lane = |lane: &Lane| {
             let mut lines = LaneLines::from(lane);
-            lines.keys.extend(of_gate.iter().map(|key| (key.mode, key.line)));
+            lines
+                .keys
+                .extend(of_gate.iter().map(|key| (key.mode, key.line)));
             lines
         };
         Self {

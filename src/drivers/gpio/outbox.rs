@@ -35,8 +35,12 @@ impl Outbox {
                 tracing::warn!("events of the lines are not taken; the oldest are dropped");
             }
             // Levels are said again, so the oldest of them is what can be spared.
-            let spare =
-                |event: &GpioEvent| matches!(event, GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_));
+            let spare = |event: &GpioEvent| {
+                matches!(
+                    event,
+                    GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_)
+                )
+            };
             let oldest = self.queue.iter().position(spare).unwrap_or(0);
             self.queue.remove(oldest);
         }

@@ -50,8 +50,8 @@ impl Oracle {
                     | Kind::Outcome { .. }
                     | Kind::Alarm { .. }
                     | Kind::Mode { .. }
-        | Kind::Staff { .. }
-        | Kind::Directive { .. },
+                    | Kind::Staff { .. }
+                    | Kind::Directive { .. },
                 ) => {}
             }
             self.log.push((seq, record));

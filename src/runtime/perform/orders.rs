@@ -48,7 +48,10 @@ impl Performer {
         }
         if let Some(answer) = self.awaited.remove(&decided.number) {
             let name = self.board.lane_name(decided.lane);
-            let _ = answer.send(Said::Refused(format!("lane {name}: {}", why(decided.reason))));
+            let _ = answer.send(Said::Refused(format!(
+                "lane {name}: {}",
+                why(decided.reason)
+            )));
         }
     }
 

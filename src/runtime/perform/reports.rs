@@ -70,7 +70,10 @@ impl Performer {
             return Vec::new();
         };
         self.board.device(name, DeviceState::up(up));
-        let lost = lanes.iter().filter(|_| !up).map(|lane| Event::LinesLost(*lane));
+        let lost = lanes
+            .iter()
+            .filter(|_| !up)
+            .map(|lane| Event::LinesLost(*lane));
         lost.chain(self.barriers.board(lanes, up)).collect()
     }
 

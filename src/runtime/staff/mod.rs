@@ -165,7 +165,8 @@ impl Desk {
                 };
                 let mut said = Vec::new();
                 for (id, directions) in lanes {
-                    let needed = mode.and_then(|mode| crate::config::schedule::needs(mode, directions));
+                    let needed =
+                        mode.and_then(|mode| crate::config::schedule::needs(mode, directions));
                     if let Some(needed) = needed {
                         let sentence = format!("that lane does not serve \"{needed}\"");
                         return Reply::new(Result::Refused, sentence);
@@ -196,11 +197,13 @@ impl Desk {
                         return Reply::new(Result::Refused, sentence);
                     }
                     (None, _) => {
-                        let sentence = format!("lane {lane} serves both ways: say \"entry\" or \"exit\"");
+                        let sentence =
+                            format!("lane {lane} serves both ways: say \"entry\" or \"exit\"");
                         return Reply::new(Result::Malformed, sentence);
                     }
                 };
-                self.order(uid, Some(id), Deed::OpenOnce { direction }).await
+                self.order(uid, Some(id), Deed::OpenOnce { direction })
+                    .await
             }
             Request::ResetFire => self.order(uid, None, Deed::ResetFire).await,
         }

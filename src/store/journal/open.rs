@@ -173,7 +173,9 @@ impl Journal {
                 let (lane, wanted) = row?;
                 let wanted = tables::staff_mode(wanted.value());
                 let lane = lane.value().to_owned();
-                restored.staff_modes.extend(wanted.map(|wanted| (lane, wanted)));
+                restored
+                    .staff_modes
+                    .extend(wanted.map(|wanted| (lane, wanted)));
             }
             for row in transaction.open_table(SEEN)?.iter()? {
                 let (key, until) = row?;

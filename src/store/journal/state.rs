@@ -140,7 +140,9 @@ impl Journal {
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
         self.read_with(|transaction| {
             let documents = transaction.open_table(DOCUMENTS)?;
-            Ok(documents.get(name)?.map(|document| document.value().to_vec()))
+            Ok(documents
+                .get(name)?
+                .map(|document| document.value().to_vec()))
         })
     }
 

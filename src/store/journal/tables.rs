@@ -276,9 +276,7 @@ pub(super) fn mode_byte(mode: Mode) -> u8 {
 }
 
 /// What staff want, as [`crate::domain::Restored`] wants it.
-pub(super) fn staff_mode(
-    (mode, until, by): (u8, Option<u64>, Option<u32>),
-) -> Option<StaffMode> {
+pub(super) fn staff_mode((mode, until, by): (u8, Option<u64>, Option<u32>)) -> Option<StaffMode> {
     Some(StaffMode {
         mode: *Mode::ALL.get(usize::from(mode))?,
         by,

@@ -36,7 +36,11 @@ impl Transport for Centre {
     }
 
     async fn directives(&self, _: &GateId, _: &[GateId], _: &Ask) -> Result<Fetched, LinkError> {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let envelope = answer.into_bytes();
         std::future::ready(Ok(Fetched::New {
             etag: None,
@@ -118,7 +122,13 @@ impl Gate {
     }
 
     fn restarts(self, pinned: &[u8]) -> Self {
-        let Self { dir, journal, follower, centre, events } = self;
+        let Self {
+            dir,
+            journal,
+            follower,
+            centre,
+            events,
+        } = self;
         drop((journal, follower, centre, events));
         Self::new(dir, pinned)
     }
@@ -143,10 +153,22 @@ async fn a_directive_that_is_not_believed_changes_nothing() {
     let mut long = directive(ours(), 6, Mode::Emergency);
     long.not_after = Utc::from_secs(1_000 + 24 * 3_600 + 1);
     for (bad, why) in [
-        (signed(ours(), 6, Mode::Closed, 9), "no pinned key has signed"),
-        (signed(Target::Gate(id("h")), 6, Mode::Closed, 1), "not for this gate"),
-        (signed(Target::Group(id("south")), 6, Mode::Closed, 1), "not for this gate"),
-        (signed(ours(), 4, Mode::Closed, 1), "older than what was accepted before, version 5"),
+        (
+            signed(ours(), 6, Mode::Closed, 9),
+            "no pinned key has signed",
+        ),
+        (
+            signed(Target::Gate(id("h")), 6, Mode::Closed, 1),
+            "not for this gate",
+        ),
+        (
+            signed(Target::Group(id("south")), 6, Mode::Closed, 1),
+            "not for this gate",
+        ),
+        (
+            signed(ours(), 4, Mode::Closed, 1),
+            "older than what was accepted before, version 5",
+        ),
         (signed(ours(), 5, Mode::Closed, 1), "with other content"),
         (sign(&long, &key(1)).unwrap(), "for more than 24 hours"),
         (other_type, "of another type"),
@@ -155,11 +177,20 @@ async fn a_directive_that_is_not_believed_changes_nothing() {
     ] {
         let (in_force, failures) = gate.hears(&[bad]).await;
         assert_eq!(in_force, five, "{why}");
-        assert!(failures.iter().any(|said| said.contains(why)), "{why}: {failures:?}");
+        assert!(
+            failures.iter().any(|said| said.contains(why)),
+            "{why}: {failures:?}"
+        );
     }
     // What is good beside something bad counts.
-    let (in_force, failures) = gate.hears(&["7".into(), signed(ours(), 6, Mode::Free, 1)]).await;
-    assert_eq!((in_force, failures.len()), (vec![("gate:g".into(), 6)], 0), "told once a change");
+    let (in_force, failures) = gate
+        .hears(&["7".into(), signed(ours(), 6, Mode::Free, 1)])
+        .await;
+    assert_eq!(
+        (in_force, failures.len()),
+        (vec![("gate:g".into(), 6)], 0),
+        "told once a change"
+    );
     let flood = vec!["7".to_owned(); ENVELOPES_MAX + 1];
     assert!(gate.hears(&flood).await.1[0].contains("envelopes came at once"));
 }
