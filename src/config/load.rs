@@ -125,6 +125,8 @@ impl Config {
         let chip = self.gpio.chip.as_deref();
         devices.extend(chip.map(|chip| ("gpio.chip".to_owned(), chip)));
         for (i, lane) in self.lanes.iter().enumerate() {
+            let chip = lane.gpio.as_ref().and_then(|gpio| gpio.chip.as_deref());
+            devices.extend(chip.map(|chip| (format!("lane[{i}].gpio.chip"), chip)));
             for (j, reader) in lane.readers.iter().enumerate() {
                 let of = [
                     ("camera.device", reader.camera.as_ref().map(|c| &c.device)),
@@ -154,8 +156,11 @@ impl Config {
         self.staff
             .iter_mut()
             .for_each(|staff| resolve(&mut staff.socket));
-        self.gpio.chip.iter_mut().for_each(resolve);
-        self.gpio.folder.iter_mut().for_each(resolve);
+        let of_lanes = self.lanes.iter_mut().filter_map(|lane| lane.gpio.as_mut());
+        for gpio in std::iter::once(&mut self.gpio).chain(of_lanes) {
+            gpio.chip.iter_mut().for_each(resolve);
+            gpio.folder.iter_mut().for_each(resolve);
+        }
         for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {
             reader
                 .camera

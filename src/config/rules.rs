@@ -39,13 +39,14 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
     check_lists(config)?;
     check_policy(&config.policy)?;
     certificate_rules::check(&config.certificates)?;
-    check_gpio(&config.gpio)?;
+    check_gpio("gpio", &config.gpio)?;
+    check_boards(config)?;
     if let Some(table) = &config.staff {
         staff::check(table)?;
     }
     check_lanes(config)?;
     schedule::check(config)?;
-    check_lines(config)
+    config.chips().iter().try_for_each(check_lines)
 }
 
 fn check_lists(config: &Config) -> Result<(), Broken> {
@@ -103,27 +104,56 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
     Ok(())
 }
 
-fn check_gpio(gpio: &Gpio) -> Result<(), Broken> {
+/// A lane's own board has its lane's lines, and none of the gate's.
+fn check_boards(config: &Config) -> Result<(), Broken> {
+    for (i, lane) in config.lanes.iter().enumerate() {
+        let Some(gpio) = &lane.gpio else { continue };
+        let at = format!("lane[{i}].gpio");
+        check_gpio(&at, gpio)?;
+        if gpio.fire_loop.is_some() {
+            let sentence = "the fire loop is the gate's: it belongs to [gpio]";
+            return broken(format!("{at}.fire_loop"), sentence);
+        }
+        if !gpio.key_switch.is_empty() {
+            let sentence = "the key switch of a lane is a key of the lane: lane.key_switch";
+            return broken(format!("{at}.key_switch"), sentence);
+        }
+        if !config.gpio.key_switch.is_empty() {
+            let sentence = format!(
+                "the gate's key switch does not reach lane \"{}\", which has a board of its own; give each lane its \
+                 key_switch",
+                lane.name
+            );
+            return broken("gpio.key_switch", sentence);
+        }
+    }
+    Ok(())
+}
+
+fn check_gpio(at: &str, gpio: &Gpio) -> Result<(), Broken> {
     match gpio.driver {
         GpioDriver::Gpiocdev if gpio.chip.is_none() => {
             return broken(
-                "gpio.chip",
+                format!("{at}.chip"),
                 "driver \"gpiocdev\" needs this key: the character device, like \"/dev/gpiochip0\"",
             );
         }
         GpioDriver::Simulated if gpio.folder.is_none() => {
             return broken(
-                "gpio.folder",
+                format!("{at}.folder"),
                 "driver \"simulated\" needs this key: the folder with one file a line",
             );
         }
         GpioDriver::Rppal | GpioDriver::Gpiocdev | GpioDriver::Simulated => {}
     }
     if gpio.chip.is_some() && gpio.driver != GpioDriver::Gpiocdev {
-        return broken("gpio.chip", "only driver \"gpiocdev\" has a chip");
+        return broken(format!("{at}.chip"), "only driver \"gpiocdev\" has a chip");
     }
     if gpio.folder.is_some() && gpio.driver != GpioDriver::Simulated {
-        return broken("gpio.folder", "only driver \"simulated\" has a folder");
+        return broken(
+            format!("{at}.folder"),
+            "only driver \"simulated\" has a folder",
+        );
     }
     Ok(())
 }

@@ -141,6 +141,7 @@ fn the_example_shows_true_defaults() {
                 "# directive_keys",
                 "# time_zone",
                 "# holidays",
+                "# gpio",
                 "# users",
                 "# groups",
                 "# below_beams",
@@ -1024,4 +1025,43 @@ fn a_running_gate_takes_up_what_moves_no_device_and_names_the_rest() {
         ("g1", 5_000)
     );
     assert_eq!(taken.lanes[0].mode, new.lanes[0].mode);
+}
+
+#[test]
+fn a_lane_may_have_a_relay_board_of_its_own_with_the_same_line_numbers() {
+    let own = "gpio = { driver = \"gpiocdev\", chip = \"/dev/gpiochip4\" }\n[lane.outputs]\nrelease_exit = 17";
+    let text = GOOD.replacen("[lane.outputs]\nrelease_exit = 27", own, 1);
+    let boards = read(&text).unwrap().boards();
+    let names: Vec<_> = boards
+        .iter()
+        .map(|board| (board.name.as_str(), board.lanes.len()))
+        .collect();
+    assert_eq!(names, [("lines", 1), ("lines.b", 1)]);
+    for (from, to, sentence) in [
+        (
+            "/dev/gpiochip4\"",
+            "/dev/gpiochip4\", fire_loop = 3",
+            "key `lane[1].gpio.fire_loop`: the fire loop is the gate's",
+        ),
+        (
+            ", chip = \"/dev/gpiochip4\"",
+            "",
+            "key `lane[1].gpio.chip`: driver \"gpiocdev\" needs this key",
+        ),
+        (
+            "fire_loop = 4",
+            "fire_loop = 4\nkey_switch = [{ line = 9, mode = \"free\" }]",
+            "does not reach lane \"b\"",
+        ),
+        (
+            "{ driver = \"gpiocdev\", chip = \"/dev/gpiochip4\" }",
+            "{ driver = \"rppal\" }",
+            "line 17 is used by lane[0].outputs.release_entry already",
+        ),
+    ] {
+        let message = read(&text.replacen(from, to, 1))
+            .expect_err(sentence)
+            .to_string();
+        assert!(message.contains(sentence), "{message}");
+    }
 }

@@ -346,6 +346,8 @@ pub struct Lane {
     /// How many grants of one direction may be open at once.
     #[serde(default)]
     pub group_max: GroupSize,
+    /// The relay board of this lane; absent: the gate's.
+    pub gpio: Option<Gpio>,
     /// Relays.
     pub outputs: Outputs,
     /// Beams and contacts.

@@ -125,7 +125,7 @@ impl Gate {
             | Event::ReaderPrompt(..)
             | Event::TimedOut => true,
             Event::Sensed(..)
-            | Event::LinesLost
+            | Event::LinesLost(_)
             | Event::Fire(_)
             | Event::FireReset
             | Event::ModeSet(..)
@@ -214,7 +214,7 @@ impl Gate {
             Event::Sensed(lane, levels) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.sensed(levels, turn));
             }
-            Event::LinesLost => self.each_lane(now, out, |lane, _| lane.lose_sight()),
+            Event::LinesLost(lane) => self.at_lane(lane, now, out, |lane, _| lane.lose_sight()),
             Event::Fire(input) => {
                 self.fire.input = input;
                 if input && !self.fire.latched {

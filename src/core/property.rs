@@ -187,7 +187,7 @@ impl World {
             | Event::Answered { .. }
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
-            | Event::LinesLost
+            | Event::LinesLost(_)
             | Event::Readers(..)
             | Event::Stopping
             | Event::Directed(_)
@@ -384,7 +384,7 @@ impl World {
             26..=33 => self.journal(),
             34 | 35 => self.answer(),
             36 => Event::Fire(self.random.one_in(2)),
-            37 if self.random.one_in(6) => Event::LinesLost,
+            37 if self.random.one_in(6) => Event::LinesLost(lane),
             37 => Event::FireReset,
             38 => Event::ModeSet(
                 lane,

@@ -132,8 +132,8 @@ pub enum Event {
     NotDurable(GrantId, JournalTrouble),
     /// The sensors of a lane, repeated.
     Sensed(LaneId, Levels),
-    /// The lines are away: nobody knows what is in any aisle until its levels are said again.
-    LinesLost,
+    /// The lines of a lane are away: nobody knows what is in its aisle until its levels are said again.
+    LinesLost(LaneId),
     /// Fire loop of the gate: true while there is a fire or the loop is broken. Repeated.
     Fire(bool),
     /// A person resets the latched fire.

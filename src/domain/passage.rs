@@ -105,7 +105,7 @@ pub enum Kind {
         /// True when it began.
         on: bool,
     },
-    /// Another mode is in force, or for another reason.
+    /// The mode in force: whenever it or its source changes, and after staff have wanted something.
     Mode {
         /// Which.
         mode: Mode,

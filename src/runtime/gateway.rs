@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::assess::{Assessment, Job};
 use super::clock::WallClock;
+use super::lines::LineEvents;
 use super::notify::{self, Systemd};
 use super::orders::Order;
 use super::perform::Performer;
@@ -35,7 +36,7 @@ pub struct Inlets {
     /// Presentations, read and looked up.
     pub assessments: mpsc::Receiver<Assessment>,
     /// Sensors, fire loop, relays.
-    pub lines: mpsc::Receiver<GpioEvent>,
+    pub lines: LineEvents,
     /// Staff, and reloads.
     pub orders: mpsc::Receiver<Order>,
     /// Entries that are on the disk, or will not be.
@@ -62,7 +63,7 @@ pub struct Gateway {
 enum Turn {
     Reader(ReaderEvent),
     Assessed(Assessment),
-    Lines(GpioEvent),
+    Lines(usize, GpioEvent),
     Order(Order),
     Written(Written),
     Sync(SyncEvent),
@@ -101,7 +102,7 @@ impl Gateway {
             let turn = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Turn::Stop,
-                Some(event) = inlets.lines.recv() => Turn::Lines(event),
+                Some((board, event)) = inlets.lines.next() => Turn::Lines(board, event),
                 Some(order) = inlets.orders.recv() => Turn::Order(order),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
@@ -160,7 +161,12 @@ impl Gateway {
                     .remember_question(assessed.lane, assessed.number, asking);
                 self.step(Event::Presented(assessed));
             }
-            Turn::Lines(event) => self.lines(event),
+            Turn::Lines(board, GpioEvent::Up(up)) => {
+                for event in self.perform.board_up(board, up) {
+                    self.step(event);
+                }
+            }
+            Turn::Lines(_, event) => self.lines(event),
             Turn::Order(order) => self.order(order),
             Turn::Written(written) => {
                 if let Some(event) = self.perform.written(&written) {

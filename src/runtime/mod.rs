@@ -10,6 +10,7 @@ mod floods;
 mod freshness;
 pub mod gateway;
 mod lights;
+pub mod lines;
 pub mod notify;
 pub mod observe;
 pub mod online;

