@@ -277,3 +277,6 @@ fn revocation(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

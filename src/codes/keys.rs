@@ -330,7 +330,7 @@ mod openssl;
 mod tests {
     use base64::engine::general_purpose::STANDARD;
 
-    use super::openssl::*;
+    use super::openssl::{CERTIFICATE, ED25519, ED25519_SIGNATURE, P256, P256_SIGNATURE, P384, P384_SHA256, P384_SHA384, RSA, RSA_1024, RSA_SALT_20, RSA_SIGNATURE, SECP256K1, SM2, SM2_SIGNATURE, THUMBPRINT};
     use super::*;
 
     const MESSAGE: &[u8] = b"a message";
