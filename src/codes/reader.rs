@@ -236,7 +236,11 @@ impl Reader {
     }
 
     /// Row keys under which lists would say that a code was revoked.
-    fn revoked(&self, issuer: &Issuer, names: Vec<String>) -> Result<Vec<(ListId, RowKey)>, Refusal> {
+    fn revoked(
+        &self,
+        issuer: &Issuer,
+        names: Vec<String>,
+    ) -> Result<Vec<(ListId, RowKey)>, Refusal> {
         let mut keys = Vec::new();
         for name in names {
             keys.extend(self.keys(issuer, row_key::REVOKED, &Personal::new(name))?);

@@ -15,13 +15,18 @@ const HOURS_MAX: u16 = 720;
 /// Checks every rule; the first that does not hold is the answer.
 pub(super) fn check(rules: &[CertificateRules]) -> Result<(), Broken> {
     if rules.len() > RULES_MAX {
-        let sentence = format!("{} rules are given; allowed are up to {RULES_MAX}", rules.len());
+        let sentence = format!(
+            "{} rules are given; allowed are up to {RULES_MAX}",
+            rules.len()
+        );
         return broken("certificate", sentence);
     }
     let mut for_all = None;
     for (i, rule) in rules.iter().enumerate() {
         if let Some(first) = for_all {
-            let sentence = format!("certificate[{first}] is for every region; nothing behind it is ever asked");
+            let sentence = format!(
+                "certificate[{first}] is for every region; nothing behind it is ever asked"
+            );
             return broken(format!("certificate[{i}]"), sentence);
         }
         if rule.region.is_none() {
@@ -51,30 +56,58 @@ fn check_names(i: usize, rule: &CertificateRules) -> Result<(), Broken> {
 
 fn check_times(i: usize, rule: &CertificateRules) -> Result<(), Broken> {
     let at = |key: &str| format!("certificate[{i}].{key}");
-    let (dose, test, recovery) = (rule.dose.as_ref(), rule.test.as_ref(), rule.recovery.as_ref());
+    let (dose, test, recovery) = (
+        rule.dose.as_ref(),
+        rule.test.as_ref(),
+        rule.recovery.as_ref(),
+    );
     for (key, days) in [
         ("dose.from_days", dose.map(|dose| dose.from_days)),
         ("dose.until_days", dose.and_then(|dose| dose.until_days)),
-        ("dose.booster_until_days", dose.and_then(|dose| dose.booster_until_days)),
+        (
+            "dose.booster_until_days",
+            dose.and_then(|dose| dose.booster_until_days),
+        ),
         ("test.positive_days", test.map(|test| test.positive_days)),
-        ("recovery.from_days", recovery.map(|recovery| recovery.from_days)),
-        ("recovery.until_days", recovery.and_then(|recovery| recovery.until_days)),
+        (
+            "recovery.from_days",
+            recovery.map(|recovery| recovery.from_days),
+        ),
+        (
+            "recovery.until_days",
+            recovery.and_then(|recovery| recovery.until_days),
+        ),
     ] {
         if let Some(days) = days.filter(|days| *days > DAYS_MAX) {
-            return broken(at(key), format!("{days} days are outside 0 to {DAYS_MAX} days"));
+            return broken(
+                at(key),
+                format!("{days} days are outside 0 to {DAYS_MAX} days"),
+            );
         }
     }
     for (key, hours) in [
-        ("test.nucleic_acid_hours", test.and_then(|test| test.nucleic_acid_hours)),
-        ("test.antigen_hours", test.and_then(|test| test.antigen_hours)),
+        (
+            "test.nucleic_acid_hours",
+            test.and_then(|test| test.nucleic_acid_hours),
+        ),
+        (
+            "test.antigen_hours",
+            test.and_then(|test| test.antigen_hours),
+        ),
     ] {
         if let Some(hours) = hours.filter(|hours| !(1..=HOURS_MAX).contains(hours)) {
-            return broken(at(key), format!("{hours} hours are outside 1 to {HOURS_MAX} hours"));
+            return broken(
+                at(key),
+                format!("{hours} hours are outside 1 to {HOURS_MAX} hours"),
+            );
         }
     }
     if let Some(dose) = dose {
         if !(1..=2).contains(&dose.series) {
-            let sentence = format!("a series has 1 or 2 doses, not {}: the third is a booster", dose.series);
+            let sentence = format!(
+                "a series has 1 or 2 doses, not {}: the third is a booster",
+                dose.series
+            );
             return broken(at("dose.series"), sentence);
         }
         if dose.until_days.is_some_and(|until| until < dose.from_days) {
@@ -82,9 +115,14 @@ fn check_times(i: usize, rule: &CertificateRules) -> Result<(), Broken> {
         }
     }
     if let Some(recovery) = recovery
-        && recovery.until_days.is_some_and(|until| until < recovery.from_days)
+        && recovery
+            .until_days
+            .is_some_and(|until| until < recovery.from_days)
     {
-        return broken(at("recovery.until_days"), "this is before recovery.from_days");
+        return broken(
+            at("recovery.until_days"),
+            "this is before recovery.from_days",
+        );
     }
     Ok(())
 }

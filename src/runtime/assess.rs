@@ -12,8 +12,8 @@ use super::trust::{InForce, is_expired};
 use crate::codes::signed::Health;
 use crate::codes::{self, Reading};
 use crate::domain::{
-    Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation,
-    Reason, Row, RowKey, Standing, certificate,
+    Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion,
+    Now, Presentation, Reason, Row, RowKey, Standing, certificate,
 };
 use crate::store::codes::Codes;
 use crate::store::learned::{Learned, Said};

@@ -48,7 +48,12 @@ fn text(cose: &Value) -> String {
 /// A code with these headers and this payload, signed.
 fn code_of(protected: &Value, unprotected: Value, payload: &Value) -> String {
     let (protected, payload) = (bytes(protected), bytes(payload));
-    let signed = cbor!(["Signature1", Value::Bytes(protected.clone()), Value::Bytes(vec![]), Value::Bytes(payload.clone())]);
+    let signed = cbor!([
+        "Signature1",
+        Value::Bytes(protected.clone()),
+        Value::Bytes(vec![]),
+        Value::Bytes(payload.clone())
+    ]);
     let signature: p256::ecdsa::Signature = secret().sign(&bytes(&signed.unwrap()));
     text(&Value::Array(vec![
         Value::Bytes(protected),
@@ -59,7 +64,10 @@ fn code_of(protected: &Value, unprotected: Value, payload: &Value) -> String {
 }
 
 fn header(id: [u8; 8]) -> Value {
-    Value::Map(vec![(1.into(), (-7).into()), (4.into(), Value::Bytes(id.to_vec()))])
+    Value::Map(vec![
+        (1.into(), (-7).into()),
+        (4.into(), Value::Bytes(id.to_vec())),
+    ])
 }
 
 fn empty() -> Value {
@@ -93,7 +101,13 @@ fn code(health: Value) -> String {
 
 fn read_by(code: &str, keys: &[IssuerKey]) -> Result<SignedCode, CodeFault> {
     let params = params();
-    read(code, &Terms { keys, params: &params })
+    read(
+        code,
+        &Terms {
+            keys,
+            params: &params,
+        },
+    )
 }
 
 fn says(health: Value) -> Result<Certificate, CodeFault> {
@@ -174,7 +188,11 @@ fn the_algorithm_has_to_be_the_keys() {
     };
     assert_eq!(named(Some(-7)), Ok(()));
     for algorithm in [Some(-37), Some(-35), Some(-8), Some(-257), Some(5), None] {
-        assert_eq!(named(algorithm), Err(CodeFault::Signature("issuer")), "{algorithm:?}");
+        assert_eq!(
+            named(algorithm),
+            Err(CodeFault::Signature("issuer")),
+            "{algorithm:?}"
+        );
     }
 }
 
@@ -199,7 +217,10 @@ fn a_p384_key_under_the_name_es256_is_taken() {
     assert_eq!(parts.signature.len(), 96);
     assert!(signer(&parts, &terms).is_ok());
     parts.signature[0] ^= 1;
-    assert_eq!(signer(&parts, &terms).unwrap_err(), CodeFault::Signature("issuer"));
+    assert_eq!(
+        signer(&parts, &terms).unwrap_err(),
+        CodeFault::Signature("issuer")
+    );
 }
 
 #[test]
@@ -208,7 +229,8 @@ fn all_keys_of_one_id_are_tried_up_to_four() {
         let secret = p256::ecdsa::SigningKey::from_slice(&[n; 32]).unwrap();
         let point = secret.verifying_key().to_sec1_point(true);
         IssuerKey {
-            key: PublicKey::from_point(crate::codes::keys::Algorithm::Es256, point.as_bytes()).unwrap(),
+            key: PublicKey::from_point(crate::codes::keys::Algorithm::Es256, point.as_bytes())
+                .unwrap(),
             ..key()
         }
     };
@@ -230,13 +252,14 @@ fn a_key_vouches_for_what_its_certificate_allows() {
         (vec![U::Recovery], [false, false, true]),
         (vec![U::Test, U::Recovery], [false, true, true]),
     ] {
-        let keys = [IssuerKey {
-            usage,
-            ..key()
-        }];
+        let keys = [IssuerKey { usage, ..key() }];
         for (health, allowed) in [dose(), test(), recovery()].into_iter().zip(allowed) {
             let read = read_by(&code(health), &keys).map(|_| ());
-            let expected = if allowed { Ok(()) } else { Err(CodeFault::KeyUsage) };
+            let expected = if allowed {
+                Ok(())
+            } else {
+                Err(CodeFault::KeyUsage)
+            };
             assert_eq!(read, expected, "{:?}", keys[0].usage);
         }
     }
@@ -256,14 +279,26 @@ fn a_key_narrows_the_time_while_it_is_in_use_and_not_after_it_was_retired() {
         Ok((seconds(read.valid_from), seconds(read.valid_until)))
     };
     let (late, early) = (Some(ISSUED_S + 100), Some(EXPIRES_S - 100));
-    assert_eq!(window(KeyStatus::Active, late, early), Ok((ISSUED_S + 100, EXPIRES_S - 100)));
-    assert_eq!(window(KeyStatus::Active, Some(0), Some(u64::MAX / 1000)), Ok((ISSUED_S - 20, EXPIRES_S)));
-    assert_eq!(window(KeyStatus::Retired, None, early), Ok((ISSUED_S - 20, EXPIRES_S)));
+    assert_eq!(
+        window(KeyStatus::Active, late, early),
+        Ok((ISSUED_S + 100, EXPIRES_S - 100))
+    );
+    assert_eq!(
+        window(KeyStatus::Active, Some(0), Some(u64::MAX / 1000)),
+        Ok((ISSUED_S - 20, EXPIRES_S))
+    );
+    assert_eq!(
+        window(KeyStatus::Retired, None, early),
+        Ok((ISSUED_S - 20, EXPIRES_S))
+    );
     assert_eq!(
         window(KeyStatus::Retired, None, Some(ISSUED_S - 1)),
         Err(CodeFault::Terms("issued after its key was retired"))
     );
-    assert_eq!(window(KeyStatus::Revoked, None, None), Err(CodeFault::KeyRevoked));
+    assert_eq!(
+        window(KeyStatus::Revoked, None, None),
+        Err(CodeFault::KeyRevoked)
+    );
 }
 
 #[test]
@@ -279,7 +314,9 @@ fn what_is_missing_or_too_much_is_named() {
     assert_eq!(fault(both), CodeFault::Terms("more than one statement"));
     assert_eq!(fault(empty()), CodeFault::Terms("certificate"));
     for (name, health) in [("v", dose()), ("t", test()), ("r", recovery())] {
-        let Value::Map(entries) = &health else { panic!() };
+        let Value::Map(entries) = &health else {
+            panic!()
+        };
         let Some(Value::Map(fields)) = entries[0].1.as_array().map(|list| list[0].clone()) else {
             panic!()
         };
@@ -290,7 +327,10 @@ fn what_is_missing_or_too_much_is_named() {
             match field.as_text().unwrap() {
                 // Only revocation by country looks at it.
                 "co" => assert!(says(health).is_ok()),
-                field => assert!(matches!(fault(health), CodeFault::Terms(named) if named == field), "{field}"),
+                field => assert!(
+                    matches!(fault(health), CodeFault::Terms(named) if named == field),
+                    "{field}"
+                ),
             }
         }
     }
@@ -300,7 +340,10 @@ fn what_is_missing_or_too_much_is_named() {
         };
         claims.retain(|(key, _)| *key != Value::from(missing));
         let code = code_of(&header(KEY_ID), empty(), &Value::Map(claims));
-        assert!(matches!(read_by(&code, &[key()]), Err(CodeFault::Terms(_))), "{missing}");
+        assert!(
+            matches!(read_by(&code, &[key()]), Err(CodeFault::Terms(_))),
+            "{missing}"
+        );
     }
 }
 
@@ -324,11 +367,12 @@ fn it_can_be_revoked_by_identifier_by_country_and_by_signature() {
     let key = key();
     let claims = Claims::of(&parts).unwrap();
     let entry = claims.entry().unwrap();
-    let altered = Sign1 {
-        signature: [&parts.signature[..32], &[0; 32]].concat(),
-        ..parts
-    };
-    assert_eq!(revocation(&altered, &key, &claims, &entry, "URN:UVCI:01:XX:1"), names);
+    let mut altered = parts;
+    altered.signature = [&altered.signature[..32], &[0; 32]].concat();
+    assert_eq!(
+        revocation(&altered, &key, &claims, &entry, "URN:UVCI:01:XX:1"),
+        names
+    );
 }
 
 #[test]
