@@ -18,6 +18,7 @@ pub mod codes_import;
 #[cfg(feature = "lab")]
 pub mod codes_mint;
 pub mod codes_pack;
+pub mod codes_verify;
 #[cfg(feature = "lab")]
 pub mod demo;
 pub mod doctor;
@@ -84,6 +85,8 @@ enum Codes {
     Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
+    /// Check codes against certificates or a trust list, one a line
+    Verify(codes_verify::Args),
     /// Sign trust lists, show signed ones
     #[command(subcommand)]
     Trust(trust::Command),
@@ -160,6 +163,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
+        Command::Codes(Codes::Verify(args)) => codes_verify::run(
+            &args,
+            &mut std::io::stdin().lock(),
+            &mut std::io::stdout().lock(),
+        ),
         Command::Codes(Codes::Trust(command)) => {
             let said = trust::run(&command)?;
             writeln!(std::io::stdout(), "{said}").map_err(|error| output(&error))?;

@@ -147,7 +147,7 @@ fn date(at: Utc) -> String {
 }
 
 /// The document to sign, and what it says.
-fn compile(path: &Path, now: Utc, days: u64) -> Result<(Vec<u8>, TrustList), Failure> {
+pub(super) fn compile(path: &Path, now: Utc, days: u64) -> Result<(Vec<u8>, TrustList), Failure> {
     let text = read(path)?;
     let mut table: toml::Table = text
         .parse()

@@ -52,7 +52,11 @@ pub fn certificate_key(der: &[u8], code: &str) -> Result<IssuerKey, KeyError> {
     let (key, usage) = PublicKey::from_certificate(der)?;
     let id = match (shape(code), key.thumbprint()) {
         (Some(Profile::Shc), Some(thumbprint)) => thumbprint.into_bytes(),
-        _ => Sha256::digest(der).iter().copied().take(CERTIFICATE_ID_LEN).collect(),
+        _ => Sha256::digest(der)
+            .iter()
+            .copied()
+            .take(CERTIFICATE_ID_LEN)
+            .collect(),
     };
     Ok(IssuerKey {
         id,
@@ -80,7 +84,13 @@ pub fn examine(code: &str, anchors: Anchors<'_>) -> Examined {
             let issuers = detect::of_code(trust, code);
             let tried = issuers.into_iter().map(|issuer| by_issuer(code, issuer));
             // Who came furthest knows best what is wrong; of equals the first.
-            let best = tried.reduce(|best, next| if depth(&next) > depth(&best) { next } else { best });
+            let best = tried.reduce(|best, next| {
+                if depth(&next) > depth(&best) {
+                    next
+                } else {
+                    best
+                }
+            });
             best.unwrap_or_else(|| by_shape(code, &[]))
         }
     }
@@ -91,7 +101,14 @@ fn by_shape(code: &str, keys: &[IssuerKey]) -> Examined {
         return nothing(None, "prefix");
     };
     let params = trust_list::params_by_default(profile);
-    by_profile(profile, code, &Terms { keys, params: &params })
+    by_profile(
+        profile,
+        code,
+        &Terms {
+            keys,
+            params: &params,
+        },
+    )
 }
 
 fn by_issuer(code: &str, issuer: &Issuer) -> Examined {
@@ -100,7 +117,10 @@ fn by_issuer(code: &str, issuer: &Issuer) -> Examined {
     }
     Examined {
         transport: true,
-        ..nothing(Some(issuer.profile), "only lists and the backend know what it means")
+        ..nothing(
+            Some(issuer.profile),
+            "only lists and the backend know what it means",
+        )
     }
 }
 
@@ -150,7 +170,9 @@ fn steps(profile: Profile, code: &str, terms: &Terms<'_>) -> (bool, bool) {
 /// The times that a code claims whose signature does not hold, or that says something else that is wrong.
 fn claimed(profile: Profile, code: &str, terms: &Terms<'_>) -> Option<Window> {
     match profile {
-        Profile::Hcert => hcert::Claims::of(&hcert::unpack(code).ok()?).ok()?.times(terms),
+        Profile::Hcert => hcert::Claims::of(&hcert::unpack(code).ok()?)
+            .ok()?
+            .times(terms),
         Profile::Shc => shc::Card::unpack(code).ok()?.body().ok()?.times(terms),
         Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard => None,
     }

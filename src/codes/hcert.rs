@@ -125,11 +125,7 @@ impl Claims {
 
     /// First and last instant. A key that is in use narrows them to its own; one that is not any more has vouched for what
     /// it signed before.
-    pub(crate) fn window(
-        &self,
-        key: &IssuerKey,
-        terms: &Terms<'_>,
-    ) -> Result<Window, CodeFault> {
+    pub(crate) fn window(&self, key: &IssuerKey, terms: &Terms<'_>) -> Result<Window, CodeFault> {
         let issued = self.issued.ok_or(CodeFault::Terms("time of issue"))?;
         let expires = self.expires.ok_or(CodeFault::Terms("end"))?;
         let skew = std::time::Duration::from_secs(terms.params.skew_s.into());
@@ -277,3 +273,6 @@ fn revocation(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -322,3 +322,137 @@ fn sm2_holds(key: &sm2::PublicKey, message: &[u8], signature: &[u8], id: &str) -
     };
     sm2::dsa::VerifyingKey::new(id, *key).is_ok_and(|key| key.verify(message, &signature).is_ok())
 }
+
+#[cfg(test)]
+mod openssl;
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::openssl::{
+        CERTIFICATE, ED25519, ED25519_SIGNATURE, P256, P256_SIGNATURE, P384, P384_SHA256,
+        P384_SHA384, RSA, RSA_1024, RSA_SALT_20, RSA_SIGNATURE, SECP256K1, SM2, SM2_SIGNATURE,
+        THUMBPRINT,
+    };
+    use super::*;
+
+    const MESSAGE: &[u8] = b"a message";
+    const SM2_ID: &str = "1234567812345678";
+
+    fn bytes(base64: &str) -> Vec<u8> {
+        STANDARD.decode(base64).unwrap()
+    }
+
+    fn key(spki: &str) -> PublicKey {
+        PublicKey::from_spki(&bytes(spki)).unwrap()
+    }
+
+    #[test]
+    fn keys_and_signatures_of_openssl_hold_and_nothing_else_does() {
+        for (spki, signature, algorithm) in [
+            (RSA, RSA_SIGNATURE, Algorithm::Ps256),
+            (ED25519, ED25519_SIGNATURE, Algorithm::Ed25519),
+            (P384, P384_SHA384, Algorithm::Es384),
+            (P256, P256_SIGNATURE, Algorithm::Es256),
+            (SM2, SM2_SIGNATURE, Algorithm::Sm2),
+        ] {
+            let (key, signature) = (key(spki), bytes(signature));
+            assert_eq!(key.algorithm(), algorithm);
+            let holds = |message: &[u8], signature: &[u8]| {
+                let plain = key.verify(message, signature, SM2_ID);
+                assert_eq!(plain, key.verify_as(algorithm, message, signature, SM2_ID));
+                plain
+            };
+            assert!(holds(MESSAGE, &signature), "{algorithm:?}");
+            assert!(!holds(b"another", &signature), "{algorithm:?}");
+            for bit in (0..signature.len() * 8).step_by(37) {
+                let mut other = signature.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(!holds(MESSAGE, &other), "{algorithm:?}, bit {bit}");
+            }
+            for cut in [0, 1, 32, signature.len() - 1] {
+                assert!(!holds(MESSAGE, &signature[..cut]), "{algorithm:?}, {cut}");
+            }
+            assert!(!holds(MESSAGE, &[&signature[..], &[0]].concat()));
+            assert!(!holds(MESSAGE, &vec![0; signature.len()]));
+        }
+        assert!(!key(SM2).verify(MESSAGE, &bytes(SM2_SIGNATURE), ""));
+        // PS256 has a salt as long as its hash.
+        assert!(!key(RSA).verify(MESSAGE, &bytes(RSA_SALT_20), ""));
+    }
+
+    /// Three published cases of one country are made so.
+    #[test]
+    fn a_p384_key_under_the_name_es256_signs_over_sha_256() {
+        let (key, short, long) = (key(P384), bytes(P384_SHA256), bytes(P384_SHA384));
+        let holds = |named, signature| key.verify_as(named, MESSAGE, signature, "");
+        assert!(holds(Algorithm::Es256, &short) && !holds(Algorithm::Es256, &long));
+        assert!(holds(Algorithm::Es384, &long) && !holds(Algorithm::Es384, &short));
+        assert!(!holds(Algorithm::Ps256, &long));
+    }
+
+    #[test]
+    fn an_algorithm_that_is_not_the_keys_is_refused() {
+        let (key, signature) = (key(P256), bytes(P256_SIGNATURE));
+        for named in [
+            Algorithm::Ed25519,
+            Algorithm::Es384,
+            Algorithm::Ps256,
+            Algorithm::Sm2,
+        ] {
+            assert!(
+                !key.verify_as(named, MESSAGE, &signature, SM2_ID),
+                "{named:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_from_one_that_is_not_taken() {
+        let fault = |spki: &str| PublicKey::from_spki(&bytes(spki)).unwrap_err();
+        assert_eq!(fault(SECP256K1), KeyError::Kind);
+        assert_eq!(fault(RSA_1024), KeyError::RsaBits(1_024));
+        for spki in [RSA, ED25519, P384, P256, SM2] {
+            let whole = bytes(spki);
+            for cut in 0..whole.len() {
+                assert!(PublicKey::from_spki(&whole[..cut]).is_err(), "{cut}");
+            }
+        }
+        // Not on the curve.
+        let mut point = bytes(P256);
+        *point.last_mut().unwrap() ^= 1;
+        assert_eq!(
+            PublicKey::from_spki(&point).unwrap_err(),
+            KeyError::Malformed(Algorithm::Es256)
+        );
+    }
+
+    #[test]
+    fn a_certificate_says_what_its_key_may_vouch_for() {
+        let der = bytes(CERTIFICATE);
+        let (found, usage) = PublicKey::from_certificate(&der).unwrap();
+        assert_eq!(usage, [Usage::Test, Usage::Recovery]);
+        assert!(found.verify(MESSAGE, &bytes(P256_SIGNATURE), ""));
+        for cut in 0..der.len() {
+            assert!(PublicKey::from_certificate(&der[..cut]).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_point_may_be_compressed_or_not() {
+        let whole = bytes(P256);
+        let point = &whole[whole.len() - 65..];
+        let short = [&[2 + (point[64] & 1)], &point[1..33]].concat();
+        let signature = bytes(P256_SIGNATURE);
+        for point in [point, &short] {
+            let key = PublicKey::from_point(Algorithm::Es256, point).unwrap();
+            assert!(key.verify(MESSAGE, &signature, ""));
+            assert_eq!(key.thumbprint().as_deref(), Some(THUMBPRINT));
+        }
+        assert_eq!(
+            PublicKey::from_point(Algorithm::Ps256, point).unwrap_err(),
+            KeyError::NoPoint(Algorithm::Ps256)
+        );
+    }
+}

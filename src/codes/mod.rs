@@ -24,6 +24,7 @@ mod shc;
 pub mod signed;
 pub mod trust_list;
 
+pub(crate) use moment::instant;
 pub use reader::{Question, Reader, Reading, Refusal, Said, SetupError};
 pub use row_key::Pepper;
 pub use trust_list::{Issuer, Offline, Profile, TrustList, TrustListError};

@@ -231,11 +231,7 @@ impl Body {
 
     /// First and last instant; a card without an end has none. The key's own time narrows them, but for one that was
     /// retired since.
-    pub(crate) fn window(
-        &self,
-        key: &IssuerKey,
-        terms: &Terms<'_>,
-    ) -> Result<Window, CodeFault> {
+    pub(crate) fn window(&self, key: &IssuerKey, terms: &Terms<'_>) -> Result<Window, CodeFault> {
         let made = moment::seconds(self.nbf).ok_or(CodeFault::Terms("nbf"))?;
         let expires = match self.exp {
             None => None,
@@ -345,3 +341,6 @@ fn kind_of_test(code: &Concept) -> TestKind {
         TestKind::Other
     }
 }
+
+#[cfg(all(test, feature = "lab"))]
+mod tests;

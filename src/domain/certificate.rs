@@ -331,3 +331,268 @@ const fn days(days: u16) -> Duration {
 const fn hours(hours: u16) -> Duration {
     Duration::from_secs(hours as u64 * HOUR_S)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noon of some day.
+    const NOW: Utc = Utc::from_secs(20_000 * DAY_S + 12 * HOUR_S);
+
+    fn rules() -> CertificateRules {
+        CertificateRules {
+            region: None,
+            disease: covid_19(),
+            dose: Some(DoseRule {
+                product: None,
+                series: 2,
+                from_days: 14,
+                until_days: Some(270),
+                booster_until_days: None,
+            }),
+            test: Some(TestRule {
+                nucleic_acid_hours: Some(72),
+                antigen_hours: Some(24),
+                positive_days: 10,
+            }),
+            recovery: Some(RecoveryRule {
+                from_days: 11,
+                until_days: Some(180),
+            }),
+            met: Colour::Green,
+            not_yet: Colour::Yellow,
+            not_met: Colour::Yellow,
+            positive: Colour::Red,
+        }
+    }
+
+    fn certificate(statement: Statement) -> Certificate {
+        Certificate {
+            disease: COVID_19.into(),
+            statement,
+            country: None,
+        }
+    }
+
+    fn colour_by(rules: CertificateRules, statement: Statement) -> HealthOutcome {
+        judge(&[rules], &certificate(statement), None, Some(NOW))
+    }
+
+    fn ago(days: u64) -> Utc {
+        Utc::from_secs((20_000 - days) * DAY_S)
+    }
+
+    fn dose(number: u8, of: Option<u8>, days_ago: u64) -> Statement {
+        Statement::Dose {
+            number,
+            of,
+            given: ago(days_ago),
+            product: "EU/1/20/1528".into(),
+        }
+    }
+
+    #[test]
+    fn doses_by_number_and_age() {
+        use HealthOutcome::{Green, Yellow};
+        for (number, of, days_ago, colour) in [
+            (1, Some(2), 30, Yellow),
+            (2, Some(2), 0, Yellow),
+            (2, Some(2), 13, Yellow),
+            (2, Some(2), 14, Green),
+            (2, Some(2), 269, Green),
+            // 270 days and half a day.
+            (2, Some(2), 270, Yellow),
+            (1, Some(1), 13, Yellow),
+            (1, Some(1), 14, Green),
+            // A series of which the certificate does not say how long it is.
+            (1, None, 30, Yellow),
+            (2, None, 30, Green),
+            // Boosters: at once, and for ever.
+            (2, Some(1), 0, Green),
+            (3, Some(2), 0, Green),
+            (3, Some(3), 0, Green),
+            (3, None, 3_000, Green),
+        ] {
+            let found = colour_by(rules(), dose(number, of, days_ago));
+            assert_eq!(found, colour, "{number} of {of:?}, {days_ago} days ago");
+        }
+        // Tomorrow's dose.
+        let tomorrow = Statement::Dose {
+            number: 3,
+            of: Some(3),
+            given: Utc::from_secs(20_001 * DAY_S),
+            product: String::new(),
+        };
+        assert_eq!(colour_by(rules(), tomorrow), Yellow);
+    }
+
+    #[test]
+    fn boosters_and_products_are_the_sites_to_bound() {
+        let with = |change: fn(&mut DoseRule)| {
+            let mut rules = rules();
+            change(rules.dose.as_mut().unwrap());
+            rules
+        };
+        let short = with(|dose| dose.booster_until_days = Some(100));
+        assert_eq!(
+            colour_by(short.clone(), dose(3, Some(3), 99)),
+            HealthOutcome::Green
+        );
+        assert_eq!(
+            colour_by(short, dose(3, Some(3), 100)),
+            HealthOutcome::Yellow
+        );
+        let other = with(|dose| dose.product = Some(vec!["cvx:208".into()]));
+        assert_eq!(
+            colour_by(other, dose(2, Some(2), 30)),
+            HealthOutcome::Yellow
+        );
+        let this = with(|dose| dose.product = Some(vec!["EU/1/20/1528".into()]));
+        assert_eq!(colour_by(this, dose(2, Some(2), 30)), HealthOutcome::Green);
+        let one = with(|dose| dose.series = 1);
+        assert_eq!(colour_by(one, dose(1, None, 30)), HealthOutcome::Green);
+    }
+
+    #[test]
+    fn tests_by_kind_result_and_age() {
+        use HealthOutcome::{Green, Red, Yellow};
+        use TestKind::{Antigen, NucleicAcid, Other};
+        for (kind, positive, hours_ago, colour) in [
+            (NucleicAcid, false, 0, Green),
+            (NucleicAcid, false, 72, Green),
+            (NucleicAcid, false, 73, Yellow),
+            (Antigen, false, 24, Green),
+            (Antigen, false, 25, Yellow),
+            (Other, false, 1, Yellow),
+            (NucleicAcid, true, 1, Red),
+            (Other, true, 240, Red),
+            (Antigen, true, 241, Yellow),
+        ] {
+            let taken = Utc::from_secs(NOW.as_secs() - hours_ago * HOUR_S);
+            let statement = Statement::Test {
+                kind,
+                taken,
+                positive,
+            };
+            let found = colour_by(rules(), statement);
+            assert_eq!(found, colour, "{kind:?}, {positive}, {hours_ago} h ago");
+        }
+        let to_come = |positive| Statement::Test {
+            kind: NucleicAcid,
+            taken: NOW + Duration::from_secs(1),
+            positive,
+        };
+        assert_eq!(colour_by(rules(), to_come(false)), Yellow);
+        assert_eq!(colour_by(rules(), to_come(true)), Red);
+    }
+
+    #[test]
+    fn recoveries_by_age_and_by_what_their_maker_says() {
+        use HealthOutcome::{Green, Yellow};
+        for (first, from, until, colour) in [
+            (10, 0, 180, Yellow),
+            (11, 0, 180, Green),
+            (179, 0, 400, Green),
+            (180, 0, 400, Yellow),
+            // The maker's own dates are narrower.
+            (30, 31, 180, Yellow),
+            (30, 11, 30, Green),
+            (30, 11, 29, Yellow),
+        ] {
+            let at = |days: u64| ago(first) + days_of(days);
+            let statement = Statement::Recovery {
+                first_positive: ago(first),
+                from: at(from),
+                until: at(until) + Duration::from_secs(DAY_S - 1),
+            };
+            let found = colour_by(rules(), statement);
+            assert_eq!(found, colour, "{first} days ago, {from} to {until}");
+        }
+    }
+
+    fn days_of(count: u64) -> Duration {
+        Duration::from_secs(count * DAY_S)
+    }
+
+    #[test]
+    fn what_a_site_does_not_name_does_not_count() {
+        let none = CertificateRules {
+            dose: None,
+            test: None,
+            recovery: None,
+            ..rules()
+        };
+        assert_eq!(
+            colour_by(none.clone(), dose(3, Some(3), 30)),
+            HealthOutcome::Yellow
+        );
+        let taken = NOW;
+        let test = |positive| Statement::Test {
+            kind: TestKind::NucleicAcid,
+            taken,
+            positive,
+        };
+        assert_eq!(colour_by(none.clone(), test(false)), HealthOutcome::Yellow);
+        // A positive test speaks against its holder whatever counts.
+        assert_eq!(colour_by(none, test(true)), HealthOutcome::Red);
+        let mut other = certificate(dose(2, Some(2), 30));
+        other.disease = "56717001".into();
+        assert_eq!(
+            judge(&[rules()], &other, None, Some(NOW)),
+            HealthOutcome::Yellow
+        );
+    }
+
+    #[test]
+    fn the_first_rules_that_name_the_region_speak() {
+        let of = |region: Option<&str>, met| CertificateRules {
+            region: region.map(|region| vec![region.to_owned()]),
+            met,
+            ..rules()
+        };
+        let list = [
+            of(Some("IT"), Colour::Red),
+            of(Some("FR"), Colour::Yellow),
+            of(None, Colour::Green),
+        ];
+        let good = certificate(dose(2, Some(2), 30));
+        for (region, outcome) in [
+            (Some("IT"), HealthOutcome::Red),
+            (Some("FR"), HealthOutcome::Yellow),
+            (Some("DE"), HealthOutcome::Green),
+            (None, HealthOutcome::Green),
+        ] {
+            assert_eq!(
+                judge(&list, &good, region, Some(NOW)),
+                outcome,
+                "{region:?}"
+            );
+        }
+        // The issuer's region counts before what the certificate says.
+        let french = Certificate {
+            country: Some("FR".into()),
+            ..good
+        };
+        assert_eq!(
+            judge(&list, &french, None, Some(NOW)),
+            HealthOutcome::Yellow
+        );
+        assert_eq!(
+            judge(&list, &french, Some("IT"), Some(NOW)),
+            HealthOutcome::Red
+        );
+        assert_eq!(
+            judge(&list[..1], &french, None, Some(NOW)),
+            HealthOutcome::Unknown
+        );
+        assert_eq!(judge(&list, &french, None, None), HealthOutcome::Unknown);
+    }
+
+    #[test]
+    fn nothing_of_it_is_printed() {
+        assert_eq!(
+            format!("{:?}", certificate(dose(2, Some(2), 30))),
+            "[personal]"
+        );
+    }
+}
