@@ -124,3 +124,88 @@ fn cannot_write(file: &Path, error: &dyn std::error::Error) -> Failure {
     failure.sentence = format!("cannot write {}: {}", file.display(), failure.sentence);
     failure
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::TrustList;
+    use crate::vision::{self, Luma};
+
+    fn minted(words: &[&str]) -> Result<String, Failure> {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        let words = [&["mint", "--at", "2026-11-24T12:53:20Z"], words].concat();
+        let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
+        let mut out = Vec::new();
+        run(&cli.args, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_profile_has_a_code_an_issuer_and_a_picture() {
+        let home = tempfile::tempdir().unwrap();
+        let png = home.path().join("code.png").display().to_string();
+        for (profile, start) in [
+            ("opaque", "LAB:"),
+            ("hcert", "HC1:"),
+            ("shc", "shc:/"),
+            ("ride.v81", "81"),
+            ("ride.cwt", "RC1:"),
+        ] {
+            let code = minted(&[profile, "--png", &png]).unwrap();
+            assert!(code.starts_with(start), "{code}");
+            let picture = image::open(&png).unwrap().into_luma8();
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            let luma = Luma::new(width, height, picture.as_raw()).unwrap();
+            let texts = vision::read(luma).texts;
+            let bytes = |text: &String| mint::hex(&picture::bytes_of(text));
+            let shown = texts.first().map(|text| {
+                if profile == "ride.v81" {
+                    bytes(text)
+                } else {
+                    text.clone()
+                }
+            });
+            assert_eq!(shown.as_deref(), Some(code.trim_end()), "{profile}");
+            std::fs::remove_file(&png).unwrap();
+            let trust = minted(&[profile, "--trust"]).unwrap();
+            let trust = TrustList::parse(&format!("version = 1\n{trust}")).unwrap();
+            assert_eq!(trust.issuers[0].profile.as_str(), profile);
+        }
+        assert_eq!(minted(&["idcard"]).unwrap().lines().count(), 4);
+        let failure = minted(&["idcard", "--png", &png]).unwrap_err();
+        assert_eq!(
+            (failure.code, failure.sentence.as_str()),
+            (65, "--png: an ID card shows no code")
+        );
+    }
+
+    #[test]
+    fn secret_keys_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let keys = home.path().join("keys");
+        minted(&["ride.v81", "--keys", &keys.display().to_string()]).unwrap();
+        for name in ["root", "issuer", "phone"] {
+            let file = keys.join(format!("{name}.pem"));
+            let pem = std::fs::read_to_string(&file).unwrap();
+            assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"), "{name}");
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let failure = minted(&["opaque", "--png", "/nowhere/code.png"]).unwrap_err();
+        assert_eq!(failure.code, 73);
+        assert!(
+            failure
+                .sentence
+                .starts_with("cannot write /nowhere/code.png: ")
+        );
+    }
+}

@@ -111,13 +111,14 @@ pub fn check_number(number: &str, kind: IdCardKind) -> Result<(), CardError> {
 /// When the card is valid: whole days of Beijing time, the last one included.
 ///
 /// # Errors
-/// [`CardError::Validity`] for a day that is none, or a last day before the first.
+/// [`CardError::Validity`] for a day that is none, a last day before the first, or a permit without a last day.
 pub fn validity(card: &IdCard) -> Result<Validity, CardError> {
     let first = day(card.valid_from.trim()).ok_or(CardError::Validity)?;
     let from = midnight(first).ok_or(CardError::Validity)?;
     let until = match card.valid_until.as_deref().map(str::trim) {
-        None => None,
-        Some(FOR_LIFE) => None,
+        // Only resident cards are for life; permits are for five or ten years (READERS §1.6).
+        None | Some(FOR_LIFE) if card.kind == IdCardKind::Resident => None,
+        None | Some(FOR_LIFE) => return Err(CardError::Validity),
         Some(text) => {
             let last = day(text).filter(|last| *last >= first);
             Some(last.and_then(end_of).ok_or(CardError::Validity)?)
@@ -316,6 +317,24 @@ mod tests {
     fn a_card_for_life_does_not_expire() {
         for until in [None, Some("长期"), Some("长期 ")] {
             assert_eq!(validity(&card("20200101", until)).unwrap().until, None);
+        }
+    }
+
+    #[test]
+    fn a_permit_is_never_for_life() {
+        use IdCardKind::{Foreign2017, Foreign2023, HongKongMacaoTaiwan};
+        for kind in [HongKongMacaoTaiwan, Foreign2017, Foreign2023] {
+            let of = |until| {
+                let card = IdCard {
+                    kind,
+                    ..card("20200101", until)
+                };
+                validity(&card)
+            };
+            assert!(of(Some("20250101")).is_ok(), "{kind:?}");
+            for until in [None, Some("长期")] {
+                assert_eq!(of(until), Err(CardError::Validity), "{kind:?}");
+            }
         }
     }
 

@@ -262,6 +262,9 @@ mod tests {
         assert_eq!(mode & 0o077, 0);
         assert!(own_pepper(tempfile::tempdir().unwrap().path()).unwrap() != first);
         std::fs::write(&path, "short").unwrap();
-        assert!(matches!(own_pepper(dir.path()), Err(StartError::File { .. })));
+        assert!(matches!(
+            own_pepper(dir.path()),
+            Err(StartError::File { .. })
+        ));
     }
 }

@@ -229,8 +229,14 @@ async fn a_new_trust_list_counts_without_a_restart_and_an_older_one_never_comes_
         String::from_utf8(output.stdout).unwrap()
     };
     let said = check();
-    assert!(said.contains("trust list: version 3, signed, from the backend, 2 issuers"), "{said}");
-    assert!(said.contains("the file of the config, version 1, is older"), "{said}");
+    assert!(
+        said.contains("trust list: version 3, signed, from the backend, 2 issuers"),
+        "{said}"
+    );
+    assert!(
+        said.contains("the file of the config, version 1, is older"),
+        "{said}"
+    );
 
     // Somebody puts an old one, signed well, into its place: the file of the config is older still, but nobody can say
     // that it was signed.

@@ -119,3 +119,59 @@ pub fn p256_point(key: &p256::SecretKey) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Utc = Utc::from_secs(1_795_524_800);
+    const ALL: [Profile; 6] = [
+        Profile::Opaque,
+        Profile::Hcert,
+        Profile::Shc,
+        Profile::RideV81,
+        Profile::RideCwt,
+        Profile::IdCard,
+    ];
+
+    #[test]
+    fn the_same_words_make_the_same_code_and_another_seed_another() {
+        for profile in ALL {
+            let made = |seed| mint(profile, Seed(seed), NOW).unwrap();
+            let (first, again, other) = (made(1), made(1), made(2));
+            assert_eq!((&first.text, &first.trust), (&again.text, &again.trust));
+            assert_ne!(first.text, other.text, "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn every_time_since_1970_has_codes_or_a_sentence() {
+        for at in [0, 1, 946_684_799, u64::from(u32::MAX), u64::MAX / 1_000] {
+            for profile in ALL {
+                if let Err(error) = mint(profile, Seed(1), Utc::from_secs(at)) {
+                    assert!(!error.to_string().is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_of_each_kind_has_a_number_of_its_kind() {
+        use crate::codes::id_card::{check_number, validity};
+        use crate::domain::IdCardKind as K;
+        for kind in [
+            K::Resident,
+            K::HongKongMacaoTaiwan,
+            K::Foreign2017,
+            K::Foreign2023,
+        ] {
+            let card = id_card::card(Seed(1), kind, NOW).unwrap();
+            assert_eq!(check_number(card.number.expose(), kind), Ok(()), "{kind:?}");
+            let validity = validity(&card).unwrap();
+            assert!(
+                validity.from < NOW && validity.until > Some(NOW),
+                "{kind:?}"
+            );
+        }
+    }
+}

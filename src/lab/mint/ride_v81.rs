@@ -57,16 +57,19 @@ impl Ride {
         let digits = seed.digits("card", 20);
         let mut card = [0; 10];
         for (byte, pair) in card.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            *byte = pair.iter().fold(0, |all, digit| all << 4 | (digit - b'0'));
+            *byte = pair
+                .iter()
+                .fold(0, |all, digit| (all << 4) | (digit - b'0'));
         }
-        // Twelve average months after 1970 are close enough for a certificate of more than a year.
-        let years = u8::try_from(made.as_secs() / 31_556_952 + 1970 + 1 - 2000).unwrap_or(99);
+        // Years of average length are close enough for a certificate of more than a year.
+        let years = (made.as_secs() / 31_556_952 + 1970 + 1).saturating_sub(2000);
+        let years = u8::try_from(years).unwrap_or(99).min(99);
         Self {
             card,
             made,
             validity_s: 60,
             authorised_until: Utc::from_secs(made.as_secs() + 30 * 86_400),
-            last_month: [0x12, years / 10 % 10 << 4 | years % 10],
+            last_month: [0x12, ((years / 10) << 4) | (years % 10)],
             area: vec![0x5F, 0, 0, 0, 0, 0, 0, 1],
         }
     }

@@ -85,14 +85,9 @@ impl Issuer {
     /// [`MintError`].
     pub fn code(&self, card: &Card) -> Result<String, MintError> {
         let header = json!({ "alg": "ES256", "zip": "DEF", "kid": self.key_id });
-        let mut body = card.body();
-        if let Some(id) = &card.revocation_id {
-            body["vc"]["rid"] = json!(id);
-        }
-        if let Some(at) = card.expires {
-            body["exp"] = json!(at.as_secs());
-        }
-        Ok(text(&self.jws(&header.to_string(), &body.to_string())?))
+        Ok(text(
+            &self.jws(&header.to_string(), &card.body().to_string())?,
+        ))
     }
 
     /// Packs and signs.
@@ -157,21 +152,31 @@ impl Card {
         });
         let doses = self.doses.iter().enumerate().map(dose);
         let entries: Vec<_> = std::iter::once(patient).chain(doses).collect();
-        json!({
-            "iss": ISSUER,
-            "nbf": self.not_before.as_secs(),
-            "vc": {
-                "type": [
-                    "https://smarthealth.cards#health-card",
-                    "https://smarthealth.cards#immunization",
-                    "https://smarthealth.cards#covid19",
-                ],
-                "credentialSubject": {
-                    "fhirVersion": "4.0.1",
-                    "fhirBundle": { "resourceType": "Bundle", "type": "collection", "entry": entries },
-                },
+        let mut credential = json!({
+            "type": [
+                "https://smarthealth.cards#health-card",
+                "https://smarthealth.cards#immunization",
+                "https://smarthealth.cards#covid19",
+            ],
+            "credentialSubject": {
+                "fhirVersion": "4.0.1",
+                "fhirBundle": { "resourceType": "Bundle", "type": "collection", "entry": entries },
             },
-        })
+        });
+        let mut body = json!({ "iss": ISSUER, "nbf": self.not_before.as_secs() });
+        let put = |map: &mut Value, key: &str, value: Value| {
+            if let Value::Object(map) = map {
+                map.insert(key.to_owned(), value);
+            }
+        };
+        if let Some(id) = &self.revocation_id {
+            put(&mut credential, "rid", json!(id));
+        }
+        put(&mut body, "vc", credential);
+        if let Some(at) = self.expires {
+            put(&mut body, "exp", json!(at.as_secs()));
+        }
+        body
     }
 }
 

@@ -37,109 +37,104 @@ pub fn issuers() -> Result<String, DemoError> {
 impl Casting {
     /// Everybody with a signed code, and whoever has one that does not hold; and a card of each of the other kinds.
     pub(super) fn signed(&mut self) -> Result<Vec<Person>, DemoError> {
-        use {Reason as R, Verdict as V};
+        let mut people = self.certificates()?;
+        people.extend(self.rides()?);
+        people.extend(self.permits()?);
+        Ok(people)
+    }
+
+    fn certificates(&mut self) -> Result<Vec<Person>, DemoError> {
         let now = self.now;
-        let ago = |seconds: u64| Utc::from_secs(now.as_secs().saturating_sub(seconds));
+        let issuer = hcert::Issuer::new(LAB)?;
         let certificate = hcert::Certificate {
             id: format!("URN:UVCI:01:XX:{:016X}", self.random.next_u64()),
             ..hcert::Certificate::at(LAB, now)?
         };
-        let expired = hcert::Certificate {
-            expires: ago(3_600),
+        let ended = hcert::Certificate {
+            expires: Utc::from_secs(now.as_secs().saturating_sub(3_600)),
             ..certificate.clone()
         };
-        let of_lab = hcert::Issuer::new(LAB)?;
+        let card = shc::Issuer::new(LAB)?.code(&shc::Card::at(LAB, now)?)?;
+        Ok(vec![
+            phone("health certificate", issuer.code(&certificate)?, PASSES),
+            phone(
+                "health certificate that has ended",
+                issuer.code(&ended)?,
+                (Verdict::Deny, Reason::Expired),
+            ),
+            phone("SMART health card", card, PASSES),
+        ])
+    }
+
+    fn rides(&mut self) -> Result<Vec<Person>, DemoError> {
+        let denied = |reason| (Verdict::Deny, reason);
+        let now = self.now;
         let rides = ride_cwt::Chain::new(LAB)?;
         let mut forger = ride_cwt::Chain::new(STRANGER)?;
         let unknown = self.open_ride(&forger, now)?;
         forger.key_id.clone_from(&rides.key_id);
         let forged = self.open_ride(&forger, now)?;
-        let (ride, late, early) = (
-            self.open_ride(&rides, now)?,
-            self.open_ride(&rides, ago(7_200))?,
-            self.open_ride(&rides, Utc::from_secs(now.as_secs().saturating_add(7_200)))?,
+        let ride = self.open_ride(&rides, now)?;
+        let hours = |hours: i64| Utc::from_secs(now.as_secs().saturating_add_signed(hours * 3_600));
+        let (late, early) = (
+            self.open_ride(&rides, hours(-2))?,
+            self.open_ride(&rides, hours(2))?,
         );
-        let card = shc::Issuer::new(LAB)?.code(&shc::Card::at(LAB, now)?)?;
         let national = self.national_ride()?;
-        let people = [
-            (
-                "health certificate",
-                of_lab.code(&certificate)?,
-                (V::Grant, R::InOrder),
-            ),
-            (
-                "health certificate that has ended",
-                of_lab.code(&expired)?,
-                (V::Deny, R::Expired),
-            ),
-            ("SMART health card", card, (V::Grant, R::InOrder)),
-            (
+        Ok(vec![
+            phone(
                 "national ride code",
                 national.clone(),
-                (V::Grant, R::SiteRule),
+                (Verdict::Grant, Reason::SiteRule),
             ),
-            (
+            phone(
                 "screenshot of that ride code",
                 national,
-                (V::Deny, R::Replayed),
+                denied(Reason::Replayed),
             ),
-            ("open ride code", ride.clone(), (V::Grant, R::InOrder)),
-            (
+            phone("open ride code", ride.clone(), PASSES),
+            phone(
                 "screenshot of that open ride code",
                 ride,
-                (V::Deny, R::Replayed),
+                denied(Reason::Replayed),
             ),
-            (
+            phone(
                 "open ride code of two hours ago",
                 late,
-                (V::Deny, R::Expired),
+                denied(Reason::Expired),
             ),
-            (
+            phone(
                 "open ride code of a phone that is fast",
                 early,
-                (V::Deny, R::NotYetActive),
+                denied(Reason::NotYetActive),
             ),
-            (
+            phone(
                 "open ride code, key of a stranger",
                 unknown,
-                (V::Deny, R::UnknownKey),
+                denied(Reason::UnknownKey),
             ),
-            (
+            phone(
                 "open ride code, forged",
                 forged,
-                (V::Deny, R::WrongSignature),
+                denied(Reason::WrongSignature),
             ),
-        ];
-        let phone = |(story, text, expected)| {
-            let carries = Carries::Phone(text);
-            person(
-                story,
-                Act::Connected,
-                Direction::Entry,
-                carries,
-                Known::No,
-                expected,
-            )
-        };
-        let mut people: Vec<_> = people.into_iter().map(phone).collect();
-        for (story, kind) in [
+        ])
+    }
+
+    /// The cards that are no resident ID cards.
+    fn permits(&mut self) -> Result<Vec<Person>, DemoError> {
+        let kinds = [
             ("residence permit", IdCardKind::HongKongMacaoTaiwan),
             ("foreigner's card of 2017", IdCardKind::Foreign2017),
             ("foreigner's card of 2023", IdCardKind::Foreign2023),
-        ] {
-            let facts = id_card::card(Seed(self.random.next_u64()), kind, now)?;
+        ];
+        let mut people = Vec::new();
+        for (story, kind) in kinds {
+            let facts = id_card::card(Seed(self.random.next_u64()), kind, self.now)?;
             let number = facts.number.expose().clone();
             let known = Known::Synced(self.row(Colour::Green));
             let carries = Carries::Card { number, kind };
-            let expected = (V::Grant, R::InOrder);
-            people.push(person(
-                story,
-                Act::Connected,
-                Direction::Entry,
-                carries,
-                known,
-                expected,
-            ));
+            people.push(enters(story, carries, known, PASSES));
         }
         Ok(people)
     }
@@ -170,4 +165,22 @@ impl Casting {
             &chain.code(&ride, ride_v81::Dialect::default())?,
         ))
     }
+}
+
+/// In order.
+const PASSES: (Verdict, Reason) = (Verdict::Grant, Reason::InOrder);
+
+/// Somebody whom no list knows comes in with a phone that shows this.
+fn phone(story: &'static str, text: String, expected: (Verdict, Reason)) -> Person {
+    enters(story, Carries::Phone(text), Known::No, expected)
+}
+
+fn enters(
+    story: &'static str,
+    carries: Carries,
+    known: Known,
+    expected: (Verdict, Reason),
+) -> Person {
+    let (act, direction) = (Act::Connected, Direction::Entry);
+    person(story, act, direction, carries, known, expected)
 }
