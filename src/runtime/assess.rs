@@ -250,6 +250,8 @@ fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessmen
     }
 }
 
+#[cfg(all(test, feature = "lab"))]
+mod certificates;
 #[cfg(test)]
 mod peppers;
 #[cfg(test)]
