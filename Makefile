@@ -40,7 +40,8 @@ FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 fuzz: setup
-	cd tests/fuzz && cargo run --locked --bin seeds -- corpus
+	cd tests/fuzz && cargo run --locked --bin seeds -- ../../target/fuzz/corpus
 	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
 		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target $(FUZZ_HOST) --bin $$target -- \
-			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 corpus/$$target || exit 1; done
+			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 \
+			-artifact_prefix=../../target/fuzz/$$target- ../../target/fuzz/corpus/$$target || exit 1; done

@@ -62,7 +62,9 @@ pub fn run(args: &Args, input: &mut impl BufRead, out: &mut impl Write) -> Resul
 
 /// A signed list is one in JSON. Whoever names it here believes it; `codes trust show` asks about its signature.
 fn trust_list(file: &PathBuf) -> Result<TrustList, Failure> {
-    let signed = file.extension().is_some_and(|extension| extension == "json");
+    let signed = file
+        .extension()
+        .is_some_and(|extension| extension == "json");
     if !signed {
         return trust::compile(file, system_clock()(), 1).map(|(_, list)| list);
     }
@@ -128,25 +130,40 @@ fn answer(line: &[u8], trust: Option<&TrustList>) -> Result<Value, (Value, Strin
     };
     let (certificate, clock) = (text_of("certificate")?, text_of("clock")?);
     let certificate = certificate.filter(|text| !text.trim_ascii().is_empty());
-    let key = certificate.map(|certificate| key(certificate, text)).transpose();
+    let key = certificate
+        .map(|certificate| key(certificate, text))
+        .transpose();
     let (anchors, key_fault) = match (&key, trust) {
         (Ok(Some(key)), _) => (Anchors::Key(key), None),
         (Err(why), _) => (Anchors::None, Some(why.as_str())),
         (Ok(None), Some(trust)) => (Anchors::Trust(trust), None),
-        (Ok(None), None) => (Anchors::None, Some("neither a certificate nor a trust list")),
+        (Ok(None), None) => (
+            Anchors::None,
+            Some("neither a certificate nor a trust list"),
+        ),
     };
     let examined = examine::examine(text, anchors);
     Ok(described(&case, &examined, clock, key_fault))
 }
 
 fn key(certificate: &str, text: &str) -> Result<crate::codes::keys::IssuerKey, String> {
-    let body: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
+    let body: String = certificate
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
     let body: String = body.split_ascii_whitespace().collect();
-    let der = STANDARD.decode(body).map_err(|_| "the certificate is not base64".to_owned())?;
+    let der = STANDARD
+        .decode(body)
+        .map_err(|_| "the certificate is not base64".to_owned())?;
     examine::certificate_key(&der, text).map_err(|error| format!("the certificate: {error}"))
 }
 
-fn described(case: &Value, examined: &Examined, clock: Option<&str>, key_fault: Option<&str>) -> Value {
+fn described(
+    case: &Value,
+    examined: &Examined,
+    clock: Option<&str>,
+    key_fault: Option<&str>,
+) -> Value {
     let (within, time_fault) = within(examined, clock);
     let reason = match (examined.fault, key_fault) {
         (Some(fault), Some(why)) if examined.transport => format!("{fault}: {why}"),
@@ -172,7 +189,10 @@ fn within(examined: &Examined, clock: Option<&str>) -> (Option<bool>, Option<&'s
         return (None, Some("signed; no clock is given to judge its time by"));
     };
     let Some(now): Option<Utc> = instant(clock) else {
-        return (None, Some("signed; the clock is no time like 2021-05-03T18:00:00Z"));
+        return (
+            None,
+            Some("signed; the clock is no time like 2021-05-03T18:00:00Z"),
+        );
     };
     if from.is_some_and(|from| now < from) {
         (Some(false), Some("signed, and not yet valid"))

@@ -273,3 +273,6 @@ fn revocation(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

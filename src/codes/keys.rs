@@ -330,7 +330,11 @@ mod openssl;
 mod tests {
     use base64::engine::general_purpose::STANDARD;
 
-    use super::openssl::*;
+    use super::openssl::{
+        CERTIFICATE, ED25519, ED25519_SIGNATURE, P256, P256_SIGNATURE, P384, P384_SHA256,
+        P384_SHA384, RSA, RSA_1024, RSA_SALT_20, RSA_SIGNATURE, SECP256K1, SM2, SM2_SIGNATURE,
+        THUMBPRINT,
+    };
     use super::*;
 
     const MESSAGE: &[u8] = b"a message";
@@ -391,8 +395,16 @@ mod tests {
     #[test]
     fn an_algorithm_that_is_not_the_keys_is_refused() {
         let (key, signature) = (key(P256), bytes(P256_SIGNATURE));
-        for named in [Algorithm::Ed25519, Algorithm::Es384, Algorithm::Ps256, Algorithm::Sm2] {
-            assert!(!key.verify_as(named, MESSAGE, &signature, SM2_ID), "{named:?}");
+        for named in [
+            Algorithm::Ed25519,
+            Algorithm::Es384,
+            Algorithm::Ps256,
+            Algorithm::Sm2,
+        ] {
+            assert!(
+                !key.verify_as(named, MESSAGE, &signature, SM2_ID),
+                "{named:?}"
+            );
         }
     }
 

@@ -341,3 +341,6 @@ fn kind_of_test(code: &Concept) -> TestKind {
         TestKind::Other
     }
 }
+
+#[cfg(all(test, feature = "lab"))]
+mod tests;

@@ -51,7 +51,7 @@ pub struct Issuer {
     pub id: IssuerId,
     /// Format and checks of what it makes.
     pub profile: Profile,
-    /// Where it belongs: GB/T 2260 or ISO 3166. For people; no rule looks at it yet.
+    /// Where it belongs: GB/T 2260 or ISO 3166. A site's rules for certificates may differ by it.
     pub region: Option<String>,
     /// What its credentials are about. For people; no rule looks at it yet.
     pub class: Option<Class>,

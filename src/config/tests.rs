@@ -5,7 +5,7 @@ use std::path::Path;
 use super::load::CONFIG_BYTES_MAX;
 use super::tree::{Drive, Fail, PassbackMode};
 use super::{Config, ConfigError, load, parse};
-use crate::domain::{Direction, Rule};
+use crate::domain::{Colour, Direction, Rule};
 
 /// A flap both ways by one relay, and a tripod on the way out.
 const GOOD: &str = r#"gate = "g1"
@@ -1063,5 +1063,81 @@ fn a_lane_may_have_a_relay_board_of_its_own_with_the_same_line_numbers() {
             .expect_err(sentence)
             .to_string();
         assert!(message.contains(sentence), "{message}");
+    }
+}
+
+#[test]
+fn rules_for_certificates_are_read() {
+    let config = read(&format!(
+        "{GOOD}\n[[certificate]]\nregion = [\"IT\"]\ndose = {{ from_days = 14, until_days = 270 }}\n\
+         test = {{ nucleic_acid_hours = 72 }}\nrecovery = {{}}\nnot_met = \"red\"\n[[certificate]]\n"
+    ));
+    let rules = config.unwrap().certificates;
+    let (first, last) = (&rules[0], &rules[1]);
+    let dose = first.dose.as_ref().unwrap();
+    assert_eq!(
+        (dose.from_days, dose.until_days, dose.series),
+        (14, Some(270), 2)
+    );
+    assert_eq!(first.test.as_ref().unwrap().positive_days, 10);
+    assert_eq!(first.recovery.as_ref().unwrap().from_days, 11);
+    assert_eq!(first.disease, [crate::domain::certificate::COVID_19]);
+    assert_eq!((first.met, first.not_met), (Colour::Green, Colour::Red));
+    assert!(last.region.is_none() && last.dose.is_none());
+}
+
+#[test]
+fn a_rule_for_certificates_that_makes_no_sense_is_refused() {
+    let refused = |rules: &str| match read(&format!("{GOOD}\n{rules}")) {
+        Ok(_) => panic!("{rules} is taken"),
+        Err(error) => error.to_string(),
+    };
+    for (keys, sentence) in [
+        (
+            "region = []",
+            "key `certificate[0].region`: allowed are 1 to 256 names",
+        ),
+        (
+            "disease = [\"\"]",
+            "key `certificate[0].disease`: allowed are 1 to 256 names, none of them empty",
+        ),
+        (
+            "dose = { until_days = 3654 }",
+            "3654 days are outside 0 to 3653 days",
+        ),
+        (
+            "dose = { from_days = 9, until_days = 8 }",
+            "key `certificate[0].dose.until_days`: this is before dose.from_days",
+        ),
+        ("dose = { series = 3 }", "a series has 1 or 2 doses, not 3"),
+        (
+            "dose = { product = [] }",
+            "key `certificate[0].dose.product`",
+        ),
+        (
+            "test = { antigen_hours = 0 }",
+            "0 hours are outside 1 to 720 hours",
+        ),
+        (
+            "test = { nucleic_acid_hours = 721 }",
+            "721 hours are outside 1 to 720 hours",
+        ),
+        (
+            "test = { positive_days = 9999 }",
+            "key `certificate[0].test.positive_days`",
+        ),
+        (
+            "recovery = { until_days = 10 }",
+            "key `certificate[0].recovery.until_days`: this is before recovery.from_days",
+        ),
+        ("met = \"blue\"", "blue"),
+        ("doses = {}", "doses"),
+        (
+            "\n[[certificate]]\nregion = [\"IT\"]",
+            "certificate[0] is for every region",
+        ),
+    ] {
+        let message = refused(&format!("[[certificate]]\n{keys}\n"));
+        assert!(message.contains(sentence), "{keys}: {message}");
     }
 }

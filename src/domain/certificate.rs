@@ -434,10 +434,19 @@ mod tests {
             rules
         };
         let short = with(|dose| dose.booster_until_days = Some(100));
-        assert_eq!(colour_by(short.clone(), dose(3, Some(3), 99)), HealthOutcome::Green);
-        assert_eq!(colour_by(short, dose(3, Some(3), 100)), HealthOutcome::Yellow);
+        assert_eq!(
+            colour_by(short.clone(), dose(3, Some(3), 99)),
+            HealthOutcome::Green
+        );
+        assert_eq!(
+            colour_by(short, dose(3, Some(3), 100)),
+            HealthOutcome::Yellow
+        );
         let other = with(|dose| dose.product = Some(vec!["cvx:208".into()]));
-        assert_eq!(colour_by(other, dose(2, Some(2), 30)), HealthOutcome::Yellow);
+        assert_eq!(
+            colour_by(other, dose(2, Some(2), 30)),
+            HealthOutcome::Yellow
+        );
         let this = with(|dose| dose.product = Some(vec!["EU/1/20/1528".into()]));
         assert_eq!(colour_by(this, dose(2, Some(2), 30)), HealthOutcome::Green);
         let one = with(|dose| dose.series = 1);
@@ -513,7 +522,10 @@ mod tests {
             recovery: None,
             ..rules()
         };
-        assert_eq!(colour_by(none.clone(), dose(3, Some(3), 30)), HealthOutcome::Yellow);
+        assert_eq!(
+            colour_by(none.clone(), dose(3, Some(3), 30)),
+            HealthOutcome::Yellow
+        );
         let taken = NOW;
         let test = |positive| Statement::Test {
             kind: TestKind::NucleicAcid,
@@ -525,7 +537,10 @@ mod tests {
         assert_eq!(colour_by(none, test(true)), HealthOutcome::Red);
         let mut other = certificate(dose(2, Some(2), 30));
         other.disease = "56717001".into();
-        assert_eq!(judge(&[rules()], &other, None, Some(NOW)), HealthOutcome::Yellow);
+        assert_eq!(
+            judge(&[rules()], &other, None, Some(NOW)),
+            HealthOutcome::Yellow
+        );
     }
 
     #[test]
@@ -547,21 +562,37 @@ mod tests {
             (Some("DE"), HealthOutcome::Green),
             (None, HealthOutcome::Green),
         ] {
-            assert_eq!(judge(&list, &good, region, Some(NOW)), outcome, "{region:?}");
+            assert_eq!(
+                judge(&list, &good, region, Some(NOW)),
+                outcome,
+                "{region:?}"
+            );
         }
         // The issuer's region counts before what the certificate says.
         let french = Certificate {
             country: Some("FR".into()),
             ..good
         };
-        assert_eq!(judge(&list, &french, None, Some(NOW)), HealthOutcome::Yellow);
-        assert_eq!(judge(&list, &french, Some("IT"), Some(NOW)), HealthOutcome::Red);
-        assert_eq!(judge(&list[..1], &french, None, Some(NOW)), HealthOutcome::Unknown);
+        assert_eq!(
+            judge(&list, &french, None, Some(NOW)),
+            HealthOutcome::Yellow
+        );
+        assert_eq!(
+            judge(&list, &french, Some("IT"), Some(NOW)),
+            HealthOutcome::Red
+        );
+        assert_eq!(
+            judge(&list[..1], &french, None, Some(NOW)),
+            HealthOutcome::Unknown
+        );
         assert_eq!(judge(&list, &french, None, None), HealthOutcome::Unknown);
     }
 
     #[test]
     fn nothing_of_it_is_printed() {
-        assert_eq!(format!("{:?}", certificate(dose(2, Some(2), 30))), "[personal]");
+        assert_eq!(
+            format!("{:?}", certificate(dose(2, Some(2), 30))),
+            "[personal]"
+        );
     }
 }

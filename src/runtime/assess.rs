@@ -255,6 +255,8 @@ fn work(
     }
 }
 
+#[cfg(all(test, feature = "lab"))]
+mod certificates;
 #[cfg(test)]
 mod peppers;
 #[cfg(test)]

@@ -73,7 +73,11 @@ impl Lines {
     /// # Errors
     /// The number of a board that does not take commands.
     pub fn command(&self, command: Command) -> Result<(), usize> {
-        let is_for = |board: &One| command.lane().is_none_or(|lane| board.lanes.contains(&lane));
+        let is_for = |board: &One| {
+            command
+                .lane()
+                .is_none_or(|lane| board.lanes.contains(&lane))
+        };
         let mut taken = Ok(());
         for (number, board) in self.0.iter().enumerate().filter(|(_, board)| is_for(board)) {
             if board.commands.try_send(command).is_err() {

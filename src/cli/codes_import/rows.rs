@@ -25,7 +25,7 @@ const COLUMNS: [&str; 9] = [
     "region",
 ];
 /// Kinds of rows: one a profile, and what an issuer has revoked.
-const KINDS: [&str; 7] = [
+pub(super) const KINDS: [&str; 7] = [
     OPAQUE,
     Profile::Hcert.row_kind(),
     Profile::Shc.row_kind(),

@@ -286,3 +286,17 @@ async fn a_file_becomes_a_list_without_a_backend_and_the_backend_serves_it_later
     let missing = import(&["nowhere.csv", "--data", &data.display().to_string()]).await;
     assert_eq!(missing.unwrap_err().exit_code(), 66);
 }
+
+#[test]
+fn rows_of_every_kind_arrive_under_their_kind() {
+    for kind in super::rows::KINDS {
+        let identifier = if kind == ID_CARD {
+            "11010119000101001X"
+        } else {
+            "a:1"
+        };
+        let csv = format!("kind,issuer,identifier,colour\n{kind},demo,{identifier},red\n");
+        let changes = parse(&csv, Mode::Replace).unwrap();
+        assert!(row_of(&changes, kind, identifier).is_some(), "{kind}");
+    }
+}

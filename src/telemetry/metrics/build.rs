@@ -69,7 +69,12 @@ impl Build<'_> {
         self.register("gauge", IntGauge::new(name, help)?)
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+    pub(super) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, MetricsError> {
         self.register("gauge", IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
