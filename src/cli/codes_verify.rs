@@ -2,7 +2,7 @@
 //! fails. A line that cannot be read is answered like all others, and the next one is read.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,7 +37,7 @@ pub struct Args {
 /// # Errors
 /// [`Failure`]: 65 or 66 if the trust list cannot be used, 1 if input or output breaks off.
 pub fn run(args: &Args, input: &mut impl BufRead, out: &mut impl Write) -> Result<u8, Failure> {
-    let trust = args.trust.as_ref().map(trust_list).transpose()?;
+    let trust = args.trust.as_deref().map(trust_list).transpose()?;
     let broken = |error: std::io::Error| Failure::new(1, &error);
     let mut line = Vec::new();
     let mut number: u64 = 0;
@@ -61,7 +61,7 @@ pub fn run(args: &Args, input: &mut impl BufRead, out: &mut impl Write) -> Resul
 }
 
 /// A signed list is one in JSON. Whoever names it here believes it; `codes trust show` asks about its signature.
-fn trust_list(file: &PathBuf) -> Result<TrustList, Failure> {
+fn trust_list(file: &Path) -> Result<TrustList, Failure> {
     let signed = file
         .extension()
         .is_some_and(|extension| extension == "json");

@@ -255,7 +255,7 @@ fn work(
     }
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod peppers;
