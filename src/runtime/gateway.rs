@@ -140,7 +140,7 @@ impl Gateway {
             let due = self.gate.deadline().map(|at| self.clock.mono().instant(at));
             let turn = tokio::select! {
                 biased;
-                Some(event) = inlets.lines.recv() => Turn::Lines(event),
+                Some((board, event)) = inlets.lines.next() => Turn::Lines(board, event),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 () = sleep_until(due.map_or(end, |due| due.min(end))) => Turn::Due,
             };

@@ -142,7 +142,10 @@ fn a_group_has_a_size_and_one_direction() {
 fn a_fire_or_work_on_the_lane_ends_every_grant_of_a_group_once() {
     for event in [
         Event::Fire(true),
-        Event::ModeSet(crate::core::scene::LANE, Mode::Maintenance),
+        Event::ModeSet(
+            crate::core::scene::LANE,
+            crate::domain::Wanted::by_staff(Some(Mode::Maintenance)),
+        ),
     ] {
         let mut scene = Scene::new(group(3));
         for (ms, who) in [(100, 1), (300, 2), (500, 3)] {

@@ -7,7 +7,7 @@ use crate::domain::Direction::Entry;
 use crate::domain::Sensor::{
     Closed, EntryBeam, ExitBeam, LowBeam, Middle1, Middle2, Opened, Presence,
 };
-use crate::domain::{Alarm, Event, Mode, Outcome, Prompt, Reason, Sensor, Verdict};
+use crate::domain::{Alarm, Event, Mode, Outcome, Prompt, Reason, Sensor, Verdict, Wanted};
 
 const PATH: [Sensor; 4] = [EntryBeam, Middle1, Middle2, ExitBeam];
 const PASSED: (Outcome, Option<u64>) = (Outcome::Passed, Some(1));
@@ -126,10 +126,10 @@ fn a_sensor_of_presence_knows_whoever_stands_where_no_beam_sees_him() {
 fn somebody_who_waits_inside_is_found_and_nothing_closes_on_him() {
     let mut scene = Scene::new(wide(&[Presence]));
     scene
-        .at_ms(100, Event::ModeSet(LANE, Mode::Free))
+        .at_ms(100, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Free))))
         .feels(1_000, &[Presence]);
     scene
-        .at_ms(1_500, Event::ModeSet(LANE, Mode::Normal))
+        .at_ms(1_500, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Normal))))
         .feels(9_000, &[Presence]);
     assert!(
         scene

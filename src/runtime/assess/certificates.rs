@@ -110,6 +110,7 @@ fn colour(trust: &str, code: &str, from_days: u16, utc: Option<Utc>) -> HealthOu
     match finding(trust, code, from_days, Some(imported("uci:0")), utc) {
         Finding::Read { standing, .. } => standing.health,
         Finding::Refused { reason, .. } => panic!("{}", reason.as_str()),
+        Finding::ByStaff => panic!("nobody showed anything"),
     }
 }
 
