@@ -52,7 +52,7 @@ fn somebody(text: String) -> Person {
 }
 
 impl Site {
-    /// A gate that has the trust key 1 pinned, and only knows the codes of the demo until it has a signed trust list.
+    /// A gate that has the trust key 1 pinned, and has other keys of such codes until it has a signed trust list.
     async fn open(folder: &Path) -> Self {
         let key = secret(folder, 1);
         let any_port = ([127, 0, 0, 1], 0).into();
@@ -185,7 +185,7 @@ async fn a_new_trust_list_counts_without_a_restart_and_an_older_one_never_comes_
     let folder = tempfile::tempdir().unwrap();
     let mut site = Site::open(folder.path()).await;
     let rides = chain().trust("rides");
-    assert_eq!(site.rides(1).await, (Verdict::Deny, Reason::UnknownIssuer));
+    assert_eq!(site.rides(1).await, (Verdict::Deny, Reason::UnknownKey));
 
     // It arrives: a code that no list knows opens by what its issuer says in it.
     site.publishes(folder.path(), &list(2, &rides), 1);
@@ -247,7 +247,7 @@ async fn a_new_trust_list_counts_without_a_restart_and_an_older_one_never_comes_
     let stage = site.stage.restart(&mut site.lanes, None, put_older);
     site.stage = stage.await.unwrap();
     site.until_version(1).await;
-    assert_eq!(site.rides(6).await, (Verdict::Deny, Reason::UnknownIssuer));
+    assert_eq!(site.rides(6).await, (Verdict::Deny, Reason::UnknownKey));
     site.stage.strike().await.unwrap();
 }
 
