@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::*;
 
 fn verify(input: &[u8]) -> Vec<Value> {
