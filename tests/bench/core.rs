@@ -218,6 +218,8 @@ fn presented(person: u32, us: u64) -> Event {
                 valid_from: None,
                 valid_until: None,
                 alone: Rule::Open,
+                unknown: None,
+                trust_expired: false,
             },
             standing: Standing {
                 health: HealthOutcome::Green,
@@ -242,6 +244,7 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         query_failed: Rule::Assist,
         timed_out: Rule::Assist,
         stale: Rule::Assist,
+        trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
     };
     let lane = LaneSettings {
@@ -249,6 +252,7 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         barrier,
         directions: vec![Direction::Entry, Direction::Exit],
         mode: Mode::Normal,
+        schedule: turnstiled::domain::Schedule::default(),
         release: Duration::from_secs(5),
         debounce: Duration::from_millis(10),
         obstruction: Duration::from_secs(10),
