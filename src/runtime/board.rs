@@ -1,5 +1,7 @@
 //! What counters and pages are told: the loop's notice board.
 
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +10,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::certificates::Certificates;
-use super::floods::{Floods, READER_FLOODED};
-use super::freshness::{self, Freshness, STALE_LIST};
-use super::trust_watch::{TRUST_EXPIRED, TrustWatch};
-use crate::core::Gate;
+use super::floods::Floods;
+use super::freshness::Freshness;
+use super::trust_watch::TrustWatch;
 use crate::domain::{
-    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict, Wish,
+    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict,
 };
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
@@ -21,10 +22,7 @@ use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::display::Signs;
-use crate::telemetry::status::{
-    DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus,
-    ReloadStatus, Status, WishStatus,
-};
+use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, DeviceState, ReloadStatus, Status};
 
 /// How often stores are looked after.
 const CARE: Duration = Duration::from_secs(600);
@@ -321,211 +319,6 @@ impl Board {
             taken,
             said,
         });
-    }
-
-    /// Brings gauges and pages up to date.
-    pub fn tick(&mut self, now: Now, gate: &Gate) {
-        self.now = now.mono;
-        self.floods.settle(now.mono, &self.metrics);
-        let journal = self.sources.journal.status();
-        let age = |of: Option<Utc>| match of.zip(now.utc) {
-            Some((of, now)) if journal.backlog > 0 => now.since(of).as_secs_f64(),
-            Some(_) | None => 0.0,
-        };
-        self.metrics.journal_backlog.set(signed(journal.backlog));
-        self.metrics.journal_oldest_age.set(age(journal.oldest_utc));
-        self.metrics.journal_newest_age.set(age(journal.newest_utc));
-        self.metrics
-            .journal_first_seq
-            .set(signed(journal.first_seq));
-        self.metrics.journal_next_seq.set(signed(journal.next_seq));
-        self.metrics.journal_bytes.set(signed(journal.bytes));
-        self.metrics
-            .journal_kept_bytes
-            .set(signed(journal.kept_bytes));
-        self.metrics.journal_limit.set(signed(journal.bytes_max));
-        if journal.is_nearly_full() != self.nearly_full {
-            self.nearly_full = journal.is_nearly_full();
-            self.metrics
-                .alarm
-                .with_label_values(&["gate", JOURNAL_NEARLY_FULL])
-                .set(self.nearly_full.into());
-            if self.nearly_full {
-                tracing::warn!(
-                    bytes = journal.bytes,
-                    limit = journal.bytes_max,
-                    "the journal is past 80 % of its size"
-                );
-            }
-        }
-        self.learned(now);
-        let certificates = self.sources.certificates.as_mut();
-        let certificates = certificates.map_or_else(Vec::new, |all| all.tick(now, &self.metrics));
-        self.metrics.clock_trusted.set(now.utc.is_some().into());
-        // Judges them too: what is stale is an alarm below.
-        let lists = self.lists(now);
-        let trust = self.sources.trust.tick(now, &self.metrics);
-        let status = Status {
-            gate: self.sources.gate.clone(),
-            uptime_ms: now.mono.as_millis(),
-            lanes: self.lanes(gate),
-            devices: self
-                .devices
-                .iter()
-                .map(|(name, state)| DeviceStatus {
-                    name: name.clone(),
-                    up: *state == DeviceState::Up,
-                    state: state.as_str(),
-                })
-                .collect(),
-            lists,
-            trust,
-            backlog: journal.backlog,
-            journal_bytes: (journal.bytes, journal.bytes_max),
-            backend_up: self.backend_up,
-            fire: gate.lane_view(LaneId(0)).fire,
-            clock: now.quality.to_string(),
-            reload: self.reload.clone(),
-            alarms: self.alarms_on(certificates),
-            decisions: self.decisions.clone(),
-        };
-        self.sources.status.send_replace(Arc::new(status));
-        self.sources.heartbeat.send_replace(Instant::now());
-        self.care(now);
-    }
-
-    /// Every alarm that is on: where, and what.
-    fn alarms_on(&self, certificates: Vec<&'static str>) -> Vec<(String, String)> {
-        let of_gate = (self.nearly_full.then_some(JOURNAL_NEARLY_FULL))
-            .into_iter()
-            .chain(certificates)
-            .chain(self.freshness.is_any().then_some(STALE_LIST))
-            .chain(self.sources.trust.is_expired().then_some(TRUST_EXPIRED))
-            .map(|alarm| ("gate".into(), alarm.into()));
-        let floods = self.floods.lanes();
-        let of_lanes = floods.map(|lane| (lane.to_owned(), READER_FLOODED.into()));
-        self.alarms
-            .iter()
-            .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
-            .chain(of_gate)
-            .chain(of_lanes)
-            .collect()
-    }
-
-    /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.
-    fn care(&mut self, now: Now) {
-        let Some(utc) = now.utc else { return };
-        if now.mono.since(self.cared) < CARE {
-            return;
-        }
-        self.cared = now.mono;
-        let Sources {
-            journal,
-            cache,
-            lists,
-            remember,
-            ..
-        } = &self.sources;
-        let (journal, cache, lists, remember) =
-            (journal.clone(), Arc::clone(cache), lists.clone(), *remember);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = journal.prune(utc, remember) {
-                tracing::warn!(%error, "what is over stays in the journal for now");
-            }
-            for (list, _) in lists {
-                match cache.tidy(&list) {
-                    Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(%list, %error, "the list could not be rebuilt; it stays as it is")
-                    }
-                }
-            }
-        });
-    }
-
-    /// Counts of the answers that were at hand.
-    fn learned(&self, now: Now) {
-        let Some(learned) = &self.sources.learned else {
-            return;
-        };
-        let counts = learned.counts(now.mono);
-        for (answer, total) in [("known", counts.known), ("nobody", counts.nobody)] {
-            let counter = self.metrics.learned_hits.with_label_values(&[answer]);
-            counter.inc_by(total.saturating_sub(counter.get()));
-        }
-        let kept = i64::try_from(counts.kept).unwrap_or(i64::MAX);
-        self.metrics.learned_kept.set(kept);
-    }
-
-    fn lanes(&mut self, gate: &Gate) -> Vec<LaneStatus> {
-        let mut lanes = Vec::new();
-        for (id, lane) in (0..).map(LaneId).zip(&self.sources.lanes) {
-            let view = gate.lane_view(id);
-            let (mode, source) = (view.mode.mode.as_str(), view.mode.source.as_str());
-            let shown = [view.state, mode, source];
-            let before = self.shown.insert(id, shown).unwrap_or_default();
-            let metrics = &self.metrics;
-            let gauges = [
-                &metrics.lane_state,
-                &metrics.lane_mode,
-                &metrics.lane_mode_source,
-            ];
-            for ((gauge, shown), before) in gauges.into_iter().zip(shown).zip(before) {
-                Metrics::set_one_of(gauge, &lane.name, shown, before);
-            }
-            let prompts = lane.directions.iter().map(|direction| {
-                let prompt = self
-                    .prompts
-                    .get(&(id, *direction))
-                    .copied()
-                    .unwrap_or(Prompt::Idle);
-                (direction.as_str(), prompt.id())
-            });
-            lanes.push(LaneStatus {
-                name: lane.name.clone(),
-                barrier: lane.barrier,
-                state: view.state,
-                mode: mode.into(),
-                mode_source: source,
-                wishes: gate.wishes(id).iter().map(wish).collect(),
-                prompts: prompts.collect(),
-            });
-        }
-        lanes
-    }
-
-    fn lists(&mut self, now: Now) -> Vec<ListStatus> {
-        let mut lists = Vec::new();
-        for (list, _) in &self.sources.lists {
-            let mut status = ListStatus {
-                name: list.to_string(),
-                ..ListStatus::default()
-            };
-            if let Some(state) = self.sources.cache.state(list) {
-                let age = now.utc.map(|utc| utc.since(state.created));
-                self.freshness.judge(list, age, &self.metrics);
-                freshness::show(&self.metrics, list, &state, age);
-                status.version = Some((state.era, state.version));
-                status.rows = state.rows;
-                status.age_s = age.map(|age| age.as_secs());
-            }
-            lists.push(status);
-        }
-        lists
-    }
-}
-
-fn wish(wish: &Wish) -> WishStatus {
-    let date = |at: Utc| {
-        let ms = i64::try_from(at.as_millis()).ok()?;
-        Some(jiff::Timestamp::from_millisecond(ms).ok()?.to_string())
-    };
-    WishStatus {
-        mode: wish.mode.as_str(),
-        source: wish.source.as_str(),
-        uid: wish.by,
-        until: wish.until.and_then(date),
     }
 }
 

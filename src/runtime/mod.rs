@@ -11,6 +11,7 @@ mod freshness;
 pub mod gateway;
 mod lights;
 pub mod lines;
+mod link;
 pub mod notify;
 pub mod observe;
 pub mod online;

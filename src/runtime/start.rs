@@ -13,11 +13,11 @@ use super::assess::{self, Assessment, Assessor};
 use super::board::{Board, LaneBoard, Sources};
 use super::certificates::Certificates;
 use super::clock::{DateSource, SystemDate, WallClock};
-use super::files::{self, Secure, StartError, read_files};
-use super::gateway::{Answer, Gateway, Inlets};
+use super::files::{StartError, read_files};
+use super::gateway::{Gateway, Inlets};
 use super::lines;
+use super::link::{Link, look_after, start_sync};
 use super::observe::Observation;
-use super::online::Online;
 use super::orders::Order;
 use super::perform::{Outlets, Performer};
 use super::readers;
@@ -30,19 +30,14 @@ use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
-use crate::domain::{Directive, Event, ListId, Utc};
+use crate::domain::{Event, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError};
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
-use crate::sync::directives;
-use crate::sync::tls::{
-    self,
-    renew::{self, Renewal},
-};
-use crate::sync::{self, Client, Followed, FollowedTrust, Parts, Report, SyncEvent};
+use crate::sync::SyncEvent;
 use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
@@ -357,31 +352,6 @@ fn learned(config: &Config) -> Option<Arc<Learned>> {
     Some(Arc::new(learned))
 }
 
-/// Looks after the gate's certificates: reads them again when their files change, and knows when they end.
-fn look_after(
-    config: &Config,
-    secure: Secure,
-    floor: Utc,
-    client: Client,
-    stop: &watch::Receiver<bool>,
-) -> Certificates {
-    let Secure { files, facts, date } = secure;
-    date.raise_floor(floor);
-    let (send, ends) = watch::channel(facts);
-    let renewal = Renewal::new(files, Some(config.gate.clone()));
-    let checked_at = date.date();
-    let take = move |material: tls::Material| match client.renew(&material, Arc::clone(&checked_at))
-    {
-        Ok(()) => {
-            tracing::info!("certificate, key and authority are read again");
-            send.send_replace((material.facts, material.authority));
-        }
-        Err(error) => tracing::error!(%error, "the new certificate is not used"),
-    };
-    tokio::spawn(renew::run(renewal, renew::LOOK, stop.clone(), take));
-    Certificates::new(ends, date)
-}
-
 fn start_assessors(
     config: &Config,
     newest: &watch::Receiver<Arc<Assessor>>,
@@ -395,65 +365,4 @@ fn start_assessors(
 pub(super) fn lists(config: &Config) -> Vec<(ListId, Duration)> {
     let list = |list: &tree::List| (list.name.clone(), list.stale_after_min.duration());
     config.lists.iter().map(list).collect()
-}
-
-/// What talks to the backend needs of the gate.
-struct Link<'a> {
-    cache: &'a Arc<dyn Codes>,
-    journal: &'a Journal,
-    mono: MonoClock,
-    uplink: &'a Arc<Notify>,
-    learned: Option<&'a Arc<Learned>>,
-    sync: mpsc::Sender<SyncEvent>,
-    answers: mpsc::Sender<Answer>,
-    trust: Option<FollowedTrust>,
-    /// Directives that were accepted before.
-    directed: Vec<Arc<Directive>>,
-}
-
-/// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
-fn start_sync(
-    config: &Config,
-    found: Option<files::Link>,
-    followed: &[Followed],
-    link: Link<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Option<Online> {
-    let (backend, found) = config.backend.as_ref().zip(found)?;
-    let mono = link.mono;
-    let parts = Arc::new(Parts {
-        gate: config.gate.clone(),
-        transport: Arc::new(found.client),
-        codes: Arc::clone(link.cache),
-        journal: link.journal.clone(),
-        keys: found.keys,
-        poll: backend.poll_ms.duration(),
-        report: Arc::new(Report::new(link.sync)),
-        wake: Arc::clone(link.uplink),
-        now: Arc::new(move || mono.now()),
-    });
-    let mut tasks = sync::start(&parts, followed, stop);
-    if let Some(trust) = link.trust {
-        tasks.spawn(sync::trust::follow(Arc::clone(&parts), trust, stop.clone()));
-    }
-    if let Some(addressee) = found.addressee {
-        let parts = Arc::clone(&parts);
-        tasks.spawn(directives::follow(
-            parts,
-            addressee,
-            link.directed,
-            stop.clone(),
-        ));
-    }
-    tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-    link.learned.map(|learned| {
-        // No list named: the backend may know more than the lists this gate follows.
-        let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
-        Online::new(
-            sync::Online::new(config.gate.clone(), &[], transport, report),
-            link.answers,
-            Arc::clone(learned),
-            mono,
-        )
-    })
 }

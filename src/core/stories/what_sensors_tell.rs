@@ -126,10 +126,16 @@ fn a_sensor_of_presence_knows_whoever_stands_where_no_beam_sees_him() {
 fn somebody_who_waits_inside_is_found_and_nothing_closes_on_him() {
     let mut scene = Scene::new(wide(&[Presence]));
     scene
-        .at_ms(100, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Free))))
+        .at_ms(
+            100,
+            Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Free))),
+        )
         .feels(1_000, &[Presence]);
     scene
-        .at_ms(1_500, Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Normal))))
+        .at_ms(
+            1_500,
+            Event::ModeSet(LANE, Wanted::by_staff(Some(Mode::Normal))),
+        )
         .feels(9_000, &[Presence]);
     assert!(
         scene
