@@ -1,5 +1,6 @@
 //! Validated settings. A [`Config`] in hand is a valid one.
 
+mod backend;
 mod backend_rules;
 pub mod boards;
 mod certificate_rules;
