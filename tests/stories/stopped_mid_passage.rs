@@ -93,6 +93,10 @@ fn whoever_is_on_the_way_is_let_out_before_the_daemon_ends() {
         Some('1'),
         "locked behind the rider, and then left to its pull"
     );
+    let stat = format!("/proc/{}/stat", gate.pid());
+    waits_for("and is gone", || {
+        std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+    });
     drop(gate);
     assert_eq!(outcomes(home), ["passed"], "and what came of it is known");
 }

@@ -20,6 +20,7 @@ enum Told {
 
 /// What is wrong with a leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Wrong {
     /// It does not open, or does not begin to shut: its relay is dead or welded, or its drive has failed.
     pub(super) fault: bool,
@@ -33,6 +34,7 @@ pub(super) struct Wrong {
 
 /// The limit switches of a leaf.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Feedback {
     /// Longest time from one end to the other.
     travel: Duration,

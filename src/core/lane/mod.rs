@@ -139,18 +139,21 @@ impl Lane {
         let (now, side) = (turn.mono(), assessed.direction);
         let barred = if self.is_out_of_service(side) {
             Some(Reason::OutOfService)
-        } else if !self.is_free_for(side) {
-            if self.side().expected == Some(side.opposite()) {
-                self.turns.told_to_wait(side);
-            }
-            Some(Reason::LaneBusy)
-        } else if !self.turns.serves(now, side) || self.duty.must_rest(now, self.pulse) {
+        } else if !self.is_free_for(side)
+            || !self.turns.serves(now, side)
+            || self.duty.must_rest(now, self.pulse)
+        {
             Some(Reason::LaneBusy)
         } else if !self.serves(side) && !self.staff_may(&assessed) {
             Some(Reason::LaneClosed)
         } else {
             None
         };
+        // The desk tells whoever comes while it decides on the other side to wait, too.
+        let waits = self.side().expected == Some(side.opposite()) && self.serves(side);
+        if waits && matches!(barred, None | Some(Reason::LaneBusy)) {
+            self.turns.told_to_wait(side);
+        }
         self.ask_desk(desk::Input::Presented { assessed, barred }, turn);
     }
 

@@ -208,7 +208,7 @@ fn a_child_or_a_bag_below_the_beams_is_what_the_site_says() {
 #[test]
 fn of_two_who_come_from_both_sides_the_second_goes_next() {
     let mut scene = Scene::new(flap());
-    scene.shows(100, Entry, green(1)).shows(150, Exit, green(2));
+    scene.shows(100, Entry, green(1)).shows(102, Exit, green(2));
     scene.senses(&[(1_000, "#."), (1_400, ".#"), (2_000, "..")]);
     // A stream from the entry side does not keep the other waiting.
     scene
