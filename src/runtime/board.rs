@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::Floods;
 use super::freshness::Freshness;
@@ -23,9 +24,6 @@ use crate::sync::SyncEvent;
 use crate::telemetry::Metrics;
 use crate::telemetry::display::Signs;
 use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, DeviceState, ReloadStatus, Status};
-
-/// How often stores are looked after.
-const CARE: Duration = Duration::from_secs(600);
 
 /// Alarm past 80 % of the journal's size.
 const JOURNAL_NEARLY_FULL: &str = "journal_nearly_full";
@@ -88,7 +86,7 @@ pub struct Board {
     shown: BTreeMap<LaneId, [&'static str; 3]>,
     reload: Option<ReloadStatus>,
     now: Mono,
-    cared: Mono,
+    care: Care,
     nearly_full: bool,
     freshness: Freshness,
     floods: Floods,
@@ -122,7 +120,7 @@ impl Board {
             shown: BTreeMap::new(),
             reload: None,
             now: Mono::default(),
-            cared: Mono::default(),
+            care: Care::default(),
             nearly_full: false,
             freshness,
             floods: Floods::default(),

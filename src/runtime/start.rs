@@ -25,7 +25,6 @@ use super::running::Running;
 use super::service::{Barriers, Readers};
 use super::settings;
 use super::staff::{Desk, Socket};
-use super::trust;
 use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
@@ -133,7 +132,7 @@ pub async fn start(
         None => Box::new(SystemDate::start(config.clock.trust, mono)?),
     };
     files.trust.with_own_pepper(&config.data_dir)?;
-    let trust = trust::start(config, &files.trust, &journal)?;
+    let trust = files.trust.start(&config.data_dir, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
     let created = trust.in_force.reader().trust().created;
     created

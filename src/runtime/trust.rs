@@ -9,7 +9,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::files::{StartError, TrustFiles};
 use super::trust_watch::TrustWatch;
 use crate::codes::{Reader, TrustList};
-use crate::config::Config;
 use crate::domain::Utc;
 use crate::store::journal::Journal;
 use crate::sync::dsse::{ENVELOPE_BYTES_MAX, PinnedKeys};
@@ -206,53 +205,17 @@ fn keep(path: &Path, envelope: &[u8]) -> std::io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// The trust list of a gate that starts.
-pub(super) struct Started {
-    pub(super) in_force: InForce,
-    pub(super) followed: Option<FollowedTrust>,
-    pub(super) watch: TrustWatch,
-}
-
-/// The newest trust list there is here, put in force; and how another one takes its place.
-pub(super) fn start(
-    config: &Config,
-    files: &TrustFiles,
-    journal: &Journal,
-) -> Result<Started, StartError> {
-    let chosen = chosen(files, journal)?;
-    tracing::info!("{}", chosen.in_words());
-    if let Some(remark) = &chosen.remark {
-        tracing::warn!("trust list: {remark}");
-    }
-    let watch = TrustWatch::new(&chosen);
-    let in_force = InForce::from(files.reader(chosen.list)?);
-    let kept = kept_file(&config.data_dir);
-    let followed = files
-        .keys
-        .clone()
-        .map(|keys| followed(in_force.clone(), chosen.origin, keys, kept));
-    Ok(Started {
-        in_force,
-        followed,
-        watch,
-    })
-}
-
 /// The files were read again: what they say is in force from now on, unless the backend's is newer.
 pub(super) fn renew(
     in_force: &InForce,
     files: &TrustFiles,
     journal: &Journal,
 ) -> Result<TrustWatch, StartError> {
-    let chosen = chosen(files, journal)?;
+    let floor = journal.floor(trust::FLOOR)?.map(|(_, version)| version);
+    let chosen = files.choose(floor);
     let watch = TrustWatch::new(&chosen);
     in_force.replace(files.reader(chosen.list)?);
     Ok(watch)
-}
-
-fn chosen(files: &TrustFiles, journal: &Journal) -> Result<Chosen, StartError> {
-    let floor = journal.floor(trust::FLOOR)?.map(|(_, version)| version);
-    Ok(files.choose(floor))
 }
 
 /// True if the date is known and past the last instant of the trust list.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Board, CARE, JOURNAL_NEARLY_FULL, Sources, signed};
+use super::{Board, JOURNAL_NEARLY_FULL, Sources, signed};
 use crate::core::Gate;
 use crate::domain::{LaneId, Now, Prompt, Utc, Wish};
 use crate::runtime::floods::READER_FLOODED;
@@ -84,7 +84,14 @@ impl Board {
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
-        self.care(now);
+        let Sources {
+            journal,
+            cache,
+            lists,
+            remember,
+            ..
+        } = &self.sources;
+        self.care.tick(now, journal, cache, lists, *remember);
     }
 
     /// Every alarm that is on: where, and what.
@@ -103,38 +110,6 @@ impl Board {
             .chain(of_gate)
             .chain(of_lanes)
             .collect()
-    }
-
-    /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.
-    fn care(&mut self, now: Now) {
-        let Some(utc) = now.utc else { return };
-        if now.mono.since(self.cared) < CARE {
-            return;
-        }
-        self.cared = now.mono;
-        let Sources {
-            journal,
-            cache,
-            lists,
-            remember,
-            ..
-        } = &self.sources;
-        let (journal, cache, lists, remember) =
-            (journal.clone(), Arc::clone(cache), lists.clone(), *remember);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = journal.prune(utc, remember) {
-                tracing::warn!(%error, "what is over stays in the journal for now");
-            }
-            for (list, _) in lists {
-                match cache.tidy(&list) {
-                    Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(%list, %error, "the list could not be rebuilt; it stays as it is")
-                    }
-                }
-            }
-        });
     }
 
     /// Counts of the answers that were at hand.
