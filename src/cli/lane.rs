@@ -120,16 +120,17 @@ pub fn ask(socket: &Path, request: &Request) -> io::Result<Reply> {
 }
 
 fn unanswered(socket: &Path, error: &io::Error) -> Failure {
-    let (code, why) = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => (
-            UNAVAILABLE,
-            "no gate runs there, or its config has no [staff]".to_owned(),
-        ),
-        io::ErrorKind::PermissionDenied => (
-            NOT_ALLOWED,
-            "the socket may not be reached by you".to_owned(),
-        ),
-        _ => (UNAVAILABLE, error.to_string()),
+    let kind = error.kind();
+    let (code, why) = if matches!(
+        kind,
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    ) {
+        let why = "no gate runs there, or its config has no [staff]";
+        (UNAVAILABLE, why.to_owned())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        (NOT_ALLOWED, "the socket may not be reached by you".into())
+    } else {
+        (UNAVAILABLE, error.to_string())
     };
     Failure {
         code,

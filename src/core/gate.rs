@@ -51,8 +51,6 @@ pub struct LaneView {
     pub occupied: bool,
     /// True while the fire latch is set.
     pub fire: bool,
-    /// True while the fire loop says that there is one.
-    pub fire_input: bool,
 }
 
 impl Gate {
@@ -173,6 +171,12 @@ impl Gate {
         self.each_lane(now, out, Lane::settle);
     }
 
+    /// True while the fire loop says that there is a fire.
+    #[must_use]
+    pub const fn is_fire_sensed(&self) -> bool {
+        self.fire.input
+    }
+
     /// Every wish for the mode of a lane that counts now, the strongest first.
     #[must_use]
     pub fn wishes(&self, lane: LaneId) -> &[Wish] {
@@ -197,7 +201,6 @@ impl Gate {
             is_open: lane.is_some_and(Lane::is_held_open),
             occupied: lane.is_some_and(Lane::is_occupied),
             fire: self.fire.latched,
-            fire_input: self.fire.input,
         }
     }
 

@@ -78,7 +78,7 @@ impl Gateway {
         let id = lane.unwrap_or(LaneId(0));
         let view = self.gate.lane_view(id);
         let name = self.perform.lane_name(id);
-        if let Some(why) = hindrance(deed, &view, &name) {
+        if let Some(why) = hindrance(deed, &view, self.gate.is_fire_sensed(), &name) {
             self.perform.ordered(uid, deed, false);
             // Whoever asked may be gone.
             let _ = answer.send(Said::Refused(why));
@@ -153,11 +153,11 @@ impl Gateway {
 }
 
 /// Why something cannot be done now; nothing is recorded then.
-fn hindrance(deed: Deed, view: &LaneView, name: &str) -> Option<String> {
+fn hindrance(deed: Deed, view: &LaneView, fire_sensed: bool, name: &str) -> Option<String> {
     match deed {
         Deed::SetMode { .. } | Deed::EndMode => None,
         Deed::ResetFire if !view.fire => Some("there is no fire to reset".into()),
-        Deed::ResetFire if view.fire_input => Some(
+        Deed::ResetFire if fire_sensed => Some(
             "the fire input still says fire: the loop is open or broken; close it first, then reset".into(),
         ),
         Deed::ResetFire => None,

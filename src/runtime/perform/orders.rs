@@ -82,14 +82,14 @@ const fn order_name(deed: Deed) -> &'static str {
 }
 
 fn why(reason: Reason) -> String {
-    match reason {
-        Reason::LaneBusy => "it is serving somebody; try again in a moment".into(),
-        Reason::OutOfService => {
-            "its barrier does not obey, or its aisle does not clear: it cannot be released".into()
-        }
-        Reason::JournalStalled | Reason::JournalFull => {
-            "the journal does not take the record, and this site holds in that case".into()
-        }
-        other => format!("refused: {}", other.as_str()),
+    if reason == Reason::LaneBusy {
+        return "it is serving somebody; try again in a moment".into();
     }
+    if reason == Reason::OutOfService {
+        return "its barrier does not obey, or its aisle does not clear: it cannot be released".into();
+    }
+    if matches!(reason, Reason::JournalStalled | Reason::JournalFull) {
+        return "the journal does not take the record, and this site holds in that case".into();
+    }
+    format!("refused: {}", reason.as_str())
 }
