@@ -13,7 +13,7 @@ use super::types::{
     DebounceTime, DutyCycle, FollowerGap, FrameRate, GroupSize, JournalSize, KeepTime, Line,
     ObstructionTime, PassbackTime, PulseTime, ReleaseTime, StallTime, TravelTime,
 };
-pub use super::wiring::{Outputs, Sensors};
+pub use super::wiring::{Key, Outputs, Sensors};
 use crate::domain::{CertificateRules, Direction, GateId, Mode};
 
 /// The whole file.
@@ -199,16 +199,6 @@ impl LogLevel {
             Self::Trace => "trace",
         }
     }
-}
-
-/// A position of a key switch, `{ line = 26, mode = "maintenance" }`: while the line is active, that mode is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Key {
-    /// Its contact.
-    pub line: Line,
-    /// What it wants.
-    pub mode: Mode,
 }
 
 /// `[gpio]`

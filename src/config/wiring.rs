@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::types::Line;
-use crate::domain::Sensor;
+use crate::domain::{Mode, Sensor};
 
 /// `[lane.outputs]`
 #[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
@@ -99,4 +99,14 @@ impl Sensors {
             .filter_map(|(sensor, line)| Some((sensor.as_str().to_owned(), sensor, line?)));
         single.chain(middle).collect()
     }
+}
+
+/// A position of a key switch, `{ line = 26, mode = "maintenance" }`: while the line is active, that mode is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Its contact.
+    pub line: Line,
+    /// What it wants.
+    pub mode: Mode,
 }

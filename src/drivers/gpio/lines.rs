@@ -13,6 +13,8 @@
 //! While the board is away nothing is sensed, and that is said by [`GpioEvent::Up`]; no fire is reported then, because
 //! nothing could be released either: release in a fire is also wired past the daemon.
 
+mod inputs;
+
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -20,9 +22,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::fire::{FIRE_CONFIRM, Fire, KEY_CONFIRM, Steady};
+use super::fire::{Fire, Steady};
+use super::messages::{Command, GpioEvent};
 use super::outbox::Outbox;
-use super::signal::Signal;
 use super::signals::Signals;
 use super::{Board, GpioError, Layout};
 use crate::config::types::Line;
@@ -38,86 +40,6 @@ pub const REPEAT: Duration = Duration::from_millis(100);
 const DISOBEYED_MAX: u32 = 3;
 /// After so long without a command or a sign of life nobody knows for whom a solenoid is powered.
 const SILENCE: Duration = Duration::from_secs(3);
-
-/// What is wanted of the lines. Every command names a state, so a repeated one changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// The barrier is released in this direction only. Answered by [`GpioEvent::Performed`].
-    Release(LaneId, Direction),
-    /// The barrier is released both ways. Answered by [`GpioEvent::Performed`].
-    ReleaseBoth(LaneId),
-    /// The barrier is locked.
-    Lock(LaneId),
-    /// What one side of the lane shows and sounds.
-    Signal(LaneId, Direction, Signal),
-    /// Staff are called to the lane: its buzzer is on, or no longer.
-    Alarm(LaneId, bool),
-    /// Whoever gives commands is alive.
-    Alive,
-}
-
-impl Command {
-    /// Whose lines it is about; `None`: it is for every board.
-    #[must_use]
-    pub const fn lane(&self) -> Option<LaneId> {
-        match self {
-            Self::Release(lane, _)
-            | Self::ReleaseBoth(lane)
-            | Self::Lock(lane)
-            | Self::Signal(lane, ..)
-            | Self::Alarm(lane, _) => Some(*lane),
-            Self::Alive => None,
-        }
-    }
-}
-
-/// What the thread has to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GpioEvent {
-    /// The sensors of a lane, at once when they change and again every 100 ms.
-    Sensed(LaneId, Levels),
-    /// The fire loop: true while it is open. At once when it changes and again every 100 ms.
-    Fire(bool),
-    /// Where the key switch of a lane stands; `None`: at no mode. At once when it changes and again every 100 ms.
-    Key(LaneId, Option<Mode>),
-    /// The board works, or has failed. Once a change.
-    Up(bool),
-    /// The relay of a release has been switched.
-    Performed {
-        /// Of which lane.
-        lane: LaneId,
-        /// When.
-        at: Mono,
-    },
-    /// An output of the lane is not at the level it was given. Once until it agrees again; it is driven again at
-    /// every repetition.
-    ReadBackMismatch {
-        /// Of which lane.
-        lane: LaneId,
-    },
-    /// The relay of a barrier has not been at its wanted level for a while, or is again. Once a change.
-    BarrierObeys {
-        /// Of which lane.
-        lane: LaneId,
-        /// True if it does again.
-        obeys: bool,
-    },
-}
-
-impl GpioEvent {
-    /// The lane that it is about; none if it is about the board or the fire loop.
-    #[must_use]
-    pub const fn lane(&self) -> Option<LaneId> {
-        match self {
-            Self::Sensed(lane, _)
-            | Self::Key(lane, _)
-            | Self::Performed { lane, .. }
-            | Self::ReadBackMismatch { lane }
-            | Self::BarrierObeys { lane, .. } => Some(*lane),
-            Self::Fire(_) | Self::Up(_) => None,
-        }
-    }
-}
 
 /// Starts the thread.
 ///
@@ -302,41 +224,6 @@ impl<'a, F: FnMut() -> Result<Box<dyn Board>, GpioError>> Worker<'a, F> {
                 }
                 output.wanted = wanted;
                 board.drive(output.line, level)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn sense(&mut self, board: &mut dyn Board, now: Mono, again: bool) -> Result<(), GpioError> {
-        for ((id, lane), last) in self.layout.lanes().zip(&mut self.sensed) {
-            let mut levels = Levels::default();
-            for (sensor, line) in &lane.sensors {
-                levels = levels.with(*sensor, board.sense(*line)?);
-            }
-            if again || *last != Some(levels) {
-                *last = Some(levels);
-                self.outbox.push(GpioEvent::Sensed(id, levels));
-            }
-        }
-        for ((id, lane), key) in self.layout.lanes().zip(&mut self.keys) {
-            let Some(key) = key else { continue };
-            let mut stands = None;
-            for (mode, line) in lane.keys.iter().rev() {
-                if board.sense(*line)? {
-                    stands = Some(*mode);
-                }
-            }
-            let changed = key.see(stands, now, KEY_CONFIRM);
-            if let Some(stands) = key.believed.filter(|_| again || changed) {
-                self.outbox.push(GpioEvent::Key(id, stands));
-            }
-        }
-        if let Some(line) = self.layout.fire_loop {
-            // Normally closed: an open loop is a fire.
-            let open = !board.sense(line)?;
-            let changed = self.fire.see(open, now, FIRE_CONFIRM);
-            if let Some(fire) = self.fire.believed.filter(|_| again || changed) {
-                self.outbox.push(GpioEvent::Fire(fire));
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod lines;
 #[cfg(feature = "lab")]
 pub mod memory;
+mod messages;
 mod outbox;
 pub mod rppal;
 pub mod signal;
@@ -23,7 +24,8 @@ use std::path::PathBuf;
 
 pub use fire::FIRE_CONFIRM;
 pub use layout::{LaneLines, Layout};
-pub use lines::{Command, GpioEvent, spawn};
+pub use lines::spawn;
+pub use messages::{Command, GpioEvent};
 pub use signal::{Colour, Pattern, Signal};
 
 use crate::config::tree::{Gpio, GpioDriver};

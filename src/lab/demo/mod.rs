@@ -6,6 +6,7 @@
 //! lines behind the GPIO trait, the backend is the reference backend, cache and journal are files.
 
 pub mod cast;
+mod enrolled;
 pub mod film;
 pub mod lane;
 pub mod props;

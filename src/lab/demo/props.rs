@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::stage::list_id;
+use super::enrolled::list_id;
 use super::{DemoError, cast};
 use crate::backend::Backend;
 use crate::config::{self, Config};

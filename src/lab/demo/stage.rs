@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::DemoError;
-use super::cast::{Carries, Known, Person};
+use super::cast::Person;
+use super::enrolled::enrol;
 use super::film::Scene;
 use super::lane::{Aisle, DemoLane};
 use super::props::{Props, write_config};
 use crate::backend::{Backend, Clock, Mode};
-use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
 use crate::config;
 use crate::config::types::{Line, Pin};
-use crate::domain::{GateId, IssuerId, LaneId, ListId};
+use crate::domain::{GateId, LaneId};
 use crate::drivers::MonoClock;
 use crate::drivers::gpio::Layout;
 use crate::drivers::gpio::memory::Wires;
@@ -29,7 +29,6 @@ use crate::runtime::clock::DateSource;
 use crate::runtime::observe::Observation;
 use crate::runtime::start::OpenSource;
 use crate::runtime::{self, Running, Stand};
-use crate::store::codes::Change;
 
 /// How long the backend may take to receive what was buffered.
 const DELIVERY_MAX: Duration = Duration::from_secs(15);
@@ -370,40 +369,4 @@ fn by_lane(mut observations: mpsc::Receiver<Observation>) -> [mpsc::Receiver<Obs
         }
     });
     [entry, exit]
-}
-
-/// Gives the backend the rows of those it knows: `health` is followed by the gate, `visitors` is not. Gives the new
-/// version of `health`.
-async fn enrol(backend: &Backend, people: &[Person], mode: Mode) -> Result<u64, DemoError> {
-    let mut version = 0;
-    for name in ["health", "visitors"] {
-        let list = list_id(name)?;
-        let pepper = backend.pepper(&list)?;
-        let mut changes = Vec::new();
-        for person in people {
-            let row = match (person.known, name) {
-                (Known::Synced(row), "health") | (Known::OnlineOnly(row), "visitors") => row,
-                (Known::Synced(_) | Known::OnlineOnly(_) | Known::No, _) => continue,
-            };
-            let (kind, issuer, identifier) = match &person.carries {
-                Carries::Phone(text) if text.starts_with("RC:") => (OPAQUE, "ride", text),
-                Carries::Phone(text) => (OPAQUE, "health", text),
-                Carries::Card { number, .. } => (ID_CARD, "id-card", number),
-            };
-            let stage = |error: String| DemoError::Stage(error);
-            let issuer = IssuerId::new(issuer).map_err(|error| stage(error.to_string()))?;
-            let key = row_key(&pepper, kind, &issuer, identifier)
-                .map_err(|error| stage(error.to_string()))?;
-            changes.push(Change::Put(key, row.encode()));
-        }
-        let imported = backend.import(&list, mode, changes).await?;
-        if name == "health" {
-            version = imported.version;
-        }
-    }
-    Ok(version)
-}
-
-pub(super) fn list_id(name: &str) -> Result<ListId, DemoError> {
-    ListId::new(name).map_err(|error| DemoError::Stage(error.to_string()))
 }
