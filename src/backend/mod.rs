@@ -194,7 +194,7 @@ impl Backend {
             tls_addr = Some(secure.addr);
             secure.serve(&inner, router, &stopped, &mut tasks)?;
         }
-        tasks.spawn(look_at_trust(Arc::clone(&inner), stopped.clone()));
+        tasks.spawn(trust::keep(Arc::clone(&inner), stopped.clone()));
         tasks.spawn(resign(Arc::clone(&inner), stopped));
         let tls = tls_addr.map(tracing::field::display);
         tracing::info!(%addr, tls, data = %data_dir.display(), "the backend is up");
@@ -431,22 +431,6 @@ where
         .await
     {
         tracing::warn!(%error, "the backend does not listen any more");
-    }
-}
-
-async fn look_at_trust(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = time::sleep(trust::LOOK) => {}
-        }
-        let worker = Arc::clone(&inner);
-        match blocking(move || worker.look_at_trust()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) | Err(error) => {
-                tracing::warn!(%error, "gates on this machine are not told of the trust list");
-            }
-        }
     }
 }
 

@@ -9,17 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::SigningKey;
+use tokio::sync::watch;
+use tokio::time;
 
 use super::http::held::Sent;
-use super::inner::etag;
+use super::inner::{Inner, etag};
 use super::secrets::{io_error, signing_key_at, write_durably};
-use super::{BackendError, public_key_text};
+use super::{BackendError, blocking, public_key_text};
 use crate::codes::TrustList;
 use crate::sync::dsse::{self, ENVELOPE_BYTES_MAX};
 use crate::sync::trust::PAYLOAD_TYPE;
 
 /// How often the file is looked at.
-pub(super) const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Where the signed trust list of a backend lies.
 #[must_use]
@@ -40,6 +42,23 @@ pub(super) fn public_key(data: &Path) -> Result<Option<String>, BackendError> {
         return Ok(None);
     }
     Ok(Some(public_key_text(&signing_key_at(&path)?)))
+}
+
+/// Looks at it now and then until told to stop.
+pub(super) async fn keep(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = time::sleep(LOOK) => {}
+        }
+        let worker = Arc::clone(&inner);
+        match blocking(move || worker.look_at_trust()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::warn!(%error, "gates on this machine are not told of the trust list");
+            }
+        }
+    }
 }
 
 /// A signed trust list.

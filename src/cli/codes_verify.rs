@@ -2,17 +2,18 @@
 //! fails. A line that cannot be read is answered like all others, and the next one is read.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{DATA, Failure, trust};
 use crate::backend::{self, system_clock};
-use crate::codes::TrustList;
 use crate::codes::examine::{self, Anchors, Examined};
 use crate::codes::instant;
+use crate::codes::{Profile, TrustList};
 use crate::domain::Utc;
 
 /// Longest line, bytes: a code and the longest certificate chain that anybody would paste.
@@ -32,12 +33,23 @@ pub struct Args {
     pub trust: Option<PathBuf>,
 }
 
+/// What is said of a line.
+#[derive(Serialize)]
+struct Answer {
+    case: Value,
+    profile: Option<&'static str>,
+    transport_ok: bool,
+    signature_ok: bool,
+    within_validity: Option<bool>,
+    reason: String,
+}
+
 /// Answers every line.
 ///
 /// # Errors
 /// [`Failure`]: 65 or 66 if the trust list cannot be used, 1 if input or output breaks off.
 pub fn run(args: &Args, input: &mut impl BufRead, out: &mut impl Write) -> Result<u8, Failure> {
-    let trust = args.trust.as_ref().map(trust_list).transpose()?;
+    let trust = args.trust.as_deref().map(trust_list).transpose()?;
     let broken = |error: std::io::Error| Failure::new(1, &error);
     let mut line = Vec::new();
     let mut number: u64 = 0;
@@ -53,15 +65,16 @@ pub fn run(args: &Args, input: &mut impl BufRead, out: &mut impl Write) -> Resul
                 format!("a line has at most {LINE_BYTES_MAX} bytes, this has more"),
             ))
         };
-        let answer = answer.unwrap_or_else(|(case, why)| unread(&case, number, &why));
-        writeln!(out, "{answer}").map_err(broken)?;
+        let answer = answer.unwrap_or_else(|(case, why)| unread(case, number, &why));
+        serde_json::to_writer(&mut *out, &answer).map_err(|error| broken(error.into()))?;
+        writeln!(out).map_err(broken)?;
     }
     out.flush().map_err(broken)?;
     Ok(0)
 }
 
 /// A signed list is one in JSON. Whoever names it here believes it; `codes trust show` asks about its signature.
-fn trust_list(file: &PathBuf) -> Result<TrustList, Failure> {
+fn trust_list(file: &Path) -> Result<TrustList, Failure> {
     let signed = file
         .extension()
         .is_some_and(|extension| extension == "json");
@@ -104,7 +117,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Op
 }
 
 /// The answer, or why there is none: with the case, if the line is clear that far.
-fn answer(line: &[u8], trust: Option<&TrustList>) -> Result<Value, (Value, String)> {
+fn answer(line: &[u8], trust: Option<&TrustList>) -> Result<Answer, (Value, String)> {
     let no_case = |why: String| (Value::Null, why);
     let line = std::str::from_utf8(line).map_err(|_| no_case("this is not UTF-8".into()))?;
     if line.trim_ascii().is_empty() {
@@ -143,7 +156,7 @@ fn answer(line: &[u8], trust: Option<&TrustList>) -> Result<Value, (Value, Strin
         ),
     };
     let examined = examine::examine(text, anchors);
-    Ok(described(&case, &examined, clock, key_fault))
+    Ok(described(case, &examined, clock, key_fault))
 }
 
 fn key(certificate: &str, text: &str) -> Result<crate::codes::keys::IssuerKey, String> {
@@ -159,25 +172,25 @@ fn key(certificate: &str, text: &str) -> Result<crate::codes::keys::IssuerKey, S
 }
 
 fn described(
-    case: &Value,
+    case: Value,
     examined: &Examined,
     clock: Option<&str>,
     key_fault: Option<&str>,
-) -> Value {
+) -> Answer {
     let (within, time_fault) = within(examined, clock);
     let reason = match (examined.fault, key_fault) {
         (Some(fault), Some(why)) if examined.transport => format!("{fault}: {why}"),
         (Some(fault), _) => fault.to_string(),
         (None, _) => time_fault.unwrap_or("ok").to_owned(),
     };
-    json!({
-        "case": case,
-        "profile": examined.profile.map(|profile| profile.as_str()),
-        "transport_ok": examined.transport,
-        "signature_ok": examined.signature,
-        "within_validity": within,
-        "reason": reason,
-    })
+    Answer {
+        case,
+        profile: examined.profile.map(Profile::as_str),
+        transport_ok: examined.transport,
+        signature_ok: examined.signature,
+        within_validity: within,
+        reason,
+    }
 }
 
 /// `None`: nobody can say, because times or a clock are missing.
@@ -203,15 +216,15 @@ fn within(examined: &Examined, clock: Option<&str>) -> (Option<bool>, Option<&'s
     }
 }
 
-fn unread(case: &Value, number: u64, why: &str) -> Value {
-    json!({
-        "case": case,
-        "profile": null,
-        "transport_ok": false,
-        "signature_ok": false,
-        "within_validity": null,
-        "reason": format!("line {number}: {why}"),
-    })
+fn unread(case: Value, number: u64, why: &str) -> Answer {
+    Answer {
+        case,
+        profile: None,
+        transport_ok: false,
+        signature_ok: false,
+        within_validity: None,
+        reason: format!("line {number}: {why}"),
+    }
 }
 
 #[cfg(test)]

@@ -112,14 +112,16 @@ impl Sign1 {
 
 /// The CWT tag has no meaning without the other one.
 fn untagged(value: Value) -> Option<Value> {
-    match value {
-        Value::Tag(TAG_CWT, inner) => match *inner {
-            Value::Tag(TAG_SIGN1, inner) => Some(*inner),
-            _ => None,
-        },
-        Value::Tag(TAG_SIGN1, inner) => Some(*inner),
-        other => Some(other),
-    }
+    let (tag, inner) = match value.into_tag() {
+        Ok(tagged) => tagged,
+        Err(untagged) => return Some(untagged),
+    };
+    let (tag, inner) = if tag == TAG_CWT {
+        inner.into_tag().ok()?
+    } else {
+        (tag, inner)
+    };
+    (tag == TAG_SIGN1).then_some(*inner)
 }
 
 /// A CBOR map that is looked into by numbers or names.

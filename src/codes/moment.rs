@@ -31,9 +31,9 @@ pub(super) fn day(text: &str) -> Option<Utc> {
 
 /// A `NumericDate` (RFC 8392 §2): whole seconds or with a fraction; some issuers put tag 1 in front.
 pub(super) fn numeric(value: &Value) -> Option<Utc> {
-    let value = match value {
-        Value::Tag(1, inner) => inner,
-        other => other,
+    let value = match value.as_tag() {
+        Some((1, inner)) => inner,
+        Some(_) | None => value,
     };
     if let Some(float) = value.as_float() {
         return seconds(float);
@@ -44,7 +44,7 @@ pub(super) fn numeric(value: &Value) -> Option<Utc> {
 
 /// Seconds since 1970, as JSON writes them.
 pub(super) fn seconds(seconds: f64) -> Option<Utc> {
-    if !(seconds >= 0.0) {
+    if seconds.is_nan() || seconds < 0.0 {
         return None;
     }
     #[expect(

@@ -342,5 +342,5 @@ fn kind_of_test(code: &Concept) -> TestKind {
     }
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod tests;

@@ -250,7 +250,7 @@ fn work(assessor: &Assessor, inbox: &Receiver<Job>, out: &mpsc::Sender<Assessmen
     }
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod peppers;

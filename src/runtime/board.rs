@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::{Floods, READER_FLOODED};
 use super::freshness::{self, Freshness, STALE_LIST};
@@ -21,9 +22,6 @@ use crate::telemetry::Metrics;
 use crate::telemetry::status::{
     DECISIONS_KEPT, DecisionStatus, DeviceState, DeviceStatus, LaneStatus, ListStatus, Status,
 };
-
-/// How often stores are looked after.
-const CARE: Duration = Duration::from_secs(600);
 
 /// Alarm past 80 % of the journal's size.
 const JOURNAL_NEARLY_FULL: &str = "journal_nearly_full";
@@ -80,7 +78,7 @@ pub struct Board {
     decisions: VecDeque<DecisionStatus>,
     backend_up: Option<bool>,
     shown: BTreeMap<LaneId, (&'static str, &'static str)>,
-    cared: Mono,
+    care: Care,
     nearly_full: bool,
     freshness: Freshness,
     floods: Floods,
@@ -111,7 +109,7 @@ impl Board {
             decisions: VecDeque::new(),
             backend_up,
             shown: BTreeMap::new(),
-            cared: Mono::default(),
+            care: Care::default(),
             nearly_full: false,
             freshness,
             floods: Floods::default(),
@@ -327,7 +325,14 @@ impl Board {
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
-        self.care(now);
+        let Sources {
+            journal,
+            cache,
+            lists,
+            remember,
+            ..
+        } = &self.sources;
+        self.care.tick(now, journal, cache, lists, *remember);
     }
 
     /// Every alarm that is on: where, and what.
@@ -346,38 +351,6 @@ impl Board {
             .chain(of_gate)
             .chain(of_lanes)
             .collect()
-    }
-
-    /// What is over leaves the journal, and a list that many changes have made slow is rebuilt; on a thread of its own.
-    fn care(&mut self, now: Now) {
-        let Some(utc) = now.utc else { return };
-        if now.mono.since(self.cared) < CARE {
-            return;
-        }
-        self.cared = now.mono;
-        let Sources {
-            journal,
-            cache,
-            lists,
-            remember,
-            ..
-        } = &self.sources;
-        let (journal, cache, lists, remember) =
-            (journal.clone(), Arc::clone(cache), lists.clone(), *remember);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = journal.prune(utc, remember) {
-                tracing::warn!(%error, "what is over stays in the journal for now");
-            }
-            for (list, _) in lists {
-                match cache.tidy(&list) {
-                    Ok(true) => tracing::info!(%list, "the list was rebuilt after many changes"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(%list, %error, "the list could not be rebuilt; it stays as it is")
-                    }
-                }
-            }
-        });
     }
 
     /// Counts of the answers that were at hand.

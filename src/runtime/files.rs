@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::trust::{self, Chosen};
+use super::trust::{self, Chosen, InForce};
+use super::trust_watch::TrustWatch;
 use crate::codes::{Pepper, Reader, TrustList};
 use crate::config::Config;
 use crate::config::tree::Backend;
 use crate::domain::{ListId, Utc};
+use crate::store::journal::Journal;
 use crate::sync::hex;
 use crate::sync::tls::{self, Facts, Material, SharedDate};
-use crate::sync::{Client, ClientError, Followed, PinnedKeys};
+use crate::sync::trust::FLOOR;
+use crate::sync::{Client, ClientError, Followed, FollowedTrust, PinnedKeys};
 
 /// Whose pepper it is that belongs to no list.
 const OWN: &str = "own";
@@ -76,6 +79,13 @@ pub(super) struct TrustFiles {
     pub(super) keys: Option<PinnedKeys>,
 }
 
+/// The trust list of a gate that starts.
+pub(super) struct StartedTrust {
+    pub(super) in_force: InForce,
+    pub(super) followed: Option<FollowedTrust>,
+    pub(super) watch: TrustWatch,
+}
+
 impl TrustFiles {
     /// The trust list to start with; `floor`: the highest version that was ever accepted, as far as it is known.
     pub(super) fn choose(&self, floor: Option<u64>) -> Chosen {
@@ -86,6 +96,31 @@ impl TrustFiles {
     pub(super) fn reader(&self, list: TrustList) -> Result<Reader, StartError> {
         Reader::new(list, self.peppers.clone())
             .map_err(|error| StartError::Config(error.to_string()))
+    }
+
+    /// The newest trust list there is here, put in force; and how another one takes its place.
+    pub(super) fn start(
+        &self,
+        data_dir: &Path,
+        journal: &Journal,
+    ) -> Result<StartedTrust, StartError> {
+        let floor = journal.floor(FLOOR)?.map(|(_, version)| version);
+        let chosen = self.choose(floor);
+        tracing::info!("{}", chosen.in_words());
+        if let Some(remark) = &chosen.remark {
+            tracing::warn!("trust list: {remark}");
+        }
+        let watch = TrustWatch::new(&chosen);
+        let in_force = InForce::from(self.reader(chosen.list)?);
+        let kept = trust::kept_file(data_dir);
+        let keys = self.keys.clone();
+        let followed =
+            keys.map(|keys| trust::followed(in_force.clone(), chosen.origin, keys, kept));
+        Ok(StartedTrust {
+            in_force,
+            followed,
+            watch,
+        })
     }
 
     /// A gate that follows no list has a pepper of its own: passback remembers people by row keys.

@@ -3,6 +3,7 @@
 
 pub mod assess;
 pub mod board;
+mod care;
 pub mod certificates;
 pub mod clock;
 pub mod files;

@@ -23,7 +23,7 @@ use super::perform::{Outlets, Performer};
 use super::readers;
 use super::service::{Barriers, Readers};
 use super::settings;
-use super::trust::{self, InForce};
+use super::trust::InForce;
 use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
@@ -144,7 +144,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         None => Box::new(SystemDate::start(config.clock.trust, mono)?),
     };
     files.trust.with_own_pepper(&config.data_dir)?;
-    let trust = start_trust(config, &files.trust, &journal)?;
+    let trust = files.trust.start(&config.data_dir, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
     let created = trust.in_force.reader().trust().created;
     created
@@ -357,41 +357,6 @@ fn start_assessors(
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
-}
-
-/// The trust list of a gate that starts.
-struct StartedTrust {
-    in_force: InForce,
-    followed: Option<FollowedTrust>,
-    watch: TrustWatch,
-}
-
-/// The newest trust list there is here, put in force; and how another one takes its place.
-fn start_trust(
-    config: &Config,
-    files: &files::TrustFiles,
-    journal: &Journal,
-) -> Result<StartedTrust, StartError> {
-    let floor = journal
-        .floor(sync::trust::FLOOR)?
-        .map(|(_, version)| version);
-    let chosen = files.choose(floor);
-    tracing::info!("{}", chosen.in_words());
-    if let Some(remark) = &chosen.remark {
-        tracing::warn!("trust list: {remark}");
-    }
-    let watch = TrustWatch::new(&chosen);
-    let in_force = InForce::from(files.reader(chosen.list)?);
-    let kept = trust::kept_file(&config.data_dir);
-    let followed = files
-        .keys
-        .clone()
-        .map(|keys| trust::followed(in_force.clone(), chosen.origin, keys, kept));
-    Ok(StartedTrust {
-        in_force,
-        followed,
-        watch,
-    })
 }
 
 /// The lists that are followed, and from which age each counts as stale.

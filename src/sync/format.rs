@@ -8,6 +8,7 @@
 //! | Path | Holds |
 //! |---|---|
 //! | `/v1/lists/LIST/manifest` | the newest manifest of the list, a signed JSON document. A gate adds `?have=V&wait=S`: who can, holds the answer for up to S seconds while V is the newest version; files cannot and need not |
+//! | `/v1/trust` | the trust list, a signed JSON document as `turnstiled codes trust sign` writes it, of type `application/vnd.turnstiled.trust+json`, with a key of its own: `version`, `created` and `not_after` as below, and the issuers (`hardware/trust.toml`). `?have=V&wait=S` as above |
 //! | `/v1/chunks/SHA256` | a chunk, named by the 64 lower-case hex digits of the SHA-256 of its bytes as sent. It never changes, so any cache may keep it. `Range: bytes=N-` is used after a broken connection |
 //!
 //! A gate follows a list by its name, 1 to 64 characters of `a-z A-Z 0-9 . _ -`, no dot first. Integers in binary data are
@@ -32,8 +33,10 @@
 //! # Row key: 16 bytes
 //!
 //! The first 16 bytes of HMAC-SHA-256 with the pepper of the list, 32 bytes, as key, over
-//! `kind 0x1F issuer 0x1F identifier` in UTF-8. Kind is `opaque` (the identifier is the text of a code) or `id_card` (it is
-//! the number of a card). The issuer is its `id` in the trust list of the gates. White space (space, tab, line feed, form feed,
+//! `kind 0x1F issuer 0x1F identifier` in UTF-8. Kind is `opaque` (the identifier is the text of a code), `id_card` (it is
+//! the number of a card), a signed profile, or `revoked` (a name that an issuer revokes a code by; any colour). Signed profiles
+//! are `hcert` (the UVCI), `shc` (what the card is hashed to), `ride.v81` (the card account number, 20 digits) and `ride.cwt`
+//! (the account); `codes::hcert` and `codes::shc` say more, also of names to revoke by. The issuer is its `id` in the trust list of the gates. White space (space, tab, line feed, form feed,
 //! carriage return) is taken off both ends of the identifier, and in a card number `x` becomes `X`.
 //!
 //! A pepper is named by its id: the first 4 bytes of SHA-256 over `turnstiled pepper id`, 0x1F, and the 32 bytes, as a number.

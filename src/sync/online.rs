@@ -15,7 +15,7 @@ use crate::domain::{GateId, HealthOutcome, IssuerId, ListId, Personal, Standing,
 /// Who is asked about.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Kind of identifier: `opaque` or `id_card`.
+    /// Kind of identifier, as in row keys: `opaque`, `id_card`, or a signed profile.
     pub profile: String,
     /// Who made the code.
     pub issuer: IssuerId,

@@ -65,7 +65,7 @@ pub struct Question {
     /// Repeated in the answer: 16 random hex digits.
     #[serde(default)]
     pub id: String,
-    /// Kind of identifier: `opaque` or `id_card`.
+    /// Kind of identifier, as in row keys: `opaque`, `id_card`, or a signed profile.
     pub profile: String,
     /// Who made the code.
     pub issuer: IssuerId,

@@ -36,7 +36,7 @@ impl Scene {
 
     /// A gate with enough people for a long day, whose backend has gone: what is kept, the gate keeps.
     pub(crate) async fn on_its_own(seed: u64) -> Self {
-        let mut scene = Self::with(6 * PASSENGERS_MIN, seed).await;
+        let mut scene = Self::with(8 * PASSENGERS_MIN, seed).await;
         scene.stage.lose_backend().await;
         scene
     }

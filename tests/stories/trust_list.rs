@@ -52,14 +52,18 @@ fn somebody(text: String) -> Person {
 }
 
 impl Site {
-    /// A gate that has the trust key 1 pinned, and only knows the codes of the demo until it has a signed trust list.
+    /// A gate that has the trust key 1 pinned, and has other keys of such codes until it has a signed trust list.
     async fn open(folder: &Path) -> Self {
+        Self::open_with(folder, None).await
+    }
+
+    /// The same without these lines of its config.
+    async fn open_with(folder: &Path, without: Option<&str>) -> Self {
         let key = secret(folder, 1);
         let any_port = ([127, 0, 0, 1], 0).into();
-        let replace = vec![(
-            "list_keys = ".to_owned(),
-            format!("trust_keys = [\"{}\"]\nlist_keys = ", public(&key)),
-        )];
+        let pinned = format!("trust_keys = [\"{}\"]\nlist_keys = ", public(&key));
+        let mut replace = vec![("list_keys = ".to_owned(), pinned)];
+        replace.extend(without.map(|lines| (lines.to_owned(), String::new())));
         let props = Props {
             replace,
             ..Props::default()
@@ -185,7 +189,7 @@ async fn a_new_trust_list_counts_without_a_restart_and_an_older_one_never_comes_
     let folder = tempfile::tempdir().unwrap();
     let mut site = Site::open(folder.path()).await;
     let rides = chain().trust("rides");
-    assert_eq!(site.rides(1).await, (Verdict::Deny, Reason::UnknownIssuer));
+    assert_eq!(site.rides(1).await, (Verdict::Deny, Reason::UnknownKey));
 
     // It arrives: a code that no list knows opens by what its issuer says in it.
     site.publishes(folder.path(), &list(2, &rides), 1);
@@ -247,7 +251,7 @@ async fn a_new_trust_list_counts_without_a_restart_and_an_older_one_never_comes_
     let stage = site.stage.restart(&mut site.lanes, None, put_older);
     site.stage = stage.await.unwrap();
     site.until_version(1).await;
-    assert_eq!(site.rides(6).await, (Verdict::Deny, Reason::UnknownIssuer));
+    assert_eq!(site.rides(6).await, (Verdict::Deny, Reason::UnknownKey));
     site.stage.strike().await.unwrap();
 }
 
@@ -319,5 +323,29 @@ async fn past_its_date_the_rule_of_the_site_speaks_until_a_newer_one_is_there() 
     })
     .await;
     assert_eq!(site.rides(1).await, GRANT);
+    site.stage.strike().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_without_a_list_goes_by_what_signed_codes_say_and_remembers_who_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    let list_of_demo = "[[list]]\nname = \"health\"\npepper_file = \"{pepper}\"\n";
+    let mut site = Site::open_with(folder.path(), Some(list_of_demo)).await;
+    assert!(site.stage.gate.status.borrow().lists.is_empty());
+    site.publishes(folder.path(), &list(2, &chain().trust("rides")), 1);
+    site.until_version(2).await;
+    assert_eq!(site.rides(1).await, GRANT);
+    // Another code of the same account; and after a restart still.
+    let passback = (Verdict::Deny, Reason::Passback);
+    assert_eq!(site.rides(1).await, passback);
+    let stage = site.stage.restart(&mut site.lanes, None, |_| {});
+    site.stage = stage.await.unwrap();
+    site.until_version(2).await;
+    assert_eq!(site.rides(1).await, passback);
+    let yellow = site.code(&chain(), 2, 0, Colour::Yellow);
+    assert_eq!(
+        site.comes(&yellow).await,
+        (Verdict::Assist, Reason::YellowCode)
+    );
     site.stage.strike().await.unwrap();
 }

@@ -28,12 +28,10 @@ pub(super) const RSA_1024: &str = concat!(
     "reLEi1O7UQIDAQAB",
 );
 /// Ed25519.
-pub(super) const ED25519: &str =
-    concat!("MCowBQYDK2VwAyEAFZFFDmbDdhywIRa/0dhYafnIWcWVoLN4Z//yJ2HlTwM=",);
+pub(super) const ED25519: &str = "MCowBQYDK2VwAyEAFZFFDmbDdhywIRa/0dhYafnIWcWVoLN4Z//yJ2HlTwM=";
 /// By it.
-pub(super) const ED25519_SIGNATURE: &str = concat!(
-    "VrGAkElmBudbIXSomDAk3zLbZG8bGUn4VNAbCjTNckFo/YjMtU4tmorQbXPXxk5kzLuDJ4+4x4OnsCeocSDdBQ==",
-);
+pub(super) const ED25519_SIGNATURE: &str =
+    "VrGAkElmBudbIXSomDAk3zLbZG8bGUn4VNAbCjTNckFo/YjMtU4tmorQbXPXxk5kzLuDJ4+4x4OnsCeocSDdBQ==";
 /// P-384.
 pub(super) const P384: &str = concat!(
     "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE5+uFVmWCnYLyI0/k6lzsI0Q0g5+5I1URI0UzPJVPS3z+FkkqmeRqOk8RW92crLzqkEkk",
@@ -55,18 +53,16 @@ pub(super) const P256: &str = concat!(
     "f4IJlmiS4bDZrhuAPS2//A==",
 );
 /// By it, over SHA-256.
-pub(super) const P256_SIGNATURE: &str = concat!(
-    "Z9UXCwAfGVKg6WrPzB+7dBhnyGAS/hXb/l/aNz+jXC3dnsOT4GlIleckfM3LFjXdQYeb9Po75DApvBT3xjJxOQ==",
-);
+pub(super) const P256_SIGNATURE: &str =
+    "Z9UXCwAfGVKg6WrPzB+7dBhnyGAS/hXb/l/aNz+jXC3dnsOT4GlIleckfM3LFjXdQYeb9Po75DApvBT3xjJxOQ==";
 /// SM2.
 pub(super) const SM2: &str = concat!(
     "MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAE9KFmdJ57SblHHWfulRl8HoHZaTJZxO3CrORO+mrR4cWcOX+2fe6hiaCuJVkcy7HJ",
     "F+YXDrFiNcwS7Hw0UyNvTA==",
 );
 /// By it, with the distinguishing id 1234567812345678.
-pub(super) const SM2_SIGNATURE: &str = concat!(
-    "fI9b+adkoPplcDiKlX8R9x6ARH6pgN6aVLVqQiwlQonU2hrRAqo/F4woSiSVQGgI0bMSUg4R/cxnQRi0YHjNjg==",
-);
+pub(super) const SM2_SIGNATURE: &str =
+    "fI9b+adkoPplcDiKlX8R9x6ARH6pgN6aVLVqQiwlQonU2hrRAqo/F4woSiSVQGgI0bMSUg4R/cxnQRi0YHjNjg==";
 /// A curve that nobody here knows.
 pub(super) const SECP256K1: &str = concat!(
     "MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAE0xh6IqXr2V2eK/cICTNOjkGPUs6l9UdJ7KNDZdZC0s2NLkZtYhTYEJuaK/Jn11oGuQif",

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::cast::{Carries, Person, Walk};
 use super::film::Scene;
 use crate::config::types::Line;
-use crate::domain::{Decided, IdCard, Outcome, Personal, Reason, Verdict};
+use crate::domain::{Decided, IdCard, IdCardKind, Outcome, Personal, Reason, Verdict};
 use crate::drivers::gpio::memory::Wires;
 use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::SamModule;
@@ -106,7 +106,8 @@ impl DemoLane {
                 number: Personal::new(number.clone()),
                 kind: *kind,
                 valid_from: "20200101".into(),
-                valid_until: None,
+                // Only resident cards are for life.
+                valid_until: (*kind != IdCardKind::Resident).then(|| "20991231".into()),
             }),
         }
     }

@@ -1,5 +1,7 @@
 //! A health certificate gets its colour by the rules of the site, and none if its issuer has revoked it.
 
+#![cfg(feature = "lab")]
+
 use super::*;
 use crate::codes::row_key::{REVOKED, row_key};
 use crate::codes::{Pepper, Reader, TrustList};

@@ -10,8 +10,8 @@ use Direction::{Entry, Exit};
 use Reason as R;
 use Verdict::{Assist, Deny, Grant};
 
-/// Smallest cast that has every kind of person in it.
-pub const PASSENGERS_MIN: usize = 45;
+/// Fewest people to ask for. Every kind of person comes all the same, which are some more.
+pub const PASSENGERS_MIN: usize = 30;
 /// Largest cast: more would not be looked at by anybody.
 pub const PASSENGERS_MAX: usize = 2_000;
 
