@@ -20,6 +20,8 @@ pub(crate) const PREFIX: &str = "HC1:";
 const KEYS_MAX: usize = 4;
 /// Longest identifier of a certificate, bytes: the schema has 80.
 const IDENTIFIER_LEN_MAX: usize = 128;
+/// Longest name of an issuer, bytes: a country has two.
+const ISSUER_LEN_MAX: usize = 64;
 /// Bytes of a hash in revocation lists (CODES §2.2).
 const REVOCATION_LEN: usize = 16;
 
@@ -44,7 +46,7 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
     }
     let identifier = entry.identifier()?;
     Ok(SignedCode {
-        revocation: revocation(&signed, key, &claims, &entry, &identifier),
+        revocation: revocation(&signed, key, &claims, &identifier),
         identifier: Personal::new(identifier),
         replay: None,
         window_s: 0,
@@ -105,7 +107,9 @@ impl Claims {
     pub(crate) fn of(code: &Sign1) -> Result<Self, CodeFault> {
         let claims = Map::read(&code.payload).ok_or(CodeFault::Form("claims"))?;
         let moment = |claim| claims.get(claim).and_then(moment::numeric);
-        let country = claims.text(claim::ISSUER).filter(|text| text.len() <= 2);
+        let country = claims
+            .text(claim::ISSUER)
+            .filter(|text| text.len() <= ISSUER_LEN_MAX);
         Ok(Self {
             country: country.map(str::to_owned),
             issued: moment(claim::ISSUED),
@@ -237,41 +241,30 @@ fn last_instant(day: Utc) -> Utc {
     day + std::time::Duration::from_millis(86_399_999)
 }
 
-/// Under which names lists of the EU's gateway revoke it: hashes of the identifier, of country and identifier, and of the
-/// signature, of which ECDSA counts r only, because s can be altered.
-fn revocation(
-    code: &Sign1,
-    key: &IssuerKey,
-    claims: &Claims,
-    entry: &Entry,
-    identifier: &str,
-) -> Vec<String> {
+/// Under which names lists of the EU's gateway revoke it: hashes of the identifier, of its issuer and the identifier, and
+/// of the signature, of which ECDSA counts r only, because s can be altered.
+fn revocation(code: &Sign1, key: &IssuerKey, claims: &Claims, identifier: &str) -> Vec<String> {
     let signature = match key.key {
-        PublicKey::Rsa(_) => Some(code.signature.as_slice()),
+        PublicKey::Rsa(_) => code.signature.as_slice(),
         PublicKey::P256(_) | PublicKey::P384(_) | PublicKey::Sm2(_) | PublicKey::Ed25519(_) => {
-            code.signature.get(..code.signature.len() / 2)
+            code.signature.split_at(code.signature.len() / 2).0
         }
     };
-    let mut countries = vec![claims.country.as_deref(), entry.map.text("co")];
-    countries.dedup();
-    let countries = countries.into_iter().flatten();
-    let with_country = countries.map(|country| {
-        let text = format!("{country}{identifier}");
-        ("countrycodeuci", text.into_bytes())
-    });
-    let plain = [
-        Some(("uci", identifier.as_bytes().to_vec())),
-        signature.map(|bytes| ("signature", bytes.to_vec())),
+    let mut names = vec![
+        hashed("uci", identifier.as_bytes()),
+        hashed("signature", signature),
     ];
-    let names = plain.into_iter().flatten().chain(with_country);
+    if let Some(country) = &claims.country {
+        let text = format!("{country}{identifier}");
+        names.push(hashed("countrycodeuci", text.as_bytes()));
+    }
     names
-        .map(|(kind, bytes)| {
-            let hash: [u8; 32] = Sha256::digest(bytes).into();
-            hash.iter()
-                .take(REVOCATION_LEN)
-                .fold(format!("{kind}:"), |text, byte| format!("{text}{byte:02x}"))
-        })
-        .collect()
+}
+
+fn hashed(kind: &str, bytes: &[u8]) -> String {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    let hash = hash.iter().take(REVOCATION_LEN);
+    hash.fold(format!("{kind}:"), |text, byte| format!("{text}{byte:02x}"))
 }
 
 #[cfg(test)]
