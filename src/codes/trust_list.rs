@@ -488,7 +488,7 @@ window_s = 90
         assert_eq!(key.valid_until, Some(Utc::from_secs(1_800_000_000)));
         assert_eq!(
             (params.epoch_s, params.validity_max_s, params.skew_s),
-            (946_684_800, 30, 20)
+            (946_656_000, 30, 20)
         );
         assert_eq!(
             (params.signature_first, params.sm2_id.as_str()),
