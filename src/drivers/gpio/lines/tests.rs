@@ -9,7 +9,7 @@ use crate::domain::{Direction, Mode, Sensor};
 use crate::drivers::gpio::LaneLines;
 use crate::drivers::gpio::folder::FolderBoard;
 use crate::drivers::gpio::memory::{Change, Wires};
-use crate::drivers::gpio::signal::{Colour, Pattern};
+use crate::drivers::gpio::signal::{Colour, Pattern, Signal};
 
 const FLAP: LaneId = LaneId(0);
 const TRIPOD: LaneId = LaneId(1);
