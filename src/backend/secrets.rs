@@ -15,20 +15,20 @@ use crate::sync::hex;
 
 /// Reads the key that signs lists, or makes one at the first start.
 pub(super) fn signing_key(dir: &Path) -> Result<SigningKey, BackendError> {
-    role_key(dir.join("keys").join("lists.key"))
+    role_key(&dir.join("keys").join("lists.key"))
 }
 
 /// Reads the key that signs directives, or makes one.
 pub(super) fn directive_key(dir: &Path) -> Result<SigningKey, BackendError> {
-    role_key(dir.join("keys").join("directives.key"))
+    role_key(&dir.join("keys").join("directives.key"))
 }
 
-fn role_key(path: PathBuf) -> Result<SigningKey, BackendError> {
-    let mut text = read_or_make(&path)?;
+fn role_key(path: &Path) -> Result<SigningKey, BackendError> {
+    let mut text = read_or_make(path)?;
     let seed = hex::decode(text.trim_ascii());
     text.zeroize();
     let mut seed = seed.ok_or_else(|| BackendError::Secret {
-        path: path.clone(),
+        path: path.into(),
         what: "a signing key has 64 hex digits".into(),
     })?;
     let key = SigningKey::from_bytes(&seed);

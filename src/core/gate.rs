@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::turn::Turn;
 use crate::domain::{
     Action, Alarm, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Mono, Now, Outcome, Record, Restored, Source, Standing, StateChange, Wanted, Wish,
+    Mono, Now, Outcome, Record, Restored, Source, Standing, StateChange, Wish,
 };
 
 /// One gate, with one to four lanes.

@@ -91,7 +91,12 @@ impl Gate {
     }
 }
 
-pub(super) fn record_mode(lane: LaneId, ruling: Wish, changes: Vec<StateChange>, turn: &mut Turn<'_>) {
+pub(super) fn record_mode(
+    lane: LaneId,
+    ruling: Wish,
+    changes: Vec<StateChange>,
+    turn: &mut Turn<'_>,
+) {
     let Wish { mode, source, .. } = ruling;
     turn.record(Some(lane), Kind::Mode { mode, source }, None, changes);
 }

@@ -80,7 +80,8 @@ fn why(reason: Reason) -> String {
         return "it is serving somebody; try again in a moment".into();
     }
     if reason == Reason::OutOfService {
-        return "its barrier does not obey, or its aisle does not clear: it cannot be released".into();
+        return "its barrier does not obey, or its aisle does not clear: it cannot be released"
+            .into();
     }
     if matches!(reason, Reason::JournalStalled | Reason::JournalFull) {
         return "the journal does not take the record, and this site holds in that case".into();
