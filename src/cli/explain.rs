@@ -110,7 +110,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/hardware/example.toml");
         let text = std::fs::read_to_string(path).unwrap();
         let text = text.replace(
-            "# One to four lanes.",
+            "[schedule]\n",
             "[schedule]\ntime_zone = \"Asia/Shanghai\"\n\
              span = [{ lanes = [\"in\"], from = \"23:30\", to = \"04:30\", mode = \"closed\" }]\n",
         );

@@ -1,6 +1,6 @@
 //! The gate: routes events to lanes, keeps the fire latch, and settles what the journal answers.
 
-mod modes;
+mod rule;
 
 use super::directed::Directed;
 use super::lane::{Before, Lane};
@@ -95,7 +95,7 @@ impl Gate {
             .zip(modes.iter().map(Modes::ruling))
         {
             if ruling.source != Source::Config {
-                modes::record_mode(id, ruling, Vec::new(), &mut turn);
+                rule::record_mode(id, ruling, Vec::new(), &mut turn);
             }
         }
         for (name, direction, grant) in restored.open_grants {

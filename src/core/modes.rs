@@ -195,6 +195,14 @@ impl Modes {
             }
             return None;
         }
+        let lasts = wanted.lasts.is_some();
+        let same = |held: &Held| {
+            let for_ever = held.term.ends.is_none() && held.term.until.is_none();
+            Some(held.mode) == wanted.mode && held.by == wanted.by && for_ever && !lasts
+        };
+        if self.staff.as_ref().is_some_and(same) {
+            return None;
+        }
         self.settled = Settled::default();
         let Some(mode) = wanted.mode else {
             return self.staff.take().map(|_| None);

@@ -89,10 +89,10 @@ impl Lines {
 
     /// Every output inactive, and the threads ended; false if one of them broke off.
     pub fn end(self) -> bool {
+        // All channels are closed first: each board ends at once.
         let threads: Vec<_> = self.0.into_iter().map(|one| one.thread).collect();
-        threads
-            .into_iter()
-            .fold(true, |safe, thread| thread.join().is_ok() && safe)
+        let broke_off = threads.into_iter().filter_map(|thread| thread.join().err());
+        broke_off.count() == 0
     }
 }
 

@@ -24,7 +24,7 @@ use super::readers;
 use super::running::Running;
 use super::service::{Barriers, Readers};
 use super::settings;
-use super::staff::{Desk, Socket};
+use super::staff::{self, Desk};
 use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
@@ -125,7 +125,7 @@ pub async fn start(
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
     let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
-    let socket = bind_socket(config)?;
+    let socket = staff::bind(config)?;
 
     let date = match stand.date {
         Some(date) => date,
@@ -197,7 +197,7 @@ pub async fn start(
     tokio::spawn(serve_pages(listener, served, tasks_stopping.clone()));
     let (allowed, may) = watch::channel(config.staff.clone().unwrap_or_default());
     if let Some(socket) = socket {
-        let desk = desk(config, may, status.clone(), orders_in.clone());
+        let desk = Desk::new(config, may, status.clone(), orders_in.clone());
         tokio::spawn(socket.serve(desk, tasks_stopping));
     }
     let board = Board::new(
@@ -262,33 +262,6 @@ pub async fn start(
         stop,
         task,
     })
-}
-
-/// The socket for staff, if the config has one.
-fn bind_socket(config: &Config) -> Result<Option<Socket>, StartError> {
-    let Some(staff) = &config.staff else {
-        return Ok(None);
-    };
-    let bound = Socket::bind(&staff.socket).map_err(|source| StartError::Socket {
-        path: staff.socket.clone(),
-        source,
-    });
-    bound.map(Some)
-}
-
-fn desk(
-    config: &Config,
-    allowed: watch::Receiver<tree::Staff>,
-    status: watch::Receiver<Arc<Status>>,
-    orders: mpsc::Sender<Order>,
-) -> Desk {
-    let lane = |lane: &tree::Lane| (lane.name.clone(), lane.directions.clone());
-    Desk {
-        allowed,
-        lanes: config.lanes.iter().map(lane).collect(),
-        status,
-        orders,
-    }
 }
 
 async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<bool>) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use turnstiled::domain::{Colour, LaneId, Outcome};
 use turnstiled::drivers::camera::{CameraError, FrameSource, Shape};
+use turnstiled::drivers::pace::EVERY;
 use turnstiled::runtime::observe::Observation;
 use turnstiled::runtime::staff::wire::{Request, Result};
 use turnstiled::runtime::start::OpenSource;
@@ -18,7 +19,7 @@ use crate::terminal::Scanner;
 const RELAYS: [u8; 4] = [17, 18, 19, 20];
 const ROTORS: [u8; 4] = [5, 6, 7, 8];
 /// People at each of the three sound lanes, before and with the faults beside them.
-const PEOPLE: usize = 40;
+const PEOPLE: usize = 30;
 /// Fires that are measured.
 const FIRES: usize = 20;
 
@@ -84,6 +85,8 @@ async fn own_shares(site: &mut Site, scanners: &[Scanner], first: usize) -> Vec<
     let mut codes = (first..).map(code);
     let mut shares = Vec::new();
     for _ in 0..PEOPLE {
+        // Nobody shows codes faster than a reader takes them from people.
+        sleep(EVERY).await;
         for scanner in &scanners[1..] {
             scanner.shows(&codes.next().unwrap());
         }

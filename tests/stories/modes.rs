@@ -185,6 +185,12 @@ async fn staff_set_every_mode_and_each_is_recorded_with_who_it_was() {
         "the page says whose mode it is"
     );
 
+    site.waits_for("the last of it is recorded", |site| {
+        let records = site.gate.journal.read(0, usize::MAX, usize::MAX).unwrap();
+        let mut records = records.iter().map(|stored| &stored.record);
+        records.any(|record| record.contains("\"source\":\"config\""))
+    })
+    .await;
     let me = std::fs::metadata("/proc/self").unwrap().uid();
     let kept = site.closes().await;
     let orders: Vec<_> = kept.of_kind("staff").collect();

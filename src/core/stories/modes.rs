@@ -20,9 +20,12 @@ use crate::domain::{
 /// Millisecond 0 is 2030-03-17T17:46:40Z, a Sunday.
 const MIDNIGHT_MS: u64 = (6 * 3600 + 13 * 60 + 20) * 1000;
 
-fn schedule(spans: &[((u16, u16), (u16, u16), Mode)], dateless: Dateless) -> Schedule {
+/// From and to, hour and minute, and the mode meanwhile.
+type Hours = ((u16, u16), (u16, u16), Mode);
+
+fn schedule(spans: &[Hours], dateless: Dateless) -> Schedule {
     use Day::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
-    let span = |(from, to, mode): &((u16, u16), (u16, u16), Mode)| Span {
+    let span = |(from, to, mode): &Hours| Span {
         days: vec![Mon, Tue, Wed, Thu, Fri, Sat, Sun],
         from: from.0 * 60 + from.1,
         to: to.0 * 60 + to.1,

@@ -15,8 +15,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::StartError;
 use super::orders::{Order, Said, StaffOrder};
 use crate::config::staff::Staff;
+use crate::config::{Config, tree};
 use crate::domain::{Deed, Direction, LaneId};
 use crate::telemetry::Status;
 use accounts::Accounts;
@@ -108,6 +110,21 @@ impl Drop for Socket {
     }
 }
 
+/// The socket for staff, if the config has one.
+///
+/// # Errors
+/// [`StartError::Socket`].
+pub fn bind(config: &Config) -> std::result::Result<Option<Socket>, StartError> {
+    let Some(staff) = &config.staff else {
+        return Ok(None);
+    };
+    let bound = Socket::bind(&staff.socket).map_err(|source| StartError::Socket {
+        path: staff.socket.clone(),
+        source,
+    });
+    bound.map(Some)
+}
+
 async fn serve_one(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let who = stream.peer_cred()?;
     let (uid, gid) = (who.uid(), who.gid());
@@ -124,6 +141,23 @@ async fn serve_one(stream: UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 impl Desk {
+    /// A desk for the lanes of this config.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        allowed: watch::Receiver<Staff>,
+        status: watch::Receiver<Arc<Status>>,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
+        let lane = |lane: &tree::Lane| (lane.name.clone(), lane.directions.clone());
+        Self {
+            allowed,
+            lanes: config.lanes.iter().map(lane).collect(),
+            status,
+            orders,
+        }
+    }
+
     async fn answer(&self, uid: u32, gid: u32, line: &[u8]) -> Reply {
         let staff = self.allowed.borrow().clone();
         let may = tokio::task::spawn_blocking(move || Accounts::read().may(&staff, uid, gid));

@@ -147,7 +147,7 @@ async fn a_directive_that_is_not_believed_changes_nothing() {
     let mut gate = Gate::new(tempfile::tempdir().unwrap(), &[1]);
     let good = signed(ours(), 5, Mode::Free, 1);
     let five = vec![("gate:g".to_owned(), 5)];
-    assert_eq!(gate.hears(&[good.clone()]).await, (five.clone(), vec![]));
+    assert_eq!(gate.hears(&[good]).await, (five.clone(), vec![]));
     let other_type = dsse::sign("application/other", b"{}", &key(1));
     let not_json = dsse::sign(PAYLOAD_TYPE, b"{", &key(1));
     let mut long = directive(ours(), 6, Mode::Emergency);

@@ -1,4 +1,4 @@
-//! Which mode each lane is in, and by which rules: who wants what, what directives change, and another config.
+//! Which mode each lane has: what staff, key switches, directives and the clocks change, and what another config does.
 
 use super::Gate;
 use crate::core::lane::Lane;
