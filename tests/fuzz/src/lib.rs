@@ -5,7 +5,7 @@
 //! says where the rest goes in: as the text itself, or inside of all that a phone would wrap around it, signed by a key
 //! that the gate knows.
 
-#![allow(dead_code, reason = "of the modules that are compiled here, some functions have their users elsewhere")]
+#![allow(dead_code, unused_imports, reason = "of the modules that are compiled here, some functions have their users elsewhere")]
 
 #[path = "../../../src/codes/mod.rs"]
 pub mod codes;
