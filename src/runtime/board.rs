@@ -215,7 +215,6 @@ impl Board {
             .clock_jumps
             .inc_by(jumps.saturating_sub(counted));
     }
-
 }
 
 /// Prometheus gauges are signed; no figure of ours comes near the limit.
