@@ -16,7 +16,7 @@ use super::floods::Floods;
 use super::freshness::Freshness;
 use super::trust_watch::TrustWatch;
 use crate::domain::{
-    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Utc, Verdict,
+    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Verdict,
 };
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
