@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::decision::Rule;
 use super::ids::{Direction, IssuerId, LaneId, ListId, ReplayKey, RowKey};
+use super::tag::Tag;
 use super::time::{Mono, Utc};
 
 /// Personal data. `Debug` prints `[personal]`, there is no `Display`, and the memory is zeroised on drop.
@@ -47,15 +48,18 @@ pub enum Medium {
     QrCode,
     /// A resident ID card, read by a SAM module.
     IdCard,
+    /// A contactless card or tag that gives an identifier.
+    Tag,
 }
 
 impl Medium {
-    /// `qr_code` or `id_card`, as in records and metrics.
+    /// `qr_code`, `id_card` or `tag`, as in records and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::QrCode => "qr_code",
             Self::IdCard => "id_card",
+            Self::Tag => "tag",
         }
     }
 }
@@ -94,6 +98,8 @@ pub enum Shown {
     Code(Personal<String>),
     /// A card.
     Card(IdCard),
+    /// An identifier.
+    Tag(Tag),
     /// Something longer than any code; it is not kept.
     TooLong,
 }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod ids;
 pub mod passage;
 pub mod standing;
+pub mod tag;
 pub mod time;
 
 pub use action::{Action, Alarm, Decided};
@@ -21,4 +22,5 @@ pub use event::{Assessed, Event, Finding, JournalTrouble, Levels, Mode, Sensor, 
 pub use ids::{Direction, GateId, GrantId, IssuerId, LaneId, ListId, ReplayKey, RowKey, Subject};
 pub use passage::{Entry, Kind, ListVersion, PassbackKey, Record, Restored, StateChange};
 pub use standing::{Colour, HealthOutcome, Row, Standing};
+pub use tag::{Assurance, Tag, TagKind};
 pub use time::{ClockQuality, Mono, Now, Utc};

@@ -3,11 +3,9 @@
 //! A code is data, never a command: only 20 to 7E are accepted. GM65 modules put a 7-byte acknowledgement of their
 //! trigger command in the same stream, before the code; it is dropped by a full match at the start of a line.
 
-use std::time::Duration;
-
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::domain::{Mono, Personal};
+use crate::domain::Personal;
 
 /// Longest line by default: signed ride and health codes run to several hundred characters and more.
 pub const LINE_MAX: usize = 1500;
@@ -114,61 +112,6 @@ impl LineReader {
             return Err(LineError::Foreign);
         }
         Ok(text)
-    }
-}
-
-/// A scanner repeats a phone that lingers. The same code counts again once it was not seen for this …
-const AWAY_MIN: Duration = Duration::from_secs(1);
-/// … and this is over since it was handed on.
-const HOLD_OFF: Duration = Duration::from_secs(2);
-
-/// Holds back the code that was handed on last, while it is still being shown.
-#[derive(Default)]
-pub struct LineLatch(Option<Held>);
-
-struct Held {
-    text: Personal<String>,
-    accepted: Mono,
-    seen: Mono,
-}
-
-impl Held {
-    fn until(&self) -> Mono {
-        (self.accepted + HOLD_OFF).max(self.seen + AWAY_MIN)
-    }
-}
-
-impl LineLatch {
-    /// True if this is a new showing; it is held back from then on. Another code is one at once.
-    pub fn accept(&mut self, text: &Personal<String>, now: Mono) -> bool {
-        self.expire(now);
-        match &mut self.0 {
-            Some(held) if held.text == *text => {
-                held.seen = now;
-                false
-            }
-            Some(_) | None => {
-                self.0 = Some(Held {
-                    text: text.clone(),
-                    accepted: now,
-                    seen: now,
-                });
-                true
-            }
-        }
-    }
-
-    /// Forgets a code that may be shown again.
-    pub fn expire(&mut self, now: Mono) {
-        if self.deadline().is_some_and(|due| due <= now) {
-            self.0 = None;
-        }
-    }
-
-    /// When [`LineLatch::expire`] is due.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Mono> {
-        self.0.as_ref().map(Held::until)
     }
 }
 
@@ -303,38 +246,6 @@ mod tests {
         read(&mut reader, &[b'a'; 500]);
         read(&mut reader, b"12345678901234567890\t\r");
         assert_eq!(reader.line.as_ptr(), before);
-    }
-
-    fn accepted_at(shown: &[(u64, &str)]) -> Vec<u64> {
-        let mut latch = LineLatch::default();
-        let accepted = shown.iter().filter(|(at_ms, text)| {
-            latch.accept(&Personal::new((*text).into()), Mono::from_millis(*at_ms))
-        });
-        accepted.map(|(at_ms, _)| *at_ms).collect()
-    }
-
-    #[test]
-    fn a_phone_that_lingers_counts_once_and_a_later_showing_again() {
-        let lingering: Vec<_> = (0..40).map(|n| (n * 250, "a")).collect();
-        assert_eq!(accepted_at(&lingering), [0]);
-        assert_eq!(
-            accepted_at(&[(0, "a"), (1500, "a"), (3000, "a")]),
-            [0, 3000]
-        );
-    }
-
-    #[test]
-    fn another_code_counts_at_once() {
-        assert_eq!(accepted_at(&[(0, "a"), (10, "b"), (20, "b")]), [0, 10]);
-    }
-
-    #[test]
-    fn a_code_is_forgotten_when_it_may_be_shown_again() {
-        let mut latch = LineLatch::default();
-        latch.accept(&Personal::new("a".into()), Mono::from_millis(0));
-        assert_eq!(latch.deadline(), Some(Mono::from_millis(2000)));
-        latch.expire(Mono::from_millis(2000));
-        assert_eq!(latch.deadline(), None);
     }
 
     proptest! {

@@ -1,4 +1,7 @@
 //! Serial wire formats. Pure.
 
+pub mod latch;
 pub mod line;
+pub mod pn532;
 pub mod sam;
+pub mod tags;

@@ -10,7 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::SerialError;
 use super::link::{Device, Ended, Link};
 use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
-use crate::proto::line::{LINE_MAX, LineError, LineLatch, LineReader};
+use crate::proto::latch::Latch;
+use crate::proto::line::{LINE_MAX, LineError, LineReader};
 
 /// Modules without a suffix end a code with this much silence.
 const SILENCE: Duration = Duration::from_millis(40);
@@ -82,7 +83,7 @@ impl Device for Scanner {
 
 struct Codes {
     reader: LineReader,
-    latch: LineLatch,
+    latch: Latch<Personal<String>>,
     /// When the first byte of this line came.
     seen: Mono,
     silent_at: Mono,
@@ -98,7 +99,7 @@ impl Codes {
     fn new(now: Mono) -> Self {
         Self {
             reader: LineReader::new(LINE_MAX),
-            latch: LineLatch::default(),
+            latch: Latch::default(),
             seen: now,
             silent_at: now,
             prompted: None,
