@@ -1,8 +1,9 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
-# make bench  journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
-.PHONY: setup build demo test crash bench
+# make bench  codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
+.PHONY: setup build demo test crash bench fuzz
 
 setup:
 	@sh .ci/setup
@@ -23,5 +24,19 @@ crash: setup
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
 
 bench: setup
+	cargo bench --locked --bench codes
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
+
+# Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
+FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque
+FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+
+fuzz: setup
+	cd tests/fuzz && cargo run --locked --bin seeds -- corpus
+	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
+		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target $(FUZZ_HOST) --bin $$target -- \
+			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 corpus/$$target || exit 1; done

@@ -28,6 +28,7 @@ const GATE_CALLS: &[(Method, &str)] = &[
     (Method::GET, "/v1/chunks/{sha256}"),
     (Method::POST, "/v1/passages"),
     (Method::POST, "/v1/resolve"),
+    (Method::GET, "/v1/trust"),
 ];
 
 /// Who is at the other end of a connection.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ca::Authority;
 use super::secrets::{self, io_error, write_durably};
-use super::{BackendError, public_key_text};
+use super::{BackendError, public_key_text, trust};
 use crate::domain::{GateId, ListId, Utc};
 
 /// What to make.
@@ -49,6 +49,8 @@ struct Link<'a> {
     key: &'a str,
     ca: &'a str,
     list_keys: [String; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_keys: Option<[String; 1]>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +72,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     let authority = Authority::open_or_create(data, now)?;
     let issued = authority.gate(&wanted.gate, wanted.days, now)?;
     let list_key = public_key_text(&secrets::signing_key(data)?);
+    let trust_key = trust::public_key(data)?;
 
     let parent = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -99,7 +102,7 @@ pub fn enrol(data: &Path, wanted: &Enrolment, now: Utc) -> Result<Enrolled, Back
     }
     write(
         "gate-fragment.toml",
-        &fragment(wanted, list_key, &lists)?,
+        &fragment(wanted, list_key, trust_key, &lists)?,
         0o644,
     )?;
     fs::rename(beside.path(), out).map_err(failed)?;
@@ -147,6 +150,7 @@ fn pepper_name(list: &ListId) -> String {
 fn fragment(
     wanted: &Enrolment,
     list_key: String,
+    trust_key: Option<String>,
     lists: &[ListId],
 ) -> Result<String, BackendError> {
     let list = |list: &ListId| List {
@@ -160,6 +164,7 @@ fn fragment(
             key: "gate.key",
             ca: "ca.pem",
             list_keys: [list_key],
+            trust_keys: trust_key.map(|key| [key]),
         },
         list: lists.iter().map(list).collect(),
     })

@@ -22,6 +22,8 @@ struct Fragment {
 struct Link {
     url: String,
     list_keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_keys: Option<[String; 1]>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,7 @@ pub(super) fn write(
     dir: &Path,
     addr: SocketAddr,
     key: &str,
+    trust_key: Option<String>,
     lists: &[ListId],
 ) -> Result<(), BackendError> {
     let path = dir.join(FILE);
@@ -45,6 +48,7 @@ pub(super) fn write(
         backend: Link {
             url: format!("http://{addr}"),
             list_keys: vec![key.to_owned()],
+            trust_keys: trust_key.map(|key| [key]),
         },
         list: lists.iter().map(list).collect(),
     };

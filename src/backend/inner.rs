@@ -9,10 +9,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use super::http::held::Sent;
 use super::seen::Seen;
 use super::store::intake::Intake;
 use super::store::lists::{Import, Lists, Meta};
 use super::store::passages::Passages;
+use super::trust::Trust;
 use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
 use crate::codes::row_key::{Pepper, row_key};
 use crate::domain::{
@@ -35,15 +37,34 @@ pub(super) struct Published {
 
 impl Published {
     fn new(meta: Meta) -> Self {
-        let hash: [u8; 32] = Sha256::digest(&meta.envelope).into();
         Self {
             era: meta.era,
             version: meta.version,
             rows: meta.rows,
             pepper_id: meta.pepper_id,
-            etag: format!("\"{}\"", hex::encode(hash.get(..16).unwrap_or(&hash))),
+            etag: etag(meta.envelope.as_bytes()),
             envelope: meta.envelope,
         }
+    }
+}
+
+/// The mark of what is sent.
+pub(super) fn etag(envelope: &[u8]) -> String {
+    let hash: [u8; 32] = Sha256::digest(envelope).into();
+    format!("\"{}\"", hex::encode(hash.get(..16).unwrap_or(&hash)))
+}
+
+impl Sent for Published {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn envelope(&self) -> &str {
+        &self.envelope
     }
 }
 
@@ -57,6 +78,8 @@ pub(super) struct Inner {
     pub(super) public_key: String,
     pub(super) lists: Lists,
     pub(super) passages: Passages,
+    /// The trust list that gates are given.
+    pub(super) trust: Trust,
     published: RwLock<BTreeMap<ListId, Arc<Published>>>,
     peppers: RwLock<BTreeMap<ListId, Pepper>>,
     /// Changes whenever a manifest does.
@@ -81,6 +104,7 @@ impl Inner {
         let inner = Self {
             lists: Lists::open(&dir, key)?,
             passages: Passages::open(&dir)?,
+            trust: Trust::new(&dir),
             dir,
             addr,
             clock,
@@ -102,8 +126,18 @@ impl Inner {
             inner.pepper(&list)?;
             inner.publish(list, meta);
         }
+        inner.trust.look();
         inner.write_fragment()?;
         Ok(inner)
+    }
+
+    /// Serves another trust list, if there is one.
+    pub(super) fn look_at_trust(&self) -> Result<(), BackendError> {
+        if self.trust.look() {
+            self.write_fragment()?;
+            self.news.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        Ok(())
     }
 
     /// The date here.
@@ -167,7 +201,8 @@ impl Inner {
         let peppers = self.peppers.read().unwrap_or_else(PoisonError::into_inner);
         let lists: Vec<ListId> = peppers.keys().cloned().collect();
         drop(peppers);
-        fragment::write(&self.dir, addr, &self.public_key, &lists)
+        let trust_key = super::trust::public_key(&self.dir)?;
+        fragment::write(&self.dir, addr, &self.public_key, trust_key, &lists)
     }
 
     /// The same for changes that are in memory.

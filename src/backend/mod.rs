@@ -1,7 +1,7 @@
 //! The reference backend (DESIGN §7): lists down, passages up, answers, for the gates of one machine.
 //!
-//! What it keeps lies in one directory: `lists.redb` and `passages.redb`, the signing key in `keys`, the peppers of
-//! the lists in `peppers`, the private authority in `ca`, and `gate-fragment.toml`, the lines that the config of a gate
+//! What it keeps lies in one directory: `lists.redb` and `passages.redb`, the signed trust list in `trust.json`, signing
+//! keys in `keys`, the peppers of the lists in `peppers`, the private authority in `ca`, and `gate-fragment.toml`, the lines that the config of a gate
 //! on this machine needs.
 //!
 //! On loopback it speaks plain HTTP with whoever is on this machine. Gates elsewhere are listened for by mutual TLS
@@ -27,6 +27,7 @@ mod store;
 mod tests;
 #[cfg(test)]
 mod tls_tests;
+pub mod trust;
 
 use std::io;
 use std::net::SocketAddr;
@@ -193,6 +194,7 @@ impl Backend {
             tls_addr = Some(secure.addr);
             secure.serve(&inner, router, &stopped, &mut tasks)?;
         }
+        tasks.spawn(look_at_trust(Arc::clone(&inner), stopped.clone()));
         tasks.spawn(resign(Arc::clone(&inner), stopped));
         let tls = tls_addr.map(tracing::field::display);
         tracing::info!(%addr, tls, data = %data_dir.display(), "the backend is up");
@@ -429,6 +431,22 @@ where
         .await
     {
         tracing::warn!(%error, "the backend does not listen any more");
+    }
+}
+
+async fn look_at_trust(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = time::sleep(trust::LOOK) => {}
+        }
+        let worker = Arc::clone(&inner);
+        match blocking(move || worker.look_at_trust()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::warn!(%error, "gates on this machine are not told of the trust list");
+            }
+        }
     }
 }
 

@@ -15,12 +15,16 @@ use crate::sync::hex;
 
 /// Reads the signing key, or makes one at the first start.
 pub(super) fn signing_key(dir: &Path) -> Result<SigningKey, BackendError> {
-    let path = dir.join("keys").join("lists.key");
-    let mut text = read_or_make(&path)?;
+    signing_key_at(&dir.join("keys").join("lists.key"))
+}
+
+/// Reads the signing key in this file, or makes one.
+pub(super) fn signing_key_at(path: &Path) -> Result<SigningKey, BackendError> {
+    let mut text = read_or_make(path)?;
     let seed = hex::decode(text.trim_ascii());
     text.zeroize();
     let mut seed = seed.ok_or_else(|| BackendError::Secret {
-        path: path.clone(),
+        path: path.into(),
         what: "a signing key has 64 hex digits".into(),
     })?;
     let key = SigningKey::from_bytes(&seed);

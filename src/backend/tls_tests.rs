@@ -259,6 +259,7 @@ async fn what_is_not_for_gates_is_refused_and_stays_open_on_this_machine() {
         ("get", "/v1/chunks/0"),
         ("post", "/v1/passages"),
         ("post", "/v1/resolve"),
+        ("get", "/v1/trust"),
     ];
     for (path, methods, _) in routes() {
         let path = path.replace("{list}", "health").replace("{sha256}", "0");

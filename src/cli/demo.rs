@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many people come
-    #[arg(long, default_value_t = 36, value_parser = passengers)]
+    #[arg(long, default_value_t = 48, value_parser = passengers)]
     passengers: usize,
     /// Where the pages are served
     #[arg(long, default_value = "127.0.0.1:9464")]

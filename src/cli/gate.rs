@@ -65,7 +65,7 @@ fn few_heaps() {
 /// [`Failure`] with 78 and the first thing that is wrong.
 pub fn check(path: &Path) -> Result<u8, Failure> {
     let config = load(path)?;
-    read_files(&config).map_err(|error| failure(&error))?;
+    let files = read_files(&config).map_err(|error| failure(&error))?;
     for (key, device) in config.devices() {
         if !device.exists() {
             let said = writeln!(
@@ -87,6 +87,9 @@ pub fn check(path: &Path) -> Result<u8, Failure> {
         config.lists.len()
     );
     said.map_err(|error| output(&error))?;
+    for words in files.trust_in_words() {
+        writeln!(std::io::stdout(), "{words}").map_err(|error| output(&error))?;
+    }
     Ok(0)
 }
 

@@ -15,6 +15,8 @@
 
 pub mod backend;
 pub mod codes_import;
+#[cfg(feature = "lab")]
+pub mod codes_mint;
 pub mod codes_pack;
 #[cfg(feature = "lab")]
 pub mod demo;
@@ -25,6 +27,7 @@ pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
+pub mod trust;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -56,7 +59,7 @@ enum Command {
     },
     /// Run the reference backend, or read passages back from it
     Backend(Box<backend::BackendArgs>),
-    /// Codes: import into a backend, pack for a web server, read from pictures
+    /// Codes: import into a backend, pack for a web server, read from pictures, trust lists
     #[command(subcommand)]
     Codes(Codes),
     /// Questions of a technician on site, answered
@@ -81,6 +84,12 @@ enum Codes {
     Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
+    /// Sign trust lists, show signed ones
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Make keys and codes of issuers that exist in a lab only
+    #[cfg(feature = "lab")]
+    Mint(codes_mint::Args),
 }
 
 /// Why a command did not do it: a sentence, and an exit code.
@@ -106,10 +115,14 @@ impl Failure {
     }
 }
 
+/// A data file, or a value, is wrong.
+pub const DATA: u8 = 65;
 /// Something that is needed is not available.
 pub const UNAVAILABLE: u8 = 69;
 /// A broken invariant: a mistake of ours.
 pub const SOFTWARE: u8 = 70;
+/// A file cannot be written.
+pub const CANNOT_CREATE: u8 = 73;
 /// The config is wrong.
 pub const CONFIG: u8 = 78;
 
@@ -147,6 +160,13 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
+        Command::Codes(Codes::Trust(command)) => {
+            let said = trust::run(&command)?;
+            writeln!(std::io::stdout(), "{said}").map_err(|error| output(&error))?;
+            Ok(0)
+        }
+        #[cfg(feature = "lab")]
+        Command::Codes(Codes::Mint(args)) => codes_mint::run(&args, &mut std::io::stdout().lock()),
         Command::Doctor(what) => doctor::run(&what, &mut std::io::stdout().lock()),
         Command::Journal(command) => {
             log::start("info");

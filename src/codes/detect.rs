@@ -2,15 +2,28 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use super::trust_list::{Issuer, Profile, TrustList};
+use super::trust_list::{Issuer, Profile, TrustList, hex_bytes};
 use crate::domain::IdCardKind;
 
 /// Longest code that is looked at, in characters: the densest code a phone shows, with a margin.
 pub(super) const CODE_CHARS_MAX: usize = 1_500;
 /// Issuers tried for one code.
 const CANDIDATES_MAX: usize = 4;
+/// Most bytes that a code is told by.
+const FIRST_BYTES_MAX: usize = 16;
+/// A beginning is cut off somewhere: its last bits say nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 /// Longest text in a condition.
 const CONDITION_LEN_MAX: usize = 256;
 
@@ -28,16 +41,40 @@ pub struct Detect {
     json_label: Option<String>,
     /// The code is an address of this host.
     url_host: Option<String>,
+    /// The code, read as bytes, as hex or as base64, begins with these bytes: hex.
+    first_bytes: Option<String>,
 }
 
 impl Detect {
+    /// The shape that codes of a profile have whoever makes them.
+    pub(super) fn of_profile(profile: Profile) -> Option<Self> {
+        let prefix = match profile {
+            Profile::Hcert => "HC1:",
+            Profile::Shc => "shc:/",
+            Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard => return None,
+        };
+        Some(Self {
+            prefix: Some(prefix.to_owned()),
+            length_min: None,
+            length_max: None,
+            json_label: None,
+            url_host: None,
+            first_bytes: None,
+        })
+    }
+
     /// What is wrong with the shape, if anything.
     pub(super) fn check(&self) -> Result<(), String> {
-        let texts = [&self.prefix, &self.json_label, &self.url_host];
+        let texts = [
+            &self.prefix,
+            &self.json_label,
+            &self.url_host,
+            &self.first_bytes,
+        ];
         let lengths = [self.length_min, self.length_max];
         if texts.iter().all(|t| t.is_none()) && lengths.iter().all(Option::is_none) {
             return Err(
-                "a shape needs at least one of prefix, length_min, length_max, json_label and url_host".into(),
+                "a shape needs at least one of prefix, length_min, length_max, json_label, url_host and first_bytes".into(),
             );
         }
         let bad = |t: &String| {
@@ -62,6 +99,18 @@ impl Detect {
         {
             return Err("length_min is larger than length_max".into());
         }
+        let is_bytes = |text: &String| {
+            hex_bytes(text).is_some_and(|bytes| (1..=FIRST_BYTES_MAX).contains(&bytes.len()))
+        };
+        if self
+            .first_bytes
+            .as_ref()
+            .is_some_and(|text| !is_bytes(text))
+        {
+            return Err(format!(
+                "first_bytes is hex of 1 to {FIRST_BYTES_MAX} bytes, like \"0018FE01\""
+            ));
+        }
         Ok(())
     }
 
@@ -79,6 +128,10 @@ impl Detect {
             && self.url_host.as_ref().is_none_or(|host| {
                 url_host(code).is_some_and(|found| found.eq_ignore_ascii_case(host))
             })
+            && self
+                .first_bytes
+                .as_deref()
+                .is_none_or(|hex| hex_bytes(hex).is_some_and(|bytes| begins_with(code, &bytes)))
     }
 }
 
@@ -90,7 +143,7 @@ pub(super) fn of_code<'a, 'c>(
     trust
         .issuers
         .iter()
-        .filter(|issuer| issuer.profile == Profile::Opaque)
+        .filter(|issuer| issuer.profile != Profile::IdCard)
         .filter(move |issuer| issuer.detect.iter().any(|shape| shape.matches(code)))
         .take(CANDIDATES_MAX)
 }
@@ -107,6 +160,24 @@ pub(super) fn of_card(trust: &TrustList, kind: IdCardKind) -> Option<&Issuer> {
                 .as_ref()
                 .is_none_or(|cards| cards.contains(&kind))
         })
+}
+
+/// True if a code begins with these bytes: a code of bytes comes as ISO 8859-1, or was written as hex or base64 by
+/// whoever made it (CODES §1.3, §1.5).
+fn begins_with(code: &str, bytes: &[u8]) -> bool {
+    let mut chars = code.chars();
+    let plain = bytes
+        .iter()
+        .all(|byte| chars.next() == Some(char::from(*byte)));
+    let written = |chars: usize| code.get(..chars);
+    plain
+        || written(bytes.len() * 2)
+            .and_then(hex_bytes)
+            .is_some_and(|found| found == bytes)
+        // Whole groups of four characters, so that what follows does not matter.
+        || written(bytes.len().div_ceil(3) * 4)
+            .and_then(|text| BASE64.decode(text.trim_end_matches('=')).ok())
+            .is_some_and(|found| found.starts_with(bytes))
 }
 
 fn json_label(code: &str) -> Option<Cow<'_, str>> {
@@ -223,6 +294,34 @@ mod tests {
             "ftp://code.example.org",
             "code.example.org",
             "://",
+        ] {
+            assert!(found(&trust, code).is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn first_bytes_are_found_in_bytes_in_hex_and_in_base64() {
+        let trust = trust(&issuer("a", "{ first_bytes = \"0018fe01\" }", 1));
+        let bytes: String = [0x00, 0x18, 0xFE, 0x01, 0x41]
+            .map(char::from)
+            .iter()
+            .collect();
+        for code in [
+            bytes.as_str(),
+            "0018FE0141",
+            "0018fe01",
+            "ABj+AUE=",
+            "ABj+AQ==",
+        ] {
+            assert_eq!(found(&trust, code), ["a"], "{code}");
+        }
+        for code in [
+            "0018FE02",
+            "0018FE0",
+            "ABj+AkE=",
+            "ABj",
+            "ÿ",
+            "码码码码码码码码",
         ] {
             assert!(found(&trust, code).is_empty(), "{code}");
         }

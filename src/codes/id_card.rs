@@ -111,18 +111,17 @@ pub fn check_number(number: &str, kind: IdCardKind) -> Result<(), CardError> {
 /// When the card is valid: whole days of Beijing time, the last one included.
 ///
 /// # Errors
-/// [`CardError::Validity`] for a day that is none, or a last day before the first.
+/// [`CardError::Validity`] for a day that is none, a last day before the first, or a permit without a last day.
 pub fn validity(card: &IdCard) -> Result<Validity, CardError> {
     let first = day(card.valid_from.trim()).ok_or(CardError::Validity)?;
     let from = midnight(first).ok_or(CardError::Validity)?;
     let until = match card.valid_until.as_deref().map(str::trim) {
-        None => None,
-        Some(FOR_LIFE) => None,
+        // Only resident cards are for life; permits are for five or ten years (READERS §1.6).
+        None | Some(FOR_LIFE) if card.kind == IdCardKind::Resident => None,
+        None | Some(FOR_LIFE) => return Err(CardError::Validity),
         Some(text) => {
             let last = day(text).filter(|last| *last >= first);
-            let end = last.and_then(|last| midnight(last.tomorrow().ok()?));
-            let end = end.ok_or(CardError::Validity)?;
-            Some(Utc::from_millis(end.as_millis().saturating_sub(1)))
+            Some(last.and_then(end_of).ok_or(CardError::Validity)?)
         }
     };
     Ok(Validity { from, until })
@@ -137,6 +136,17 @@ fn day(text: &str) -> Option<Date> {
     let month = text.get(4..6)?.parse().ok()?;
     let day = text.get(6..)?.parse().ok()?;
     Date::new(year, month, day).ok()
+}
+
+/// The last instant of a day in Beijing.
+fn end_of(day: Date) -> Option<Utc> {
+    let next = midnight(day.tomorrow().ok()?)?;
+    Some(Utc::from_millis(next.as_millis().saturating_sub(1)))
+}
+
+/// The last instant of a month in Beijing; none if there is no such month.
+pub(super) fn end_of_month(year: i16, month: i8) -> Option<Utc> {
+    end_of(Date::new(year, month, 1).ok()?.last_of_month())
 }
 
 /// The instant at which a day begins in Beijing (UTC+8, no summer time). Days before 1970 begin at 0.
@@ -307,6 +317,24 @@ mod tests {
     fn a_card_for_life_does_not_expire() {
         for until in [None, Some("长期"), Some("长期 ")] {
             assert_eq!(validity(&card("20200101", until)).unwrap().until, None);
+        }
+    }
+
+    #[test]
+    fn a_permit_is_never_for_life() {
+        use IdCardKind::{Foreign2017, Foreign2023, HongKongMacaoTaiwan};
+        for kind in [HongKongMacaoTaiwan, Foreign2017, Foreign2023] {
+            let of = |until| {
+                let card = IdCard {
+                    kind,
+                    ..card("20200101", until)
+                };
+                validity(&card)
+            };
+            assert!(of(Some("20250101")).is_ok(), "{kind:?}");
+            for until in [None, Some("长期")] {
+                assert_eq!(of(until), Err(CardError::Validity), "{kind:?}");
+            }
         }
     }
 

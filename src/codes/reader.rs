@@ -3,9 +3,13 @@
 use super::detect::{self, CODE_CHARS_MAX};
 use super::id_card;
 use super::opaque;
+use super::profile;
 use super::row_key::{self, Pepper};
-use super::trust_list::{Issuer, Profile, TrustList};
-use crate::domain::{Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, Rule, Shown};
+use super::signed::{CodeFault, Health, SignedCode};
+use super::trust_list::{Issuer, Offline, Profile, TrustList};
+use crate::domain::{
+    Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, RowKey, Rule, Shown,
+};
 
 /// Trust list and peppers, built once; a new trust list makes a new reader.
 #[derive(Debug)]
@@ -33,6 +37,37 @@ pub struct Refusal {
     pub reason: Reason,
     /// Whose it claimed to be, if that much is clear.
     pub issuer: Option<IssuerId>,
+    /// What exactly is wrong with a signed code.
+    pub fault: Option<CodeFault>,
+}
+
+/// What was shown, read: its issuer vouches for it.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// For the decision.
+    pub credential: Credential,
+    /// What it says by itself, signed.
+    pub said: Said,
+    /// What its issuer wants while lists are old.
+    pub offline: Offline,
+    /// Lists that hold what its issuer says of it; without a name: every list.
+    pub lists: Option<Vec<ListId>>,
+    /// What the backend is asked if no list knows it. `None`: its issuer does not allow to ask, so the lists have the last
+    /// word.
+    pub question: Option<Question>,
+}
+
+/// What a signed code says by itself; nothing for all others.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Of its holder's health.
+    pub health: Option<Health>,
+    /// Where its issuer belongs: rules for certificates differ by it.
+    pub region: Option<String>,
+    /// Bit set of what its holder may use; bit 0 is the ride.
+    pub entitlements: u16,
+    /// Keys under which a list would say that it was revoked.
+    pub revoked: Vec<(ListId, RowKey)>,
 }
 
 /// What the backend is asked about a credential that no list knows.
@@ -65,6 +100,13 @@ impl Reader {
         Ok(Self { trust, peppers })
     }
 
+    /// The same peppers with another trust list.
+    #[must_use]
+    pub fn with_trust(&self, trust: TrustList) -> Self {
+        let peppers = self.peppers.clone();
+        Self { trust, peppers }
+    }
+
     /// The trust list it works by.
     #[must_use]
     pub const fn trust(&self) -> &TrustList {
@@ -75,120 +117,208 @@ impl Reader {
     ///
     /// # Errors
     /// [`Refusal`] with the reason, if no issuer of the trust list vouches for it.
-    pub fn read(&self, shown: &Shown) -> Result<Credential, Refusal> {
-        let (issuer, identifier) = self.identify(shown)?;
-        let mut credential = Credential {
-            issuer: issuer.id.clone(),
-            medium: Medium::QrCode,
-            keys: self.keys(issuer, &identifier)?,
-            replay: None,
-            valid_from: None,
-            valid_until: None,
-            alone: Rule::Open,
-        };
+    pub fn read(&self, shown: &Shown) -> Result<Reading, Refusal> {
         match shown {
-            Shown::Code(_) => {
-                credential.replay = opaque::replay(issuer, identifier.expose());
-                // A dynamic code has its own means against copies.
-                if !issuer.dynamic {
-                    credential.alone = issuer.static_alone;
-                }
-            }
-            // Refused by `identify` already.
-            Shown::TooLong => return Err(malformed()),
-            Shown::Card(card) => {
-                let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
-                credential.medium = Medium::IdCard;
-                credential.valid_from = Some(validity.from);
-                credential.valid_until = validity.until;
-            }
-        }
-        Ok(credential)
-    }
-
-    /// What the backend is asked about it. `None`: its issuer does not allow to ask, so the lists have the last word.
-    ///
-    /// # Errors
-    /// [`Refusal`], as from [`Reader::read`].
-    pub fn question(&self, shown: &Shown) -> Result<Option<Question>, Refusal> {
-        let (issuer, identifier) = self.identify(shown)?;
-        let allowed = match issuer.profile {
-            Profile::Opaque => true,
-            Profile::IdCard => issuer.card_query,
-        };
-        Ok(allowed.then(|| Question {
-            profile: issuer.profile,
-            issuer: issuer.id.clone(),
-            identifier,
-        }))
-    }
-
-    /// Who made it, and its canonical identifier. The checks of its profile have passed.
-    fn identify(&self, shown: &Shown) -> Result<(&Issuer, Personal<String>), Refusal> {
-        match shown {
-            Shown::Code(code) => self.identify_code(code.expose()),
-            Shown::Card(card) => self.identify_card(card),
+            Shown::Code(code) => self.read_code(code.expose()),
+            Shown::Card(card) => self.read_card(card),
             Shown::TooLong => Err(malformed()),
         }
     }
 
-    fn identify_code(&self, code: &str) -> Result<(&Issuer, Personal<String>), Refusal> {
-        let code = code.trim_ascii();
+    fn read_code(&self, code: &str) -> Result<Reading, Refusal> {
         // A character has at most four bytes: a huge text is refused before it is counted.
-        let long = code.len() > CODE_CHARS_MAX * 4 || code.chars().count() > CODE_CHARS_MAX;
-        if code.is_empty() || long || code.contains(char::is_control) {
+        if code.len() > CODE_CHARS_MAX * 4 || code.chars().count() > CODE_CHARS_MAX {
             return Err(malformed());
         }
-        // An opaque code has no checks of its own, so the first issuer it fits is the one.
-        let issuer = detect::of_code(&self.trust, code).next();
-        let issuer = issuer.ok_or(Refusal {
-            reason: Reason::UnknownIssuer,
-            issuer: None,
-        })?;
-        Ok((issuer, row_key::canonical(issuer.profile.row_kind(), code)))
+        let text = code.trim_ascii();
+        // A code of bytes comes as ISO 8859-1: nothing of it may be trimmed, and only a profile of bytes takes it.
+        let is_text = !text.is_empty() && !text.contains(char::is_control);
+        let code = if is_text { text } else { code };
+        let mut furthest: Option<(&Issuer, CodeFault)> = None;
+        for issuer in detect::of_code(&self.trust, code) {
+            if !issuer.profile.is_signed() {
+                if is_text {
+                    return self.read_opaque(issuer, code);
+                }
+                continue;
+            }
+            match profile::read(issuer.profile, code, &issuer.terms()) {
+                Ok(signed) => return self.read_signed(issuer, signed),
+                // The order of faults is that of the checks: who came furthest knows best what is wrong.
+                Err(fault) if furthest.is_none_or(|(_, known)| step(known) < step(fault)) => {
+                    furthest = Some((issuer, fault));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(match furthest {
+            Some((issuer, fault)) => Refusal {
+                reason: reason_of(fault),
+                issuer: Some(issuer.id.clone()),
+                fault: Some(fault),
+            },
+            None if is_text => unknown_issuer(),
+            None => malformed(),
+        })
     }
 
-    fn identify_card(&self, card: &IdCard) -> Result<(&Issuer, Personal<String>), Refusal> {
-        let issuer = detect::of_card(&self.trust, card.kind).ok_or(Refusal {
-            reason: Reason::UnknownIssuer,
-            issuer: None,
-        })?;
+    fn read_opaque(&self, issuer: &Issuer, code: &str) -> Result<Reading, Refusal> {
+        let identifier = row_key::canonical(issuer.profile.row_kind(), code);
+        let replay = opaque::replay(issuer, identifier.expose());
+        let mut reading = self.reading(issuer, Medium::QrCode, identifier)?;
+        // A dynamic code has its own means against copies.
+        if !issuer.dynamic {
+            reading.credential.alone = issuer.static_alone;
+        }
+        reading.credential.replay = replay;
+        Ok(reading)
+    }
+
+    fn read_signed(&self, issuer: &Issuer, signed: SignedCode) -> Result<Reading, Refusal> {
+        let mut reading = self.reading(issuer, Medium::QrCode, signed.identifier)?;
+        let credential = &mut reading.credential;
+        credential.valid_from = signed.valid_from;
+        credential.valid_until = signed.valid_until;
+        credential.replay = signed
+            .replay
+            .map(|hash| profile::replay(issuer, &hash, signed.window_s));
+        if credential.replay.is_none() {
+            credential.alone = issuer.static_alone;
+        }
+        reading.said = Said {
+            health: signed.health,
+            region: issuer.region.clone(),
+            entitlements: signed.entitlements.unwrap_or_default(),
+            revoked: self.revoked(issuer, signed.revocation)?,
+        };
+        Ok(reading)
+    }
+
+    fn read_card(&self, card: &IdCard) -> Result<Reading, Refusal> {
+        let issuer = detect::of_card(&self.trust, card.kind).ok_or_else(unknown_issuer)?;
         let number = row_key::canonical(row_key::ID_CARD, card.number.expose());
         id_card::check_number(number.expose(), card.kind).map_err(|_| failed(issuer))?;
-        Ok((issuer, number))
+        let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
+        let mut reading = self.reading(issuer, Medium::IdCard, number)?;
+        reading.credential.valid_from = Some(validity.from);
+        reading.credential.valid_until = validity.until;
+        Ok(reading)
     }
 
+    /// What is the same for everything of one issuer.
+    fn reading(
+        &self,
+        issuer: &Issuer,
+        medium: Medium,
+        identifier: Personal<String>,
+    ) -> Result<Reading, Refusal> {
+        Ok(Reading {
+            credential: Credential {
+                issuer: issuer.id.clone(),
+                medium,
+                keys: self.keys(issuer, issuer.profile.row_kind(), &identifier)?,
+                replay: None,
+                valid_from: None,
+                valid_until: None,
+                alone: Rule::Open,
+                unknown: issuer.offline.unknown.map(Rule::from),
+                trust_expired: false,
+            },
+            said: Said::default(),
+            offline: issuer.offline,
+            lists: issuer.list.clone(),
+            question: issuer.may_be_asked_about().then(|| Question {
+                profile: issuer.profile,
+                issuer: issuer.id.clone(),
+                identifier,
+            }),
+        })
+    }
+
+    /// Row keys under which lists would say that a code was revoked.
+    fn revoked(
+        &self,
+        issuer: &Issuer,
+        names: Vec<String>,
+    ) -> Result<Vec<(ListId, RowKey)>, Refusal> {
+        let mut keys = Vec::new();
+        for name in names {
+            keys.extend(self.keys(issuer, row_key::REVOKED, &Personal::new(name))?);
+        }
+        Ok(keys)
+    }
+
+    /// Row keys in every list that holds the issuer. Where none does, those of all lists: passback needs a name for it.
     fn keys(
         &self,
         issuer: &Issuer,
+        kind: &str,
         identifier: &Personal<String>,
-    ) -> Result<Vec<(ListId, crate::domain::RowKey)>, Refusal> {
-        let kind = issuer.profile.row_kind();
+    ) -> Result<Vec<(ListId, RowKey)>, Refusal> {
+        let unlisted = issuer.list.as_ref().is_some_and(Vec::is_empty);
         self.peppers
             .iter()
-            .filter(|(list, _)| issuer.is_held_by(list))
+            .filter(|(list, _)| unlisted || issuer.is_held_by(list))
             .map(|(list, pepper)| {
                 let key = row_key::row_key(pepper, kind, &issuer.id, identifier.expose());
                 key.map(|key| (list.clone(), key)).map_err(|_| Refusal {
-                    reason: Reason::Malformed,
                     issuer: Some(issuer.id.clone()),
+                    ..malformed()
                 })
             })
             .collect()
     }
 }
 
-fn malformed() -> Refusal {
+impl Reading {
+    /// True if the list may say something of it.
+    #[must_use]
+    pub fn is_held_by(&self, list: &ListId) -> bool {
+        self.lists.as_ref().is_none_or(|lists| lists.contains(list))
+    }
+}
+
+/// How far the checks came.
+const fn step(fault: CodeFault) -> u8 {
+    match fault {
+        CodeFault::Form(_) => 0,
+        CodeFault::UnknownKey => 1,
+        CodeFault::KeyUsage | CodeFault::KeyRevoked => 2,
+        CodeFault::Signature(_) => 3,
+        CodeFault::Terms(_) => 4,
+    }
+}
+
+const fn reason_of(fault: CodeFault) -> Reason {
+    match fault {
+        CodeFault::Form(_) => Reason::Malformed,
+        CodeFault::UnknownKey => Reason::UnknownKey,
+        CodeFault::KeyRevoked => Reason::KeyRevoked,
+        CodeFault::Signature(_) => Reason::WrongSignature,
+        CodeFault::KeyUsage | CodeFault::Terms(_) => Reason::VerificationFailed,
+    }
+}
+
+const fn malformed() -> Refusal {
+    refusal(Reason::Malformed)
+}
+
+const fn unknown_issuer() -> Refusal {
+    refusal(Reason::UnknownIssuer)
+}
+
+const fn refusal(reason: Reason) -> Refusal {
     Refusal {
-        reason: Reason::Malformed,
+        reason,
         issuer: None,
+        fault: None,
     }
 }
 
 fn failed(issuer: &Issuer) -> Refusal {
     Refusal {
-        reason: Reason::VerificationFailed,
         issuer: Some(issuer.id.clone()),
+        ..refusal(Reason::VerificationFailed)
     }
 }
 
@@ -240,14 +370,13 @@ profile = "idcard"
 
     fn refused(shown: &Shown) -> (Reason, Option<String>) {
         let refusal = reader().read(shown).unwrap_err();
-        assert_eq!(reader().question(shown).err(), Some(refusal.clone()));
         (refusal.reason, refusal.issuer.map(String::from))
     }
 
     #[test]
     fn a_code_has_a_row_key_in_every_list_that_holds_its_issuer() {
         let lists = |text| {
-            let credential = reader().read(&code(text)).unwrap();
+            let credential = reader().read(&code(text)).unwrap().credential;
             credential
                 .keys
                 .into_iter()
@@ -260,7 +389,7 @@ profile = "idcard"
 
     #[test]
     fn the_row_key_is_the_one_of_the_import() {
-        let credential = reader().read(&code("S:1\r\n")).unwrap();
+        let credential = reader().read(&code("S:1\r\n")).unwrap().credential;
         let pepper = Pepper::from_bytes([1; 32]);
         let issuer = IssuerId::new("static").unwrap();
         let imported = row_key::row_key(&pepper, row_key::OPAQUE, &issuer, "S:1").unwrap();
@@ -269,7 +398,7 @@ profile = "idcard"
 
     #[test]
     fn the_same_dynamic_code_has_the_same_replay_key() {
-        let replay = |text| reader().read(&code(text)).unwrap().replay;
+        let replay = |text| reader().read(&code(text)).unwrap().credential.replay;
         let first = replay("D:1").unwrap();
         assert_eq!((Some(first), first.window_s), (replay(" D:1"), 90));
         assert_ne!(first.key, replay("D:2").unwrap().key);
@@ -284,14 +413,12 @@ profile = "idcard"
 
     #[test]
     fn a_card_is_read_with_its_validity() {
-        let credential = reader().read(&card("11010519491231002x")).unwrap();
+        let read = |number| reader().read(&card(number)).unwrap().credential;
+        let credential = read("11010519491231002x");
         assert_eq!(credential.medium, Medium::IdCard);
         assert_eq!(credential.valid_from, Some(Utc::from_secs(1_577_808_000)));
         assert_eq!((credential.valid_until, credential.replay), (None, None));
-        assert_eq!(
-            credential.keys,
-            reader().read(&card("11010519491231002X ")).unwrap().keys
-        );
+        assert_eq!(credential.keys, read("11010519491231002X ").keys);
     }
 
     #[test]
@@ -333,27 +460,22 @@ profile = "idcard"
 
     #[test]
     fn the_backend_is_asked_about_codes_and_about_cards_only_if_allowed() {
-        let question = reader().question(&code("S:1 ")).unwrap().unwrap();
+        let asked = |reader: Reader, shown| reader.read(&shown).unwrap().question;
+        let question = asked(reader(), code("S:1 ")).unwrap();
         assert_eq!(
             (question.profile, question.issuer.as_str()),
             (Profile::Opaque, "static")
         );
         assert_eq!(question.identifier.expose(), "S:1");
-        assert_eq!(
-            reader().question(&card("11010519491231002X")).unwrap(),
-            None
-        );
+        assert_eq!(asked(reader(), card("11010519491231002X")), None);
         let allowed = reader_of(&format!("{TRUST}card_query = true\n"));
-        let question = allowed
-            .question(&card("11010519491231002x"))
-            .unwrap()
-            .unwrap();
+        let question = asked(allowed, card("11010519491231002x")).unwrap();
         assert_eq!(question.identifier.expose(), "11010519491231002X");
     }
 
     #[test]
     fn static_codes_alone_follow_their_issuer() {
-        let rule = |shown: &Shown| reader().read(shown).unwrap().alone;
+        let rule = |shown: &Shown| reader().read(shown).unwrap().credential.alone;
         assert_eq!(rule(&code("S:1")), Rule::Assist);
         assert_eq!(rule(&code("D:1")), Rule::Open);
         assert_eq!(rule(&card("11010519491231002X")), Rule::Open);
@@ -382,7 +504,10 @@ profile = "idcard"
                 peppers.iter().map(pepper).collect(),
             )
         };
-        let keys = |peppers| reader(peppers).unwrap().read(&code("S:1")).unwrap().keys;
+        let keys = |peppers| {
+            let reading = reader(peppers).unwrap().read(&code("S:1")).unwrap();
+            reading.credential.keys
+        };
         assert_eq!(keys(&[1, 9]), [keys(&[1]), keys(&[9])].concat());
         let same = SetupError::SamePepper(list.clone());
         assert_eq!(reader(&[1, 1]).unwrap_err(), same);

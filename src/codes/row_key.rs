@@ -12,6 +12,8 @@ use crate::domain::{IssuerId, Personal, RowKey};
 pub const OPAQUE: &str = "opaque";
 /// Kind of an ID card: its number is the identifier.
 pub const ID_CARD: &str = "id_card";
+/// Kind of a row that says that a signed code was revoked; the identifier is a name that the code's profile makes of it.
+pub const REVOKED: &str = "revoked";
 
 /// Stands between the parts of what is hashed; no part but the last may hold it.
 const SEPARATOR: u8 = 0x1F;

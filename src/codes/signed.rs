@@ -16,7 +16,7 @@ pub struct Terms<'a> {
 /// `issuer.params`: what differs between issuers of one profile.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// Zero of the times in a code, seconds since 1970: 0, or 946,684,800 for 2000-01-01.
+    /// Zero of the times in a code, seconds since 1970: 0, or 946,656,000 for 2000-01-01 in Beijing.
     pub epoch_s: u32,
     /// Longest validity a dynamic code may claim, seconds.
     pub validity_max_s: u32,
@@ -46,6 +46,8 @@ pub struct SignedCode {
     pub health: Option<Health>,
     /// Bit set of what the holder may use, where the code says it; bit 0 is the ride.
     pub entitlements: Option<u16>,
+    /// Names under which a list may say that its issuer has revoked it: identifiers of rows of kind `revoked`.
+    pub revocation: Vec<String>,
 }
 
 /// What a signed code says of health: a colour, or a certificate that the site's rules turn into one.
@@ -53,6 +55,8 @@ pub struct SignedCode {
 pub enum Health {
     /// A colour.
     Colour(crate::domain::Colour),
+    /// A certificate.
+    Certificate(Box<crate::domain::Certificate>),
 }
 
 /// Why a code is not what its issuer made. The order is the order of the checks.
@@ -64,15 +68,15 @@ pub enum CodeFault {
     /// No key of the issuer has the id that the code names.
     #[error("no key of this id")]
     UnknownKey,
-    /// The key may not vouch for this.
-    #[error("the key may not vouch for this")]
-    KeyUsage,
     /// The key was revoked.
     #[error("the key was revoked")]
     KeyRevoked,
     /// A signature does not hold; the text says whose.
     #[error("signature of the {0} does not hold")]
     Signature(&'static str),
+    /// The signature holds, and its key may not vouch for what it covers.
+    #[error("the key may not vouch for this")]
+    KeyUsage,
     /// The signature holds, and what it covers breaks a bound of the issuer.
     #[error("outside what its issuer may say: {0}")]
     Terms(&'static str),

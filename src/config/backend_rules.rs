@@ -16,7 +16,17 @@ pub(super) fn check(backend: &Backend) -> Result<(), Broken> {
     } else {
         check_no_files(backend)?;
     }
-    check_list_keys(&backend.list_keys)
+    check_keys("backend.list_keys", &backend.list_keys)?;
+    if backend.trust_keys.is_empty() {
+        return Ok(());
+    }
+    check_keys("backend.trust_keys", &backend.trust_keys)?;
+    let mut shared = backend.trust_keys.iter().enumerate();
+    if let Some((i, _)) = shared.find(|(_, key)| backend.list_keys.contains(key)) {
+        let sentence = "this key signs lists; the trust list has a key of its own";
+        return broken(format!("backend.trust_keys[{i}]"), sentence);
+    }
+    Ok(())
 }
 
 /// Checks the address; true if it is called by TLS.
@@ -93,17 +103,17 @@ fn check_no_files(backend: &Backend) -> Result<(), Broken> {
     Ok(())
 }
 
-fn check_list_keys(keys: &[String]) -> Result<(), Broken> {
+fn check_keys(name: &str, keys: &[String]) -> Result<(), Broken> {
     if !(1..=2).contains(&keys.len()) {
         let sentence = format!(
             "{} keys are given; allowed are 1 or 2: the current and the next",
             keys.len()
         );
-        return broken("backend.list_keys", sentence);
+        return broken(name, sentence);
     }
     let mut seen = BTreeSet::new();
     for (i, key) in keys.iter().enumerate() {
-        let path = format!("backend.list_keys[{i}]");
+        let path = format!("{name}[{i}]");
         match STANDARD.decode(key) {
             Ok(bytes) if bytes.len() == 32 => {
                 if !seen.insert(bytes) {

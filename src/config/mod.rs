@@ -1,6 +1,7 @@
 //! Validated settings. A [`Config`] in hand is a valid one.
 
 mod backend_rules;
+mod certificate_rules;
 mod lane_rules;
 pub mod load;
 mod policy;

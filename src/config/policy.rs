@@ -44,6 +44,8 @@ pub struct Rules {
     pub timed_out: Rule,
     /// A list is stale.
     pub stale: Rule,
+    /// The trust list is past its date.
+    pub trust_expired: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
 }
@@ -60,6 +62,7 @@ struct ExitRules {
     query_failed: Rule,
     timed_out: Rule,
     stale: Rule,
+    trust_expired: Rule,
     clock_untrusted: Rule,
 }
 
@@ -76,6 +79,7 @@ impl Rules {
             query_failed: Rule::Open,
             timed_out: Rule::Open,
             stale: Rule::Open,
+            trust_expired: Rule::Open,
             clock_untrusted: Rule::Open,
         }
     }
@@ -92,6 +96,7 @@ impl Default for Rules {
             query_failed: Rule::Assist,
             timed_out: Rule::Assist,
             stale: Rule::Assist,
+            trust_expired: Rule::Assist,
             clock_untrusted: Rule::Assist,
         }
     }

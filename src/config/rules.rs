@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tree::{Barrier, Config, Gpio, GpioDriver, Policy, Rules};
 use super::types::Line;
-use super::{backend_rules, lane_rules};
+use super::{backend_rules, certificate_rules, lane_rules};
 use crate::domain::Rule;
 
 /// Lanes of one gate.
@@ -38,6 +38,7 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
     }
     check_lists(config)?;
     check_policy(&config.policy)?;
+    certificate_rules::check(&config.certificates)?;
     check_gpio(&config.gpio)?;
     check_lanes(config)?;
     check_lines(config)
@@ -45,9 +46,9 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
 
 fn check_lists(config: &Config) -> Result<(), Broken> {
     let lists = &config.lists;
-    if !(1..=LISTS_MAX).contains(&lists.len()) {
+    if lists.len() > LISTS_MAX {
         let sentence = format!(
-            "{} lists are given; a gate follows 1 to {LISTS_MAX}, each a table [[list]]",
+            "{} lists are given; a gate follows up to {LISTS_MAX}, each a table [[list]]",
             lists.len()
         );
         return broken("list", sentence);
@@ -72,6 +73,7 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
         query_failed,
         timed_out,
         stale,
+        trust_expired,
         clock_untrusted,
     } = policy.exit;
     let rules = [
@@ -83,6 +85,7 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
         ("query_failed", query_failed),
         ("timed_out", timed_out),
         ("stale", stale),
+        ("trust_expired", trust_expired),
         ("clock_untrusted", clock_untrusted),
     ];
     for (key, rule) in rules {

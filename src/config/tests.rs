@@ -137,6 +137,7 @@ fn the_example_shows_true_defaults() {
                 "# key",
                 "# ca",
                 "# next_pepper_file",
+                "# trust_keys",
             ];
             !instead.iter().any(|key| line.starts_with(key))
         })
@@ -576,6 +577,31 @@ fn list_keys_are_one_or_two_public_keys() {
 }
 
 #[test]
+fn the_trust_list_has_keys_of_its_own() {
+    let lists = "list_keys = [\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]";
+    let with = |keys: &str| format!("{lists}\ntrust_keys = [{keys}]");
+    let key = "\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+    let config = read(&GOOD.replace(lists, &with(key))).unwrap();
+    assert_eq!(config.backend.unwrap().trust_keys.len(), 1);
+    says(
+        lists,
+        &with(&[key; 3].join(",")),
+        "key `backend.trust_keys`: 3 keys are given",
+    );
+    says(
+        lists,
+        &with("\"AAAA\""),
+        "key `backend.trust_keys[0]`: an Ed25519 public key has 32 bytes",
+    );
+    let shared = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+    says(
+        lists,
+        &with(&format!("{key}, {shared}")),
+        "key `backend.trust_keys[1]`: this key signs lists; the trust list has a key of its own",
+    );
+}
+
+#[test]
 fn a_gate_follows_lists_of_different_names() {
     let list = "[[list]]\nname = \"health\"\npepper_file = \"pepper\"\n";
     says(
@@ -583,7 +609,11 @@ fn a_gate_follows_lists_of_different_names() {
         &list.repeat(2),
         "line 13, column 8: key `list[1].name`: \"health\" is the name of list[0] already",
     );
-    says(list, "", "0 lists are given; a gate follows 1 to 16");
+    assert!(read(&GOOD.replace(list, "")).unwrap().lists.is_empty());
+    let many: String = (0..17)
+        .map(|n| list.replace("health", &format!("h{n}")))
+        .collect();
+    says(list, &many, "17 lists are given; a gate follows up to 16");
 }
 
 #[test]

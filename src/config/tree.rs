@@ -11,7 +11,7 @@ use super::types::{
     PassbackTime, PollTime, PulseTime, ReleaseTime, ResolveTime, StaleAfter, StallTime,
     UnknownTime,
 };
-use crate::domain::{Direction, GateId, ListId, Mode};
+use crate::domain::{CertificateRules, Direction, GateId, ListId, Mode};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,12 +25,15 @@ pub struct Config {
     pub trust_file: PathBuf,
     /// Where lists come from and passages go; absent: the gate works from what it has.
     pub backend: Option<Backend>,
-    /// Lists this gate follows.
+    /// Lists this gate follows; none: it goes by what signed codes say, and by the backend's answers.
     #[serde(default, rename = "list")]
     pub lists: Vec<List>,
     /// What is done with each outcome, per direction.
     #[serde(default)]
     pub policy: Policy,
+    /// What counts of a health certificate; the first that names its issuer's region speaks.
+    #[serde(default, rename = "certificate")]
+    pub certificates: Vec<CertificateRules>,
     /// The same person in the same direction again.
     #[serde(default)]
     pub passback: Passback,
@@ -65,6 +68,10 @@ pub struct Backend {
     pub ca: Option<PathBuf>,
     /// Ed25519 keys that sign manifests, base64 of 32 bytes each: the current and the next.
     pub list_keys: Vec<String>,
+    /// Ed25519 keys that sign the trust list, the same way; absent: the trust list is the file of `trust_file`, and none is
+    /// taken from the backend.
+    #[serde(default)]
+    pub trust_keys: Vec<String>,
     /// Ask about credentials that no list knows.
     #[serde(default = "yes")]
     pub resolve: bool,

@@ -47,15 +47,16 @@ pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
     if case.may_ask && clock_lets_pass && asking_helps(&case) {
         return None;
     }
+    let trust = case
+        .credential
+        .trust_expired
+        .then_some((case.rules.trust_expired, Reason::TrustExpired));
     let stale = case
         .standing
         .stale
         .then_some((case.rules.stale, Reason::StaleList));
-    let health = Some((
-        case.rules.of(case.standing.health),
-        reason_of(case.standing.health),
-    ));
-    Some(match worst(&case, [clock, stale, health]) {
+    let health = Some((health_rule(&case), reason_of(case.standing.health)));
+    Some(match worst(&case, [clock, trust, stale], health) {
         Some((rule, reason)) => Advice::Refuse(keep(case.direction, rule), reason),
         None if lacks_entitlement(&case) => refuse(case.direction, Reason::NoAccessRights),
         None if case.direction == Direction::Entry && case.credential.alone != Rule::Open => {
@@ -117,7 +118,11 @@ const fn opened(direction: Direction) -> Reason {
 }
 
 fn open_reason(case: &Case<'_>, clock: bool) -> Reason {
-    if clock || case.standing.stale || case.standing.health != HealthOutcome::Green {
+    if clock
+        || case.credential.trust_expired
+        || case.standing.stale
+        || case.standing.health != HealthOutcome::Green
+    {
         opened(case.direction)
     } else {
         Reason::InOrder
@@ -157,14 +162,33 @@ fn asking_helps(case: &Case<'_>) -> bool {
 
 type Concern = Option<(Rule, Reason)>;
 
+/// The rule for what the look-up ended in; on the way in an issuer may have one of its own for whom nobody knows.
+const fn health_rule(case: &Case<'_>) -> Rule {
+    match (
+        case.direction,
+        case.standing.health,
+        case.credential.unknown,
+    ) {
+        (
+            Direction::Entry,
+            HealthOutcome::Unknown | HealthOutcome::QueryFailed | HealthOutcome::TimedOut,
+            Some(rule),
+        ) => rule,
+        (Direction::Entry | Direction::Exit, health, Some(_) | None) => case.rules.of(health),
+    }
+}
+
 /// The most severe concern that keeps the barrier; of equals the first.
-fn worst(case: &Case<'_>, [clock, stale, health]: [Concern; 3]) -> Concern {
+fn worst(case: &Case<'_>, earlier: [Concern; 3], health: Concern) -> Concern {
     let keeps = |concern: Concern| concern.filter(|(rule, _)| *rule != Rule::Open);
-    let earlier = match (keeps(clock), keeps(stale)) {
-        (Some((Rule::Assist, _)), Some(stale @ (Rule::Hold, _))) => Some(stale),
-        (Some(clock), Some(_) | None) => Some(clock),
-        (None, stale) => stale,
-    };
+    let earlier =
+        earlier
+            .into_iter()
+            .filter_map(keeps)
+            .reduce(|first, next| match (first.0, next.0) {
+                (Rule::Assist, Rule::Hold) => next,
+                (Rule::Open | Rule::Assist | Rule::Hold, _) => first,
+            });
     match (earlier, keeps(health)) {
         // A stale list's colour still counts; that it does not know somebody says nothing.
         (Some((Rule::Assist, _)), Some(health @ (Rule::Hold, _))) if has_colour(case) => {
@@ -250,6 +274,55 @@ mod tests {
             assert_eq!(advice(Direction::Entry), Some(refused));
             assert!(matches!(advice(Direction::Exit), Some(Advice::Open(_))));
         }
+    }
+
+    #[test]
+    fn an_issuer_may_say_on_the_way_in_what_becomes_of_whom_nobody_knows() {
+        use {Direction as D, HealthOutcome as H, Rule as R};
+        for (unknown, opens) in [(R::Open, true), (R::Assist, false), (R::Hold, false)] {
+            let code = Credential {
+                unknown: Some(unknown),
+                ..credential(1)
+            };
+            let opposite = all(if opens { R::Hold } else { R::Open });
+            for health in HEALTH {
+                let nobody_knows = matches!(health, H::Unknown | H::QueryFailed | H::TimedOut);
+                let advice = ask(D::Entry, &code, &standing(health), &opposite, Some(1));
+                let open = matches!(advice, Some(Advice::Open(_)));
+                assert_eq!(open, opens == nobody_knows, "{unknown:?} {health:?}");
+            }
+            let out = ask(
+                D::Exit,
+                &code,
+                &standing(H::Unknown),
+                &all(R::Open),
+                Some(1),
+            );
+            assert_eq!(out, Some(Advice::Open(Reason::ExitAlwaysOpen)));
+        }
+    }
+
+    #[test]
+    fn past_the_date_of_the_trust_list_the_rule_for_that_speaks_unless_something_is_worse() {
+        use {HealthOutcome as H, Rule as R};
+        let code = Credential {
+            trust_expired: true,
+            ..credential(1)
+        };
+        let mut rules = all(R::Open);
+        rules.trust_expired = R::Assist;
+        let entry =
+            |health, rules: &Rules| ask(Direction::Entry, &code, &standing(health), rules, Some(1));
+        let assisted = Some(Advice::Refuse(Verdict::Assist, Reason::TrustExpired));
+        assert_eq!(entry(H::Green, &rules), assisted);
+        rules.red = R::Hold;
+        let red = Some(Advice::Refuse(Verdict::Deny, Reason::RedCode));
+        assert_eq!(entry(H::Red, &rules), red);
+        rules.trust_expired = R::Open;
+        assert_eq!(
+            entry(H::Green, &rules),
+            Some(Advice::Open(Reason::SiteRule))
+        );
     }
 
     /// Open everywhere, but `rule` for this outcome.

@@ -53,6 +53,7 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         query_failed: Rule::Assist,
         timed_out: Rule::Assist,
         stale: Rule::Assist,
+        trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
     };
     Settings {
@@ -79,6 +80,7 @@ pub(super) const fn all(rule: Rule) -> Rules {
         query_failed: rule,
         timed_out: rule,
         stale: rule,
+        trust_expired: rule,
         clock_untrusted: rule,
     }
 }
@@ -93,6 +95,8 @@ pub(super) fn credential(n: u8) -> Credential {
         valid_from: None,
         valid_until: None,
         alone: Rule::Open,
+        unknown: None,
+        trust_expired: false,
     }
 }
 

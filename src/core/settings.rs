@@ -99,6 +99,8 @@ pub struct Rules {
     pub timed_out: Rule,
     /// A list is stale.
     pub stale: Rule,
+    /// The trust list is past its date.
+    pub trust_expired: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
 }

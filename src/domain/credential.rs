@@ -138,6 +138,11 @@ pub struct Credential {
     pub valid_until: Option<Utc>,
     /// What its issuer wants on the way in for a code that anybody can copy, shown alone; "open" for all others.
     pub alone: Rule,
+    /// What its issuer wants on the way in where no list knows it and the backend does not either, or was not reached;
+    /// `None`: what the site wants.
+    pub unknown: Option<Rule>,
+    /// True if the trust list that says whose it is, is past its date.
+    pub trust_expired: bool,
 }
 
 /// What keeps a dynamic code from being used twice.

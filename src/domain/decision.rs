@@ -94,8 +94,16 @@ reasons! {
     Replayed = "replayed" => CodeUsed,
     /// The same person in the same direction again (BACnet 138).
     Passback = "passback" => CodeUsed,
-    /// Check digit, date or signature does not hold (BACnet 162).
+    /// Check digit, date or what a signature covers does not hold (BACnet 162).
     VerificationFailed = "verification_failed" => NotRecognised,
+    /// A signature does not hold: forged, altered or damaged.
+    WrongSignature = "wrong_signature" => NotRecognised,
+    /// Its issuer has no key of the id that it names.
+    UnknownKey = "unknown_key" => NotRecognised,
+    /// The key that signed it was revoked.
+    KeyRevoked = "key_revoked" => NotRecognised,
+    /// Its issuer has revoked it.
+    Revoked = "revoked" => Hold,
     /// The card and its module did not authenticate each other: a security event.
     CardNotAuthentic = "card_not_authentic" => SeeStaff,
     /// No issuer of the trust list recognises it.
@@ -106,6 +114,8 @@ reasons! {
     StaticAlone = "static_alone" => SeeStaff,
     /// A list is older than the site allows, or has never arrived.
     StaleList = "stale_list" => SeeStaff,
+    /// The trust list is past its date.
+    TrustExpired = "trust_expired" => SeeStaff,
     /// The decision needs the date and the clock is not trusted.
     ClockUntrusted = "clock_untrusted" => SeeStaff,
     /// The lane does not serve this side now (BACnet 161).

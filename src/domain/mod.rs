@@ -1,6 +1,7 @@
 //! The words of the trade. Everything here is plain data: no clock, no I/O, nothing of ours imported.
 
 pub mod action;
+pub mod certificate;
 pub mod credential;
 pub mod decision;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod tag;
 pub mod time;
 
 pub use action::{Action, Alarm, Decided};
+pub use certificate::{Certificate, CertificateRules, Statement, TestKind};
 pub use credential::{
     Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown,
 };

@@ -191,6 +191,14 @@ impl Standing {
         }
     }
 
+    /// Joins what the code itself says, signed by its issuer, to what is known: as another row.
+    pub fn join_said(&mut self, health: Option<HealthOutcome>, entitlements: u16) {
+        if let Some(health) = health.filter(|health| severity(*health) > severity(self.health)) {
+            self.health = health;
+        }
+        self.entitlements |= entitlements;
+    }
+
     /// Joins another row to what is known: the worst colour wins, entitlements add up, validity narrows.
     pub fn join(&mut self, row: &Row) {
         let health = row

@@ -4,6 +4,7 @@ pub mod camera;
 mod canvas;
 pub mod demo;
 pub mod line_faults;
+pub mod mint;
 pub mod random;
 pub mod sam_module;
 pub mod screen;

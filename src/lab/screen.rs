@@ -6,6 +6,7 @@
 use qrcode::{EcLevel, QrCode};
 
 use super::canvas::{Canvas, blur, box_blur, grey, narrow, whole};
+use super::mint::picture::bytes_of;
 use super::random::SplitMix64;
 use crate::vision::LumaImage;
 
@@ -54,7 +55,30 @@ impl View {
             dark: false,
         }
     }
+
+    /// The same for a code with more in it: who shows one holds it closer, and straighter.
+    #[must_use]
+    pub fn at_rest_with(text: &str, seed: u64) -> Self {
+        let rest = Self::at_rest(seed);
+        let near = Phone::new(text, false).count as f64 * MODULE_PIXELS;
+        if near <= rest.side {
+            return rest;
+        }
+        Self {
+            side: near.min(NEAREST),
+            offset: (rest.offset.0 * 0.3, rest.offset.1 * 0.3),
+            turn: rest.turn * 0.2,
+            tilt: (rest.tilt.0 * 0.5, rest.tilt.1 * 0.5),
+            defocus: rest.defocus.min(0.7),
+            ..rest
+        }
+    }
 }
+
+/// Pixels that a module of a code needs.
+const MODULE_PIXELS: f64 = 3.4;
+/// Side of a code that fills the picture.
+const NEAREST: f64 = 380.0;
 
 /// The screen of a phone, in units of the code's side; the code's centre is (0, 0).
 struct Phone {
@@ -72,8 +96,9 @@ const PHONE_BOTTOM: f64 = 1.5;
 impl Phone {
     /// Texts that no code can hold leave the screen without one.
     fn new(text: &str, dark: bool) -> Self {
-        let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M)
-            .or_else(|_| QrCode::with_error_correction_level(text.as_bytes(), EcLevel::L));
+        let bytes = bytes_of(text);
+        let code = QrCode::with_error_correction_level(&bytes, EcLevel::M)
+            .or_else(|_| QrCode::with_error_correction_level(&bytes, EcLevel::L));
         let (modules, count) = match code {
             Ok(code) => {
                 let count = code.width();
@@ -212,7 +237,7 @@ pub fn empty_scene(seed: u64) -> LumaImage {
 /// A phone that comes into view and to rest: `frames` pictures, the last third of them at rest.
 #[must_use]
 pub fn approach(text: &str, seed: u64, frames: usize) -> Vec<LumaImage> {
-    let rest = View::at_rest(seed);
+    let rest = View::at_rest_with(text, seed);
     (0..frames)
         .map(|i| {
             let way = ((i + 1) as f64 / (frames as f64 * 0.67)).min(1.0);

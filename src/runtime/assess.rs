@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::online::Asking;
-use crate::codes;
+use super::trust::{InForce, is_expired};
+use crate::codes::signed::Health;
+use crate::codes::{self, Reading};
 use crate::domain::{
-    Assessed, Credential, Finding, HealthOutcome, ListId, ListVersion, Now, Presentation, RowKey,
-    Shown, Standing,
+    Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion,
+    Now, Presentation, Reason, Row, RowKey, Standing, certificate,
 };
 use crate::store::codes::Codes;
 use crate::store::learned::{Learned, Said};
@@ -23,11 +25,13 @@ const QUEUE_MAX: usize = 4;
 /// What an assessment needs; shared by the lanes.
 pub struct Assessor {
     /// Trust list and peppers.
-    pub reader: codes::Reader,
+    pub trust: InForce,
     /// The lists.
     pub cache: Arc<dyn Codes>,
     /// The lists to ask, and from which age each counts as stale.
     pub lists: Vec<(ListId, Duration)>,
+    /// What counts of a health certificate.
+    pub certificates: Vec<CertificateRules>,
     /// What the backend has answered before; absent: nobody is asked.
     pub learned: Option<Arc<Learned>>,
 }
@@ -54,33 +58,22 @@ impl Assessor {
     /// Reads and looks up one presentation.
     #[must_use]
     pub fn assess(&self, job: &Job) -> Assessment {
-        let shown = &job.presentation.shown;
-        let (finding, asking) = match self.reader.read(shown) {
-            Err(refusal) => (
-                Finding::Refused {
+        let reader = self.trust.reader();
+        let (finding, asking) = match reader.read(&job.presentation.shown) {
+            Err(refusal) => {
+                if let Some(fault) = refusal.fault {
+                    tracing::debug!(issuer = ?refusal.issuer, %fault, "a signed code does not hold");
+                }
+                let finding = Finding::Refused {
                     reason: refusal.reason,
                     issuer: refusal.issuer,
-                },
-                None,
-            ),
-            Ok(credential) => {
-                let mut standing = self.look_up(&credential, job.now);
-                let mut asking = None;
-                if standing.health == HealthOutcome::Unknown {
-                    match self.learned(&credential, job.now) {
-                        Some(Said::Known(known)) => standing = known,
-                        // Asking again would be told the same.
-                        Some(Said::Nobody) => {}
-                        None => asking = self.asking(shown, &credential),
-                    }
-                }
-                (
-                    Finding::Read {
-                        credential,
-                        standing,
-                    },
-                    asking,
-                )
+                };
+                (finding, None)
+            }
+            Ok(mut reading) => {
+                let trust = reader.trust();
+                reading.credential.trust_expired = is_expired(trust.not_after, job.now.utc);
+                self.find(reading, job.now)
             }
         };
         let Presentation {
@@ -105,16 +98,44 @@ impl Assessor {
         }
     }
 
-    /// What to ask the backend, in the words of its contract; nothing where the issuer does not allow it.
-    fn asking(&self, shown: &Shown, credential: &Credential) -> Option<Asking> {
-        let asked = self.reader.question(shown).ok().flatten()?;
-        let question = Question {
-            profile: asked.profile.row_kind().to_owned(),
-            issuer: asked.issuer,
-            identifier: asked.identifier,
+    /// What lists, the code itself and earlier answers say; and what to ask if that is nothing.
+    fn find(&self, reading: Reading, now: Now) -> (Finding, Option<Asking>) {
+        if self.is_revoked(&reading) {
+            let (reason, issuer) = (Reason::Revoked, Some(reading.credential.issuer));
+            return (Finding::Refused { reason, issuer }, None);
+        }
+        let mut standing = self.look_up(&reading, now);
+        let Reading {
+            credential,
+            said,
+            question,
+            ..
+        } = reading;
+        let health = outcome(&self.certificates, &said, now);
+        standing.join_said(health, said.entitlements);
+        let mut asking = None;
+        if standing.health == HealthOutcome::Unknown {
+            match self.learned(&credential, now) {
+                Some(Said::Known(mut known)) => {
+                    known.join_said(None, said.entitlements);
+                    standing = known;
+                }
+                // Asking again would be told the same.
+                Some(Said::Nobody) => {}
+                None => asking = question.map(|question| asking_of(question, &credential)),
+            }
+        }
+        let finding = Finding::Read {
+            credential,
+            standing,
         };
-        let key = learned_key(credential);
-        Some(Asking { question, key })
+        (finding, asking)
+    }
+
+    /// True if a list says that the issuer has revoked it.
+    fn is_revoked(&self, reading: &Reading) -> bool {
+        let mut revoked = reading.said.revoked.iter();
+        revoked.any(|(list, key)| matches!(self.cache.look_up(list, key), Ok(Some(_))))
     }
 
     /// What the backend said of this credential a short time ago.
@@ -123,18 +144,31 @@ impl Assessor {
         self.learned.as_ref()?.look_up(now.mono, &key)
     }
 
-    /// Asks every list; the worst colour wins. A list that has not arrived, or cannot be read, is stale.
-    fn look_up(&self, credential: &Credential, now: Now) -> Standing {
+    /// Asks every list that holds its issuer; the worst colour wins. A list that has not arrived, or cannot be read, is
+    /// stale.
+    fn look_up(&self, reading: &Reading, now: Now) -> Standing {
+        let (credential, offline) = (&reading.credential, &reading.offline);
         let mut standing = Standing::unknown();
-        for (list, stale_after) in &self.lists {
+        for (list, stale_after) in self
+            .lists
+            .iter()
+            .filter(|(list, _)| reading.is_held_by(list))
+        {
             let Some(state) = self.cache.state(list) else {
                 standing.stale = true;
                 continue;
             };
-            // By the site's rule, or because the backend itself calls it fresh no longer.
-            standing.stale |= now.utc.is_some_and(|utc| {
-                utc.since(state.created) > *stale_after || utc > state.fresh_until
-            });
+            // By the site's rule, by the issuer's, or because the backend itself calls it fresh no longer.
+            let age = now.utc.map(|utc| utc.since(state.created));
+            let older_than = |limit: Duration| age.is_some_and(|age| age > limit);
+            let older_than_s = |limit: Option<u32>| {
+                limit.is_some_and(|s| older_than(Duration::from_secs(s.into())))
+            };
+            let hard_stale = older_than_s(offline.hard_stale_s);
+            standing.stale |= older_than(*stale_after)
+                || older_than_s(offline.stale_after_s)
+                || hard_stale
+                || now.utc.is_some_and(|utc| utc > state.fresh_until);
             standing.lists.push(ListVersion {
                 list: list.clone(),
                 era: state.era,
@@ -144,6 +178,7 @@ impl Assessor {
             // between, the next one finds the row.
             for (_, key) in credential.keys.iter().filter(|(of, _)| of == list) {
                 match self.cache.look_up(list, key) {
+                    Ok(Some(row)) if hard_stale && !speaks_against(&row) => {}
                     Ok(Some(row)) => standing.join(&row),
                     Ok(None) => {}
                     Err(error) => {
@@ -155,6 +190,35 @@ impl Assessor {
         }
         standing
     }
+}
+
+/// True if a row would keep somebody out: that counts however old it is.
+const fn speaks_against(row: &Row) -> bool {
+    match row.colour {
+        Some(Colour::Yellow | Colour::Red) => true,
+        Some(Colour::Green) | None => false,
+    }
+}
+
+/// What a code says of its holder's health.
+fn outcome(rules: &[CertificateRules], said: &codes::Said, now: Now) -> Option<HealthOutcome> {
+    Some(match said.health.as_ref()? {
+        Health::Colour(colour) => (*colour).into(),
+        Health::Certificate(certificate) => {
+            certificate::judge(rules, certificate, said.region.as_deref(), now.utc)
+        }
+    })
+}
+
+/// What to ask the backend, in the words of its contract.
+fn asking_of(asked: codes::Question, credential: &Credential) -> Asking {
+    let question = Question {
+        profile: asked.profile.row_kind().to_owned(),
+        issuer: asked.issuer,
+        identifier: asked.identifier,
+    };
+    let key = learned_key(credential);
+    Asking { question, key }
 }
 
 /// Answers are kept under the row key of the first list: it names a credential as well as any other.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::certificates::Certificates;
 use super::floods::{Floods, READER_FLOODED};
 use super::freshness::{self, Freshness, STALE_LIST};
+use super::trust_watch::{TRUST_EXPIRED, TrustWatch};
 use crate::core::Gate;
 use crate::domain::{Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Utc};
 use crate::store::codes::Codes;
@@ -62,6 +63,8 @@ pub struct Sources {
     pub remember: Duration,
     /// The gate's certificates; nothing where it shows none.
     pub certificates: Option<Certificates>,
+    /// The trust list that the gate starts with.
+    pub trust: TrustWatch,
     /// True if there is a backend at all.
     pub has_backend: bool,
 }
@@ -190,6 +193,18 @@ impl Board {
                     .inc();
                 None
             }
+            SyncEvent::TrustApplied {
+                version,
+                created,
+                not_after,
+            } => {
+                self.sources.trust.applied(version, not_after);
+                Some(self.floor(created))
+            }
+            SyncEvent::TrustFailed { .. } => {
+                self.metrics.trust_failures.inc();
+                None
+            }
             SyncEvent::BackendUp(up) => {
                 self.backend_up = Some(up);
                 self.metrics.backend_up.set(up.into());
@@ -287,6 +302,7 @@ impl Board {
         self.metrics.clock_trusted.set(now.utc.is_some().into());
         // Judges them too: what is stale is an alarm below.
         let lists = self.lists(now);
+        let trust = self.sources.trust.tick(now, &self.metrics);
         let status = Status {
             gate: self.sources.gate.clone(),
             uptime_ms: now.mono.as_millis(),
@@ -301,6 +317,7 @@ impl Board {
                 })
                 .collect(),
             lists,
+            trust,
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
             backend_up: self.backend_up,
@@ -319,6 +336,7 @@ impl Board {
             .into_iter()
             .chain(certificates)
             .chain(self.freshness.is_any().then_some(STALE_LIST))
+            .chain(self.sources.trust.is_expired().then_some(TRUST_EXPIRED))
             .map(|alarm| ("gate".into(), alarm.into()));
         let floods = self.floods.lanes();
         let of_lanes = floods.map(|lane| (lane.to_owned(), READER_FLOODED.into()));

@@ -1,15 +1,21 @@
 //! The files that a config names, read and checked as `check` and `run` both do; and why a gate does not start.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::trust::{self, Chosen};
 use crate::codes::{Pepper, Reader, TrustList};
 use crate::config::Config;
 use crate::config::tree::Backend;
-use crate::domain::Utc;
+use crate::domain::{ListId, Utc};
+use crate::sync::hex;
 use crate::sync::tls::{self, Facts, Material, SharedDate};
 use crate::sync::{Client, ClientError, Followed, PinnedKeys};
+
+/// Whose pepper it is that belongs to no list.
+const OWN: &str = "own";
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +63,50 @@ impl StartError {
 
 /// What the files that a config names hold.
 pub struct Files {
-    pub(super) reader: Reader,
+    pub(super) trust: TrustFiles,
     pub(super) followed: Vec<Followed>,
     pub(super) link: Option<Link>,
+}
+
+/// What a trust list is chosen from, and the peppers that go with it.
+pub(super) struct TrustFiles {
+    file: TrustList,
+    kept: PathBuf,
+    peppers: Vec<(ListId, Pepper)>,
+    pub(super) keys: Option<PinnedKeys>,
+}
+
+impl TrustFiles {
+    /// The trust list to start with; `floor`: the highest version that was ever accepted, as far as it is known.
+    pub(super) fn choose(&self, floor: Option<u64>) -> Chosen {
+        trust::choose(&self.file, &self.kept, self.keys.as_ref(), floor)
+    }
+
+    /// A reader by this trust list.
+    pub(super) fn reader(&self, list: TrustList) -> Result<Reader, StartError> {
+        Reader::new(list, self.peppers.clone())
+            .map_err(|error| StartError::Config(error.to_string()))
+    }
+
+    /// A gate that follows no list has a pepper of its own: passback remembers people by row keys.
+    pub(super) fn with_own_pepper(&mut self, data_dir: &Path) -> Result<(), StartError> {
+        if self.peppers.is_empty() {
+            let name = ListId::new(OWN).map_err(|error| StartError::Config(error.to_string()))?;
+            self.peppers.push((name, own_pepper(data_dir)?));
+        }
+        Ok(())
+    }
+}
+
+impl Files {
+    /// Which trust list a gate with these files starts with, in words.
+    #[must_use]
+    pub fn trust_in_words(&self) -> Vec<String> {
+        let chosen = self.trust.choose(None);
+        let mut words = vec![chosen.in_words()];
+        words.extend(chosen.remark);
+        words
+    }
 }
 
 /// The way to the backend.
@@ -99,8 +146,13 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
             pepper_ids,
         });
     }
-    let reader =
-        Reader::new(trust, peppers).map_err(|error| StartError::Config(error.to_string()))?;
+    let mut trust = TrustFiles {
+        file: trust,
+        kept: trust::kept_file(&config.data_dir),
+        peppers,
+        keys: None,
+    };
+    trust.reader(trust.file.clone())?;
     let mut link = None;
     if let Some(backend) = &config.backend {
         let of_key = |key: &str, error: &dyn std::error::Error| {
@@ -108,6 +160,10 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         };
         let keys =
             PinnedKeys::parse(&backend.list_keys).map_err(|error| of_key("list_keys", &error))?;
+        if !backend.trust_keys.is_empty() {
+            let keys = PinnedKeys::parse(&backend.trust_keys);
+            trust.keys = Some(keys.map_err(|error| of_key("trust_keys", &error))?);
+        }
         let (client, secure) = connect(config, backend, of_key)?;
         link = Some(Link {
             client,
@@ -116,7 +172,7 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         });
     }
     Ok(Files {
-        reader,
+        trust,
         followed,
         link,
     })
@@ -159,6 +215,26 @@ fn text(path: &Path) -> Result<String, StartError> {
     std::fs::read_to_string(path).map_err(|error| file(path, error.to_string()))
 }
 
+/// Reads the gate's own pepper, or makes it.
+fn own_pepper(data_dir: &Path) -> Result<Pepper, StartError> {
+    let path = data_dir.join(format!("{OWN}.pepper"));
+    if path.exists() {
+        return read_pepper(&path);
+    }
+    let failed = |error: std::io::Error| file(&path, error.to_string());
+    let mut secret = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(secret.as_mut()).map_err(|error| file(&path, error.to_string()))?;
+    let text = zeroize::Zeroizing::new(hex::encode(secret.as_ref()));
+    let mut beside = tempfile::NamedTempFile::new_in(data_dir).map_err(failed)?;
+    beside.write_all(text.as_bytes()).map_err(failed)?;
+    beside.as_file().sync_all().map_err(failed)?;
+    beside.persist(&path).map_err(|error| failed(error.error))?;
+    std::fs::File::open(data_dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)?;
+    read_pepper(&path)
+}
+
 fn read_pepper(path: &Path) -> Result<Pepper, StartError> {
     let mode = std::fs::metadata(path)
         .map_err(|error| file(path, error.to_string()))?
@@ -170,4 +246,25 @@ fn read_pepper(path: &Path) -> Result<Pepper, StartError> {
     }
     let secret = zeroize::Zeroizing::new(text(path)?);
     Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_without_lists_has_a_pepper_of_its_own_that_outlives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = own_pepper(dir.path()).unwrap();
+        assert!(first == own_pepper(dir.path()).unwrap());
+        let path = dir.path().join("own.pepper");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+        assert!(own_pepper(tempfile::tempdir().unwrap().path()).unwrap() != first);
+        std::fs::write(&path, "short").unwrap();
+        assert!(matches!(
+            own_pepper(dir.path()),
+            Err(StartError::File { .. })
+        ));
+    }
 }

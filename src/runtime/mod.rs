@@ -18,6 +18,8 @@ mod readers;
 pub mod service;
 pub mod settings;
 pub mod start;
+pub mod trust;
+pub mod trust_watch;
 
 pub use files::StartError;
 pub use gateway::Order;

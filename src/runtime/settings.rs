@@ -66,6 +66,7 @@ const fn rules(rules: &tree::Rules) -> Rules {
         query_failed: rules.query_failed,
         timed_out: rules.timed_out,
         stale: rules.stale,
+        trust_expired: rules.trust_expired,
         clock_untrusted: rules.clock_untrusted,
     }
 }

@@ -23,7 +23,8 @@ use super::perform::{Outlets, Performer};
 use super::readers;
 use super::service::{Barriers, Readers};
 use super::settings;
-use crate::codes::Reader;
+use super::trust::{self, InForce};
+use super::trust_watch::TrustWatch;
 use crate::config::Config;
 use crate::config::tree;
 use crate::core::Gate;
@@ -38,7 +39,7 @@ use crate::sync::tls::{
     self,
     renew::{self, Renewal},
 };
-use crate::sync::{self, Client, Followed, Parts, Report, SyncEvent};
+use crate::sync::{self, Client, Followed, FollowedTrust, Parts, Report, SyncEvent};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::{Metrics, Status};
 
@@ -142,7 +143,13 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         Some(date) => date,
         None => Box::new(SystemDate::start(config.clock.trust, mono)?),
     };
+    files.trust.with_own_pepper(&config.data_dir)?;
+    let trust = start_trust(config, &files.trust, &journal)?;
     let mut clock = WallClock::new(mono, date, restored.clock_floor);
+    let created = trust.in_force.reader().trust().created;
+    created
+        .into_iter()
+        .for_each(|created| clock.raise_floor(created));
     names
         .iter()
         .filter_map(|list| cache.state(list))
@@ -150,7 +157,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let writer = spawn_writer(journal.clone(), written_in, Arc::new(move || mono.now()))?;
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let learned = learned(config);
-    let assessors = start_assessors(config, files.reader, &cache, &learned, &assessed_in)?;
+    let assessors = start_assessors(config, &trust.in_force, &cache, &learned, &assessed_in)?;
     readers::start(config, mono, &stand.sources, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
@@ -172,6 +179,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
         learned: learned.as_ref(),
         sync: sync_in,
         answers: answers_in,
+        trust: trust.followed,
     };
     let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
     let (status_in, status) = watch::channel(Arc::default());
@@ -191,8 +199,8 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
             learned,
             certificates,
             journal.clone(),
-            status_in,
-            heartbeat_in,
+            trust.watch,
+            (status_in, heartbeat_in),
         ),
     );
     let observer = stand.observer;
@@ -250,8 +258,8 @@ fn sources(
     learned: Option<Arc<Learned>>,
     certificates: Option<Certificates>,
     journal: Journal,
-    status: watch::Sender<Arc<Status>>,
-    heartbeat: watch::Sender<Instant>,
+    trust: TrustWatch,
+    (status, heartbeat): (watch::Sender<Arc<Status>>, watch::Sender<Instant>),
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
         name: lane.name.clone(),
@@ -272,6 +280,7 @@ fn sources(
         learned,
         certificates,
         journal,
+        trust,
         status,
         heartbeat,
         remember: config.passback.remember_min.duration(),
@@ -334,19 +343,55 @@ fn start_lines(
 
 fn start_assessors(
     config: &Config,
-    reader: Reader,
+    trust: &InForce,
     cache: &Arc<dyn Codes>,
     learned: &Option<Arc<Learned>>,
     out: &mpsc::Sender<Assessment>,
 ) -> Result<Vec<SyncSender<assess::Job>>, StartError> {
     let assessor = Arc::new(Assessor {
-        reader,
+        trust: trust.clone(),
         cache: Arc::clone(cache),
         lists: lists(config),
+        certificates: config.certificates.clone(),
         learned: learned.clone(),
     });
     let spawn = |lane: &tree::Lane| assess::spawn(Arc::clone(&assessor), &lane.name, out.clone());
     Ok(config.lanes.iter().map(spawn).collect::<Result<_, _>>()?)
+}
+
+/// The trust list of a gate that starts.
+struct StartedTrust {
+    in_force: InForce,
+    followed: Option<FollowedTrust>,
+    watch: TrustWatch,
+}
+
+/// The newest trust list there is here, put in force; and how another one takes its place.
+fn start_trust(
+    config: &Config,
+    files: &files::TrustFiles,
+    journal: &Journal,
+) -> Result<StartedTrust, StartError> {
+    let floor = journal
+        .floor(sync::trust::FLOOR)?
+        .map(|(_, version)| version);
+    let chosen = files.choose(floor);
+    tracing::info!("{}", chosen.in_words());
+    if let Some(remark) = &chosen.remark {
+        tracing::warn!("trust list: {remark}");
+    }
+    let watch = TrustWatch::new(&chosen);
+    let in_force = InForce::from(files.reader(chosen.list)?);
+    let kept = trust::kept_file(&config.data_dir);
+    let followed = files
+        .keys
+        .clone()
+        .map(|keys| trust::followed(in_force.clone(), chosen.origin, keys, kept));
+    Ok(StartedTrust {
+        in_force,
+        followed,
+        watch,
+    })
 }
 
 /// The lists that are followed, and from which age each counts as stale.
@@ -364,6 +409,7 @@ struct Link<'a> {
     learned: Option<&'a Arc<Learned>>,
     sync: mpsc::Sender<SyncEvent>,
     answers: mpsc::Sender<Answer>,
+    trust: Option<FollowedTrust>,
 }
 
 /// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
@@ -388,6 +434,9 @@ fn start_sync(
         now: Arc::new(move || mono.now()),
     });
     let mut tasks = sync::start(&parts, followed, stop);
+    if let Some(trust) = link.trust {
+        tasks.spawn(sync::trust::follow(Arc::clone(&parts), trust, stop.clone()));
+    }
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
     link.learned.map(|learned| {
         // No list named: the backend may know more than the lists this gate follows.

@@ -24,7 +24,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Most characters of a refusal's reason that are passed on.
 const REASON_CHARS_MAX: usize = 300;
 
-/// What a manifest is asked for with. Nothing of it changes the answer; it only delays or spares it.
+/// What a signed document is asked for with. Nothing of it changes the answer; it only delays or spares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
     /// The version at hand: the answer may wait while it is the newest.
@@ -35,7 +35,7 @@ pub struct Ask {
     pub etag: Option<String>,
 }
 
-/// A manifest, or word that it has not changed.
+/// A signed document, or word that it has not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// It is the one whose mark was sent.
@@ -98,6 +98,11 @@ pub trait Transport: Send + Sync + 'static {
         list: &ListId,
         ask: &Ask,
     ) -> impl Future<Output = Result<Fetched, LinkError>> + Send;
+
+    /// The newest trust list. Whoever has none says so.
+    fn trust(&self, _ask: &Ask) -> impl Future<Output = Result<Fetched, LinkError>> + Send {
+        std::future::ready(Err(LinkError::NotFound))
+    }
 
     /// A chunk, as sent.
     fn chunk(&self, id: &ChunkId) -> impl Future<Output = Result<Vec<u8>, LinkError>> + Send;
@@ -196,6 +201,30 @@ impl Client {
         url.set_query(query);
         let http = self.http.read().unwrap_or_else(PoisonError::into_inner);
         http.request(method, url)
+    }
+
+    /// A signed document that the backend may hold back until it changes.
+    async fn signed(&self, path: &str, ask: &Ask) -> Result<Fetched, LinkError> {
+        let mut query = format!("wait={}", ask.wait.as_secs());
+        if let Some(have) = ask.have {
+            query = format!("have={have}&{query}");
+        }
+        let mut request = self.request(Method::GET, path, Some(&query));
+        if let Some(etag) = &ask.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = send(request.timeout(ask.wait + MANIFEST_TIMEOUT)).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
+            return Ok(Fetched::Same);
+        }
+        let response = succeeded(response).await?;
+        let etag = response
+            .headers()
+            .get(ETAG)
+            .and_then(|etag| etag.to_str().ok())
+            .map(ToOwned::to_owned);
+        let envelope = read(response, ENVELOPE_BYTES_MAX).await?;
+        Ok(Fetched::New { etag, envelope })
     }
 
     async fn post(
@@ -310,27 +339,12 @@ pub(super) fn link_error(error: &reqwest::Error) -> LinkError {
 
 impl Transport for Client {
     async fn manifest(&self, list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
-        let mut query = format!("wait={}", ask.wait.as_secs());
-        if let Some(have) = ask.have {
-            query = format!("have={have}&{query}");
-        }
-        let path = format!("/v1/lists/{list}/manifest");
-        let mut request = self.request(Method::GET, &path, Some(&query));
-        if let Some(etag) = &ask.etag {
-            request = request.header(IF_NONE_MATCH, etag);
-        }
-        let response = send(request.timeout(ask.wait + MANIFEST_TIMEOUT)).await?;
-        if response.status() == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
-            return Ok(Fetched::Same);
-        }
-        let response = succeeded(response).await?;
-        let etag = response
-            .headers()
-            .get(ETAG)
-            .and_then(|etag| etag.to_str().ok())
-            .map(ToOwned::to_owned);
-        let envelope = read(response, ENVELOPE_BYTES_MAX).await?;
-        Ok(Fetched::New { etag, envelope })
+        self.signed(&format!("/v1/lists/{list}/manifest"), ask)
+            .await
+    }
+
+    async fn trust(&self, ask: &Ask) -> Result<Fetched, LinkError> {
+        self.signed("/v1/trust", ask).await
     }
 
     async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {

@@ -117,6 +117,14 @@ pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> String {
     )
 }
 
+/// The document inside, whoever signed it: for whoever passes it on, or shows it to a person. Nobody decides by it.
+///
+/// # Errors
+/// [`DsseError`] if it is no envelope of this type.
+pub fn read_unverified(envelope: &[u8], payload_type: &'static str) -> Result<Vec<u8>, DsseError> {
+    opened(envelope, payload_type).map(|(_, payload)| payload)
+}
+
 /// The document inside, if a pinned key has signed it as one of this type.
 ///
 /// # Errors
@@ -126,6 +134,25 @@ pub fn verify(
     payload_type: &'static str,
     keys: &PinnedKeys,
 ) -> Result<Vec<u8>, DsseError> {
+    let (envelope, payload) = opened(envelope, payload_type)?;
+    let message = pre_authentication(payload_type, &payload);
+    let believed = envelope.signatures.iter().any(|signed| {
+        // The key id is a hint by somebody unknown: every pinned key is tried.
+        signature(&signed.sig).is_some_and(|signature| {
+            keys.0
+                .iter()
+                .any(|key| key.verify_strict(&message, &signature).is_ok())
+        })
+    });
+    if believed {
+        Ok(payload)
+    } else {
+        Err(DsseError::NotSigned)
+    }
+}
+
+/// An envelope of this type and what is in it; nobody has looked at its signatures.
+fn opened(envelope: &[u8], payload_type: &'static str) -> Result<(Envelope, Vec<u8>), DsseError> {
     if envelope.len() > ENVELOPE_BYTES_MAX {
         return Err(DsseError::TooLarge(envelope.len()));
     }
@@ -141,20 +168,7 @@ pub fn verify(
     let payload = STANDARD
         .decode(&envelope.payload)
         .map_err(|_| DsseError::Malformed)?;
-    let message = pre_authentication(payload_type, &payload);
-    let believed = envelope.signatures.iter().any(|signed| {
-        // The key id is a hint by somebody unknown: every pinned key is tried.
-        signature(&signed.sig).is_some_and(|signature| {
-            keys.0
-                .iter()
-                .any(|key| key.verify_strict(&message, &signature).is_ok())
-        })
-    });
-    if believed {
-        Ok(payload)
-    } else {
-        Err(DsseError::NotSigned)
-    }
+    Ok((envelope, payload))
 }
 
 fn signature(text: &str) -> Option<Signature> {

@@ -19,11 +19,11 @@ use crate::store::codes::{CHANGES_MAX, Change, ListState};
 use crate::store::journal::JournalError;
 
 /// How long the backend may hold an answer.
-const WAIT: Duration = Duration::from_secs(20);
+pub(super) const WAIT: Duration = Duration::from_secs(20);
 /// Before the next question, where the backend holds its answers or has just had something new.
-const SOON: Duration = Duration::from_millis(100);
+pub(super) const SOON: Duration = Duration::from_millis(100);
 /// An answer that took this long was held.
-const HELD: Duration = Duration::from_secs(1);
+pub(super) const HELD: Duration = Duration::from_secs(1);
 /// How often one chunk is asked for before the whole load is given up.
 const CHUNK_TRIES: u32 = 6;
 

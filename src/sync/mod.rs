@@ -23,6 +23,7 @@ pub mod spool;
 mod tests;
 pub mod tls;
 mod trouble;
+pub mod trust;
 pub mod wire;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use client::{Client, ClientError, LinkError, Transport};
 pub use dsse::{KeyError, PinnedKeys};
 pub use online::Online;
 pub use report::{Report, SyncEvent};
+pub use trust::{FollowedTrust, SignedTrust};
 
 /// Tells a task to end: it becomes true, or its sender goes away.
 pub type Stop = watch::Receiver<bool>;

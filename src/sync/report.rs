@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::tls::{Refusal, Whose, Why};
-use crate::domain::ListId;
+use crate::domain::{ListId, Utc};
 use crate::store::codes::ListState;
 use crate::store::journal::Epoch;
 
@@ -36,6 +36,20 @@ pub enum SyncEvent {
         list: ListId,
         /// Its state, with the newest `created` and `fresh_until`.
         state: ListState,
+    },
+    /// A newer trust list is in force.
+    TrustApplied {
+        /// Its version.
+        version: u64,
+        /// When it was signed.
+        created: Utc,
+        /// Last instant at which it is worth deciding by.
+        not_after: Utc,
+    },
+    /// A trust list was refused, or could not be kept. The one in force stays. Told once a state change.
+    TrustFailed {
+        /// Why.
+        why: String,
     },
     /// The backend answers, or no longer. Told once a state change.
     BackendUp(bool),

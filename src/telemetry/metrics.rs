@@ -78,6 +78,12 @@ pub struct Metrics {
     pub list_age: GaugeVec,
     /// `turnstile_list_failures_total{list}`: manifests or chunks refused.
     pub list_failures: IntCounterVec,
+    /// `turnstile_trust_version`: version of the trust list in force.
+    pub trust_version: IntGauge,
+    /// `turnstile_trust_expires_seconds`: until the trust list is past its date; negative from then on.
+    pub trust_expires: Gauge,
+    /// `turnstile_trust_failures_total`: trust lists refused, or not kept.
+    pub trust_failures: IntCounter,
     /// `turnstile_backend_up`: 1 while the backend answers.
     pub backend_up: IntGauge,
     /// `turnstile_tls_refusals_total{certificate,reason}`: connections to the backend that did not come about because of
@@ -240,6 +246,18 @@ impl Metrics {
                 "turnstile_list_failures_total",
                 "Manifests or chunks refused",
                 &["list"],
+            )?,
+            trust_version: new.gauge(
+                "turnstile_trust_version",
+                "Version of the trust list in force",
+            )?,
+            trust_expires: new.real_gauge(
+                "turnstile_trust_expires_seconds",
+                "Until the trust list is past its date",
+            )?,
+            trust_failures: new.counter(
+                "turnstile_trust_failures_total",
+                "Trust lists refused, or not kept",
             )?,
             backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
             tls_refusals: new.counters(

@@ -21,6 +21,8 @@ pub struct Status {
     pub devices: Vec<DeviceStatus>,
     /// Lists that are followed.
     pub lists: Vec<ListStatus>,
+    /// The trust list in force.
+    pub trust: TrustStatus,
     /// Records not yet acknowledged by the backend.
     pub backlog: u64,
     /// Bytes of the journal and their limit.
@@ -107,6 +109,17 @@ pub struct ListStatus {
     pub age_s: Option<u64>,
 }
 
+/// The trust list on the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TrustStatus {
+    /// Its version.
+    pub version: u64,
+    /// True if the backend's signed one is in force, and not the file of the config.
+    pub signed: bool,
+    /// Seconds until it is past its date, negative from then on; none where it has no date, or the clock none.
+    pub ends_in_s: Option<i64>,
+}
+
 /// One decision on the page. No field can say whose it was.
 #[derive(Clone, Debug, Serialize)]
 pub struct DecisionStatus {
@@ -181,9 +194,10 @@ impl Status {
         };
         let (bytes, limit) = self.journal_bytes;
         escape(&format!(
-            "up {} s · clock {} · {backend} · {} records wait for the backend · journal {} of {} MiB",
+            "up {} s · clock {} · trust list {} · {backend} · {} records wait for the backend · journal {} of {} MiB",
             self.uptime_ms / 1000,
             self.clock,
+            self.trust.version,
             self.backlog,
             bytes >> 20,
             limit >> 20,

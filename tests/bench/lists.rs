@@ -233,6 +233,8 @@ async fn applied(events: &mut mpsc::Receiver<SyncEvent>, version: u64) {
             SyncEvent::ListFailed { why, .. } => eprintln!("{why}"),
             SyncEvent::ListApplied { .. }
             | SyncEvent::ListCurrent { .. }
+            | SyncEvent::TrustApplied { .. }
+            | SyncEvent::TrustFailed { .. }
             | SyncEvent::BackendUp(_)
             | SyncEvent::Delivered { .. }
             | SyncEvent::EpochConflict { .. }

@@ -214,10 +214,12 @@ impl Station {
             pepper_ids: vec![pepper.id()],
         };
         let assessor = Assessor {
-            reader: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
-                .unwrap(),
+            trust: Reader::new(TrustList::parse(trust).unwrap(), vec![(health(), pepper)])
+                .unwrap()
+                .into(),
             cache: Arc::clone(&cache),
             lists: vec![(health(), STALE_AFTER)],
+            certificates: Vec::new(),
             learned: None,
         };
         let (centre, wake) = (Arc::new(Centre::new()), Arc::new(Notify::new()));
@@ -377,6 +379,7 @@ fn settings() -> Settings {
         query_failed: Rule::Open,
         timed_out: Rule::Open,
         stale: Rule::Open,
+        trust_expired: Rule::Open,
         clock_untrusted: Rule::Open,
     };
     let lane = LaneSettings {
@@ -395,6 +398,7 @@ fn settings() -> Settings {
         entry: Rules {
             red: Rule::Hold,
             stale: Rule::Assist,
+            trust_expired: Rule::Assist,
             unknown: Rule::Hold,
             ..open
         },

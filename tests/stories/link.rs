@@ -54,7 +54,7 @@ impl Link {
         props: Props,
         more: Vec<Person>,
     ) -> Self {
-        let mut people = cast::draw(PASSENGERS_MIN, seed, system_clock()());
+        let mut people = cast::draw(PASSENGERS_MIN, seed, system_clock()()).unwrap();
         people.extend(more);
         let liar = Liar::start().await;
         let props = Props {

@@ -42,7 +42,7 @@ impl Scene {
     }
 
     async fn with(passengers: usize, seed: u64) -> Self {
-        let people = cast::draw(passengers, seed, system_clock()());
+        let people = cast::draw(passengers, seed, system_clock()()).unwrap();
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let (stage, lanes) = Stage::set(&people, seed, any_port, system_clock())
             .await

@@ -18,14 +18,13 @@ use super::super::error::Refusal;
 use super::super::inner::{Inner, Published};
 use super::super::store::intake::Intake;
 use super::super::{Imported, Mode, StoreError, blocking};
+use super::held::{self, Held};
 use super::labelled;
 use crate::domain::ListId;
 use crate::sync::chunk::ROW_LEN;
 use crate::sync::manifest::ChunkId;
 use crate::sync::spool::Spool;
 
-/// Longest time an answer is held.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two parts of an import.
 const IMPORT_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// What is gathered of an import before it is sorted in.
@@ -93,13 +92,6 @@ pub(super) async fn prepare(
     .await?
 }
 
-#[derive(Deserialize)]
-pub(super) struct Held {
-    have: Option<u64>,
-    #[serde(default)]
-    wait: u64,
-}
-
 /// `GET /v1/lists/{list}/manifest`
 pub(super) async fn manifest(
     State(inner): State<Arc<Inner>>,
@@ -108,45 +100,9 @@ pub(super) async fn manifest(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let list = list_id(&list)?;
-    let mark = headers.get(IF_NONE_MATCH);
-    let same =
-        |found: &Published| mark.is_some_and(|mark| mark.as_bytes() == found.etag.as_bytes());
-    let at_hand =
-        |found: &Published| held.have == Some(found.version) && (mark.is_none() || same(found));
-    let found = newest(&inner, &list, held.wait, at_hand)
+    held::newest(&inner, || inner.published(&list), &held, &headers)
         .await
-        .ok_or_else(|| Refusal::not_found("there is no such list"))?;
-    let etag = (ETAG, found.etag.clone());
-    if same(&found) {
-        return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
-    }
-    let kind = (CONTENT_TYPE, "application/vnd.dsse+json".to_owned());
-    let cache = (CACHE_CONTROL, "no-cache".to_owned());
-    Ok(([etag, kind, cache], found.envelope.clone()).into_response())
-}
-
-/// The newest manifest; held while the caller has it, or while the list is not there yet.
-async fn newest(
-    inner: &Inner,
-    list: &ListId,
-    wait_s: u64,
-    at_hand: impl Fn(&Published) -> bool,
-) -> Option<Arc<Published>> {
-    let (mut news, mut stop) = (inner.news.subscribe(), inner.stop.clone());
-    let waited = time::sleep(Duration::from_secs(wait_s).min(WAIT_MAX));
-    tokio::pin!(waited);
-    loop {
-        let found = inner.published(list);
-        let hold = found.as_ref().is_none_or(|found| at_hand(found));
-        if !hold {
-            return found;
-        }
-        tokio::select! {
-            changed = news.changed() => if changed.is_err() { return found },
-            _ = stop.wait_for(|stop| *stop) => return found,
-            () = &mut waited => return found,
-        }
-    }
+        .ok_or_else(|| Refusal::not_found("there is no such list"))
 }
 
 /// `GET /v1/chunks/{sha256}`

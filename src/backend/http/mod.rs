@@ -1,8 +1,10 @@
 //! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
 
+pub(super) mod held;
 mod lists;
 pub(super) mod passages;
 mod resolve;
+mod trust;
 
 use std::sync::Arc;
 
@@ -53,6 +55,7 @@ pub(super) fn routes() -> Routes {
         ),
         ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),
+        ("/v1/trust", &["get"], get(trust::trust)),
     ]
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::csv::{CsvError, Lines};
 use crate::backend::{Mode, ROWS_MAX};
-use crate::codes::row_key::{ID_CARD, OPAQUE, Pepper, row_key};
+use crate::codes::Profile;
+use crate::codes::row_key::{ID_CARD, OPAQUE, Pepper, REVOKED, row_key};
 use crate::domain::{Colour, IssuerId, Personal, Row, Subject};
 use crate::store::codes::Change;
 use crate::sync::chunk::{ROW_LEN, encode_row};
@@ -22,6 +23,16 @@ const COLUMNS: [&str; 9] = [
     "entitlements",
     "subject",
     "region",
+];
+/// Kinds of rows: one a profile, and what an issuer has revoked.
+const KINDS: [&str; 7] = [
+    OPAQUE,
+    Profile::Hcert.row_kind(),
+    Profile::Shc.row_kind(),
+    Profile::RideV81.row_kind(),
+    Profile::RideCwt.row_kind(),
+    ID_CARD,
+    REVOKED,
 ];
 /// Columns that must be there: the first so many.
 const REQUIRED: usize = 4;
@@ -177,11 +188,12 @@ impl Fields<'_> {
             let what = format!("has {has} fields, the first line names {most}");
             return Err(CsvError::line(self.line, what));
         }
-        let kind = match self.get("kind") {
-            OPAQUE => OPAQUE,
-            ID_CARD => ID_CARD,
-            _ => return Err(self.bad("kind", "must be opaque or id_card")),
-        };
+        let name = self.get("kind");
+        let kind = KINDS.into_iter().find(|kind| *kind == name);
+        let kind = kind.ok_or_else(|| {
+            let sentence = format!("must be one of {}", KINDS.join(", "));
+            self.bad("kind", &sentence)
+        })?;
         let issuer =
             IssuerId::new(self.get("issuer")).map_err(|e| self.bad("issuer", &e.to_string()))?;
         let identifier = self.get("identifier");

@@ -85,7 +85,7 @@ fn a_bad_value_is_named_with_line_column_and_what_is_allowed_but_not_repeated() 
     for (line, wanted) in [
         (
             "passport,demo,1,green",
-            "column 1 (kind): must be opaque or id_card",
+            "column 1 (kind): must be one of opaque, hcert, shc, ride.v81, ride.cwt, id_card, revoked",
         ),
         ("opaque,d e,1,green", "column 2 (issuer): a name is made of"),
         (

@@ -106,7 +106,7 @@ impl FrameSource for Film {
                     self.seed = Some(seed);
                     self.coming = screen::approach(&text, seed, APPROACH).into();
                 }
-                let at_rest = || screen::render(&text, &View::at_rest(seed), noise);
+                let at_rest = || screen::render(&text, &View::at_rest_with(&text, seed), noise);
                 self.coming.pop_front().unwrap_or_else(at_rest)
             }
         };

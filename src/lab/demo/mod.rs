@@ -60,6 +60,9 @@ pub enum DemoError {
     /// The gate is not ready in time.
     #[error("the gate is not ready: {0}")]
     NotReady(String),
+    /// Codes of a lab's issuers.
+    #[error(transparent)]
+    Mint(#[from] super::mint::MintError),
     /// Anything else about the stage.
     #[error("cannot set the stage: {0}")]
     Stage(String),
@@ -75,7 +78,7 @@ pub async fn run(
     stop: impl Future<Output = std::io::Result<()>>,
     out: &mut (dyn Write + Send),
 ) -> Result<bool, DemoError> {
-    let people = cast::draw(settings.passengers, settings.seed, clock());
+    let people = cast::draw(settings.passengers, settings.seed, clock())?;
     let (stage, lanes) = Stage::set(&people, settings.seed, settings.listen, clock.clone()).await?;
     writeln!(
         out,

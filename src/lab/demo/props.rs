@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::DemoError;
 use super::stage::list_id;
+use super::{DemoError, cast};
 use crate::backend::Backend;
 use crate::config::{self, Config};
 use crate::runtime::clock::DateSource;
@@ -49,7 +49,8 @@ pub(super) fn write_config(
         .replace("{listen}", &listen.to_string());
     let path = folder.join("gate.toml");
     std::fs::write(&path, text)?;
-    std::fs::write(folder.join("trust.toml"), TRUST)?;
+    let trust = format!("{TRUST}\n{}", cast::issuers()?);
+    std::fs::write(folder.join("trust.toml"), trust)?;
     std::fs::create_dir(folder.join("lines"))?;
     Ok(config::load(&path)?)
 }

@@ -121,10 +121,12 @@ impl Controller {
         };
         let peppers = vec![(lasting.list.clone(), lasting.pepper.clone())];
         let assessor = Assessor {
-            reader: Reader::new(trust()?, peppers)
-                .map_err(|error| SimulationError(error.to_string()))?,
+            trust: Reader::new(trust()?, peppers)
+                .map_err(|error| SimulationError(error.to_string()))?
+                .into(),
             cache: Arc::new(lasting.codes.clone()),
             lists: vec![(lasting.list.clone(), STALE_AFTER)],
+            certificates: Vec::new(),
             // The oracle judges by what the backend says now.
             learned: None,
         };

@@ -61,6 +61,7 @@ const fn entry_rules() -> Rules {
         query_failed: Rule::Assist,
         timed_out: Rule::Assist,
         stale: Rule::Assist,
+        trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
     }
 }
@@ -75,6 +76,7 @@ const fn all(rule: Rule) -> Rules {
         query_failed: rule,
         timed_out: rule,
         stale: rule,
+        trust_expired: rule,
         clock_untrusted: rule,
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::codes::{Pepper, Reader, TrustList, row_key};
 use crate::domain::{
-    Colour, Digest, Direction, IssuerId, LaneId, Medium, Mono, Personal, Row, Subject, Utc,
+    Colour, Digest, Direction, IssuerId, LaneId, Medium, Mono, Personal, Row, Shown, Subject, Utc,
 };
 use crate::store::codes::{ListState, MemoryCodes};
 
@@ -56,9 +56,12 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
         }
     }
     let assessor = Assessor {
-        reader: Reader::new(TrustList::parse(TRUST).unwrap(), peppers).unwrap(),
+        trust: Reader::new(TrustList::parse(TRUST).unwrap(), peppers)
+            .unwrap()
+            .into(),
         cache: Arc::new(codes.clone()),
         lists,
+        certificates: Vec::new(),
         learned: None,
     };
     let now = Now {

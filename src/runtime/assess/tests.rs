@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::codes::{Pepper, TrustList};
-use crate::domain::{Colour, Digest, Direction, LaneId, Medium, Mono, Personal, Row, Subject, Utc};
+use crate::domain::{
+    Colour, Digest, Direction, LaneId, Medium, Mono, Personal, Row, Shown, Subject, Utc,
+};
 use crate::store::codes::{ListState, MemoryCodes};
 
 const TRUST: &str = r#"
@@ -29,9 +31,12 @@ impl Desk {
         let pepper = Pepper::from_bytes([7; 32]);
         let trust = TrustList::parse(TRUST).unwrap();
         let assessor = Assessor {
-            reader: codes::Reader::new(trust, vec![(list(), pepper)]).unwrap(),
+            trust: codes::Reader::new(trust, vec![(list(), pepper)])
+                .unwrap()
+                .into(),
             cache: Arc::new(codes.clone()),
             lists: vec![(list(), Duration::from_secs(3_600))],
+            certificates: Vec::new(),
             learned: Some(Arc::clone(&learned)),
         };
         let desk = Self {
@@ -161,4 +166,38 @@ fn without_a_backend_nothing_is_learned() {
     desk.assessor.learned = None;
     let (standing, _) = desk.shown(10, "HC:1");
     assert_eq!(standing.health, HealthOutcome::Unknown);
+}
+
+/// What one issuer says counts for its own codes: from which age lists are stale, and from which they let nobody in.
+#[test]
+fn an_issuer_says_from_which_age_a_list_is_stale_and_from_which_it_lets_nobody_in() {
+    let mut desk = Desk::new();
+    let trust = TRUST.replace(
+        "profile",
+        "offline = { stale_after_s = 100, hard_stale_s = 200 }, profile",
+    );
+    let pepper = Pepper::from_bytes([7; 32]);
+    let reader = codes::Reader::new(TrustList::parse(&trust).unwrap(), vec![(list(), pepper)]);
+    desk.assessor.trust = reader.unwrap().into();
+    let key = desk.shown(0, "HC:1").1.unwrap().key.unwrap();
+    let at = |at_s, colour| {
+        desk.list_holds(2, Some((key, colour)));
+        let standing = desk.shown(at_s, "HC:1").0;
+        (standing.health, standing.stale)
+    };
+    assert_eq!(at(100, Colour::Green), (HealthOutcome::Green, false));
+    assert_eq!(at(200, Colour::Green), (HealthOutcome::Green, true));
+    assert_eq!(at(201, Colour::Green), (HealthOutcome::Unknown, true));
+    assert_eq!(at(201, Colour::Red), (HealthOutcome::Red, true));
+}
+
+#[test]
+fn an_issuer_whose_codes_no_list_holds_is_not_looked_for_in_one() {
+    let mut desk = Desk::new();
+    let trust = TRUST.replace("profile", "list = [\"other\"], profile");
+    let pepper = Pepper::from_bytes([7; 32]);
+    let reader = codes::Reader::new(TrustList::parse(&trust).unwrap(), vec![(list(), pepper)]);
+    desk.assessor.trust = reader.unwrap().into();
+    let (standing, asking) = desk.shown(1_000_000, "HC:1");
+    assert!(!standing.stale && standing.lists.is_empty() && asking.is_some());
 }

@@ -3,6 +3,7 @@
 use super::people::{Casting, person};
 use super::{Act, Carries, Known, Person, Walk};
 use crate::domain::{Colour, Direction, IdCardKind, Reason, Utc, Verdict};
+use crate::lab::demo::DemoError;
 use crate::lab::random::SplitMix64;
 
 use Direction::{Entry, Exit};
@@ -10,18 +11,21 @@ use Reason as R;
 use Verdict::{Assist, Deny, Grant};
 
 /// Smallest cast that has every kind of person in it.
-pub const PASSENGERS_MIN: usize = 30;
+pub const PASSENGERS_MIN: usize = 45;
 /// Largest cast: more would not be looked at by anybody.
 pub const PASSENGERS_MAX: usize = 2_000;
 
 /// Draws `passengers` people by `seed`: every kind at least once, in three acts.
-#[must_use]
-pub fn draw(passengers: usize, seed: u64, now: Utc) -> Vec<Person> {
+///
+/// # Errors
+/// [`DemoError::Mint`].
+pub fn draw(passengers: usize, seed: u64, now: Utc) -> Result<Vec<Person>, DemoError> {
     let mut casting = Casting {
         random: SplitMix64::new(seed),
         now,
     };
     let mut people = casting.connected();
+    people.extend(casting.signed()?);
     people.extend(casting.alone());
     people.extend(casting.again());
     while people.len() < passengers {
@@ -29,7 +33,7 @@ pub fn draw(passengers: usize, seed: u64, now: Utc) -> Vec<Person> {
         people.push(extra);
     }
     people.sort_by_key(|person| person.act);
-    people
+    Ok(people)
 }
 
 /// Draws ordinary people of a rush hour, while the backend answers.

@@ -3,8 +3,10 @@
 
 mod draw;
 mod people;
+mod signed;
 
 pub use draw::{PASSENGERS_MAX, PASSENGERS_MIN, draw, rush_hour};
+pub use signed::issuers;
 
 use crate::domain::{Direction, IdCardKind, Medium, Outcome, Reason, Row, Verdict};
 

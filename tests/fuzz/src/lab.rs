@@ -1,0 +1,4 @@
+//! As in the crate.
+
+#[path = "../../../src/lab/mint/mod.rs"]
+pub mod mint;

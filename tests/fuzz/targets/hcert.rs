@@ -1,0 +1,7 @@
+//! Codes of profile `hcert`.
+
+#![no_main]
+
+use turnstiled_fuzz::codes::Profile;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| turnstiled_fuzz::code(Profile::Hcert, data));
