@@ -5,6 +5,7 @@ mod certificate_rules;
 mod lane_rules;
 pub mod load;
 mod policy;
+mod readers;
 mod rules;
 pub mod tree;
 pub mod types;

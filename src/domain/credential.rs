@@ -7,7 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::decision::Rule;
 use super::ids::{Direction, IssuerId, LaneId, ListId, ReplayKey, RowKey};
-use super::tag::Tag;
+use super::tag::{Assurance, Tag};
 use super::time::{Mono, Utc};
 
 /// Personal data. `Debug` prints `[personal]`, there is no `Display`, and the memory is zeroised on drop.
@@ -128,6 +128,8 @@ pub struct Credential {
     pub issuer: IssuerId,
     /// What carries it.
     pub medium: Medium,
+    /// How well it is known that it is what it says.
+    pub assurance: Assurance,
     /// Its row key in every list the gate follows; two for a list that changes its pepper, the current one first.
     pub keys: Vec<(ListId, RowKey)>,
     /// Present for codes that carry their own time, and for issuers marked `dynamic`.

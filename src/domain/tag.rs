@@ -89,25 +89,45 @@ impl Tag {
         let mut text = String::with_capacity(way.len() + 2 * id.len());
         text.push_str(&way);
         let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
-        text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).map(|digit| digit.to_ascii_uppercase()));
+        text.extend(
+            digits
+                .filter_map(|digit| char::from_digit(digit.into(), 16))
+                .map(|digit| digit.to_ascii_uppercase()),
+        );
         Personal::new(text)
     }
 
     /// True for a UID that the chip makes up anew each time (NXP AN10927: four bytes, the first is 08): it names nobody.
     #[must_use]
     pub fn is_random(&self) -> bool {
-        is_random(&self.identifier())
+        is_random(self.identifier().expose())
     }
 }
 
-/// True if `identifier`, spelled as by [`Tag::identifier`], names a random UID: it is never taken, nor put on a list. A
-/// reader that hands a UID on as 32 bits counts too.
+/// True for an identifier spelled as by [`Tag::identifier`] that is no random UID: what may stand on a list.
 #[must_use]
-pub fn is_random(identifier: &Personal<String>) -> bool {
-    let text = identifier.expose();
+pub fn is_identifier(text: &str) -> bool {
+    let Some((way, id)) = text.split_once(':') else {
+        return false;
+    };
+    let bits = way.strip_prefix("bits").map(str::parse::<u16>);
+    let fits = match (way, bits) {
+        ("em4100", _) => id.len() == 10,
+        ("iso14443a", _) => matches!(id.len(), 8 | 14 | 20),
+        (_, Some(Ok(bits))) => {
+            (1..=TAG_BITS_MAX).contains(&bits) && id.len() == 2 * usize::from(bits).div_ceil(8)
+        }
+        (_, Some(Err(_)) | None) => false,
+    };
+    let is_hex = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
+    fits && id.bytes().all(is_hex) && !is_random(text)
+}
+
+/// A reader that hands a UID on as 32 bits counts too.
+fn is_random(identifier: &str) -> bool {
     let uid = ["iso14443a:", "bits32:"]
         .into_iter()
-        .find_map(|way| text.strip_prefix(way));
+        .find_map(|way| identifier.strip_prefix(way));
     uid.is_some_and(|uid| uid.len() == 8 && uid.starts_with("08"))
 }
 
@@ -146,8 +166,36 @@ mod tests {
         for fixed in [&[4, 8, 2, 3][..], &[8, 1, 2, 3, 4, 5, 6], &[0x80, 1, 2, 3]] {
             assert!(!is_random(fixed), "{fixed:02X?}");
         }
-        assert!(Tag::of_bytes(TagKind::Bits, &[8, 1, 2, 3]).unwrap().is_random());
-        assert!(!Tag::of_bytes(TagKind::Em4100, &[8, 1, 2, 3, 4]).unwrap().is_random());
+        assert!(
+            Tag::of_bytes(TagKind::Bits, &[8, 1, 2, 3])
+                .unwrap()
+                .is_random()
+        );
+        assert!(
+            !Tag::of_bytes(TagKind::Em4100, &[8, 1, 2, 3, 4])
+                .unwrap()
+                .is_random()
+        );
+    }
+
+    #[test]
+    fn what_may_stand_on_a_list_is_spelled_like_a_tag_and_not_random() {
+        for good in ["em4100:0D00C8D3B1", "iso14443a:04A1B2C3", "bits26:A5C3F080"] {
+            assert!(is_identifier(good), "{good}");
+        }
+        for bad in [
+            "iso14443a:08A1B2C3",
+            "bits32:08A1B2C3",
+            "em4100:0D00C8D3",
+            "em4100:0d00c8d3b1",
+            "bits26:A5C3F0",
+            "bits0:",
+            "bits:00",
+            "uid:00",
+            "0D00C8D3B1",
+        ] {
+            assert!(!is_identifier(bad), "{bad}");
+        }
     }
 
     #[test]

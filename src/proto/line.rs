@@ -21,12 +21,61 @@ pub enum LineError {
     /// A byte that no code has.
     #[error("the line has a byte outside 20 to 7E")]
     Foreign,
+    /// The module puts something before every code, and it is not there: the beginning was lost.
+    #[error("the line does not begin as the module begins its codes")]
+    NoPrefix,
+    /// The line fell silent before its end.
+    #[error("the line was not sent to its end")]
+    Unfinished,
+}
+
+/// What a module puts around a code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineShape {
+    /// What ends it.
+    pub end: LineEnd,
+    /// Stands before it.
+    pub prefix: String,
+    /// An AIM symbology id (ISO/IEC 15424: `]`, a letter, a digit or letter) stands before it, behind the prefix.
+    pub aim_id: bool,
+}
+
+/// What ends a code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnd {
+    /// CR, LF or silence, whatever comes first.
+    #[default]
+    Any,
+    /// CR or LF.
+    Line,
+    /// Silence. CR and LF at the end are dropped all the same.
+    Silence,
+}
+
+impl LineShape {
+    /// The code itself.
+    fn strip<'a>(&self, line: &'a str) -> Option<&'a str> {
+        let code = line.strip_prefix(self.prefix.as_str())?;
+        if !self.aim_id {
+            return Some(code);
+        }
+        let (id, code) = code.split_at_checked(3)?;
+        match id.as_bytes() {
+            [b']', letter, modifier]
+                if letter.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() =>
+            {
+                Some(code)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Puts lines together.
 pub struct LineReader {
     line: Zeroizing<Vec<u8>>,
     line_max: usize,
+    shape: LineShape,
     /// Bytes of an acknowledgement seen at the start of this line.
     acked: usize,
     /// The rest of this line is not wanted.
@@ -41,9 +90,16 @@ impl LineReader {
             // One more than the longest line: a trailing TAB may be the suffix. It never grows.
             line: Zeroizing::new(Vec::with_capacity(line_max + 1)),
             line_max,
+            shape: LineShape::default(),
             acked: 0,
             dropping: false,
         }
+    }
+
+    /// The same for a module that puts `shape` around its codes.
+    #[must_use]
+    pub fn shaped(self, shape: LineShape) -> Self {
+        Self { shape, ..self }
     }
 
     /// True between two lines.
@@ -82,8 +138,12 @@ impl LineReader {
     /// The line has fallen silent: gives what is there, for modules without a suffix.
     ///
     /// # Errors
-    /// [`LineError::Foreign`] for half an acknowledgement.
+    /// [`LineError::Foreign`] for half an acknowledgement, [`LineError::Unfinished`] where a line end should have come.
     pub fn silence(&mut self) -> Result<Option<Personal<String>>, LineError> {
+        if self.shape.end == LineEnd::Line && !self.line.is_empty() {
+            self.clear();
+            return Err(LineError::Unfinished);
+        }
         self.finish()
     }
 
@@ -103,15 +163,17 @@ impl LineReader {
     fn finish(&mut self) -> Result<Option<Personal<String>>, LineError> {
         let is_half_ack = self.acked > 0;
         let text = self.line.strip_suffix(b"\t").unwrap_or(&self.line);
-        let text = std::str::from_utf8(text)
+        let line = std::str::from_utf8(text)
             .ok()
-            .filter(|text| !text.is_empty())
-            .map(|text| Personal::new(text.to_owned()));
+            .filter(|text| !text.is_empty());
+        let code = line.map(|line| self.shape.strip(line).ok_or(LineError::NoPrefix));
+        let code = code.map(|code| code.map(|code| Personal::new(code.to_owned())));
         self.clear();
         if is_half_ack {
             return Err(LineError::Foreign);
         }
-        Ok(text)
+        let code = code.transpose()?;
+        Ok(code.filter(|code| !code.expose().is_empty()))
     }
 }
 
@@ -237,6 +299,46 @@ mod tests {
             bytes[bit / 8] ^= 0x80;
             assert!(lines(&bytes).contains(&Err(LineError::Foreign)), "{bit}");
         }
+    }
+
+    fn shaped(end: LineEnd, prefix: &str, aim_id: bool) -> LineReader {
+        let prefix = prefix.to_owned();
+        LineReader::new(20).shaped(LineShape {
+            end,
+            prefix,
+            aim_id,
+        })
+    }
+
+    #[test]
+    fn what_the_module_puts_before_a_code_is_cut_off_and_must_be_there() {
+        let good = |text: &str| vec![Ok(text.to_owned())];
+        let cut = vec![Err(LineError::NoPrefix)];
+        let any = LineEnd::Any;
+        for (prefix, aim_id, line, want) in [
+            ("S1:", false, "S1:code\r", good("code")),
+            ("S1:", false, "1:code\r", cut.clone()),
+            ("", true, "]Q1code\r", good("code")),
+            ("", true, "]d2code", good("code")),
+            ("", true, "code\r", cut.clone()),
+            ("", true, "]Q\r", cut.clone()),
+            ("S1:", true, "S1:]Q1code\r", good("code")),
+            // Nothing behind it: nothing was shown.
+            ("S1:", true, "S1:]Q1\r", vec![]),
+        ] {
+            assert_eq!(
+                read(&mut shaped(any, prefix, aim_id), line.as_bytes()),
+                want,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_module_with_a_line_end_is_not_cut_short_by_a_pause() {
+        let mut reader = shaped(LineEnd::Line, "", false);
+        assert_eq!(read(&mut reader, b"half"), [Err(LineError::Unfinished)]);
+        assert_eq!(read(&mut reader, b"whole\r\n"), [Ok("whole".into())]);
     }
 
     #[test]

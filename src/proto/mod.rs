@@ -2,6 +2,7 @@
 
 pub mod latch;
 pub mod line;
+pub mod osdp;
 pub mod pn532;
 pub mod sam;
 pub mod tags;

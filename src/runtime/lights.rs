@@ -2,6 +2,7 @@
 
 use crate::domain::Prompt;
 use crate::drivers::gpio::Light;
+use crate::drivers::serial::Look;
 
 /// The light of a prompt: green to go, red to hold, none while nothing is decided.
 pub(super) const fn light(prompt: Prompt) -> Light {
@@ -25,5 +26,14 @@ pub(super) const fn light(prompt: Prompt) -> Light {
         | Prompt::StepBack
         | Prompt::LaneClosed
         | Prompt::OutOfService => Light::Red,
+    }
+}
+
+/// The same on a reader that has lights and a sound of its own.
+pub(super) const fn look(prompt: Prompt) -> Look {
+    match light(prompt) {
+        Light::Green => Look::Go,
+        Light::Red => Look::Stop,
+        Light::Off => Look::Ready,
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assess::Job;
 use super::board::Board;
-use super::lights::light;
+use super::lights::{light, look};
 use super::observe::Observation;
 use super::online::{Asking, Online};
 use super::service::{Barriers, Readers};
@@ -23,6 +23,7 @@ use crate::domain::{
     LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
 use crate::drivers::gpio::Command;
+use crate::drivers::serial::Looks;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::telemetry::metrics::seconds;
@@ -32,6 +33,8 @@ use crate::telemetry::status::DeviceState;
 pub struct Outlets {
     /// Relays and lights.
     pub lines: SyncSender<Command>,
+    /// What the readers that have lights show.
+    pub looks: watch::Sender<Looks>,
     /// The thread that drives them; it ends once `lines` is dropped, with every output inactive.
     pub lines_thread: JoinHandle<()>,
     /// The journal's writer.
@@ -119,6 +122,9 @@ impl Performer {
 
     fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.lines(Command::Light(lane, light(prompt)));
+        self.outlets.looks.send_modify(|looks| {
+            looks.insert((lane, direction), look(prompt));
+        });
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
     }

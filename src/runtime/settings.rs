@@ -68,5 +68,6 @@ const fn rules(rules: &tree::Rules) -> Rules {
         stale: rules.stale,
         trust_expired: rules.trust_expired,
         clock_untrusted: rules.clock_untrusted,
+        assurance: rules.assurance,
     }
 }

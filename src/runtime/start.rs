@@ -32,6 +32,7 @@ use crate::domain::{ListId, Utc};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError, GpioEvent, Layout};
+use crate::drivers::serial::Looks;
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
@@ -158,7 +159,12 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     let (commands, lines_thread) = start_lines(config, mono, stand.board, lines_in)?;
     let learned = learned(config);
     let assessors = start_assessors(config, &trust.in_force, &cache, &learned, &assessed_in)?;
-    readers::start(config, mono, &stand.sources, &readers_in)?;
+    let (looks, looks_out) = watch::channel(Looks::default());
+    let osdp = readers::OsdpReaders {
+        keys: std::mem::take(&mut files.reader_keys),
+        looks: looks_out,
+    };
+    readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -205,6 +211,7 @@ pub async fn start(config: &Config, mono: MonoClock, stand: Stand) -> Result<Run
     );
     let observer = stand.observer;
     let outlets = Outlets {
+        looks,
         lines: commands,
         lines_thread,
         writer,

@@ -17,9 +17,9 @@ use turnstiled::codes::row_key::{OPAQUE, row_key};
 use turnstiled::codes::{Pepper, Reader, TrustList};
 use turnstiled::core::{Barrier, Gate, LaneSettings, OnTrouble, Rules, Settings};
 use turnstiled::domain::{
-    Action, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId, LaneId,
-    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule, Sensor,
-    Shown, Subject, Utc, Verdict,
+    Action, Assurance, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId,
+    LaneId, Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule,
+    Sensor, Shown, Subject, Utc, Verdict,
 };
 use turnstiled::drivers::MonoClock;
 use turnstiled::runtime::assess::{Assessor, Job};
@@ -381,6 +381,7 @@ fn settings() -> Settings {
         stale: Rule::Open,
         trust_expired: Rule::Open,
         clock_untrusted: Rule::Open,
+        assurance: Assurance::Identifier,
     };
     let lane = LaneSettings {
         name: "entry".into(),

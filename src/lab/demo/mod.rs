@@ -242,6 +242,7 @@ fn line(number: usize, witness: &Witness) -> String {
     let medium = match person.carries.medium() {
         Medium::QrCode => "QR code",
         Medium::IdCard => "ID card",
+        Medium::Tag => "tag",
     };
     let decision = decided.map_or_else(
         || "nothing decided".to_owned(),

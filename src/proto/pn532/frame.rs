@@ -116,7 +116,9 @@ pub fn encode(payload: &[u8]) -> Vec<u8> {
 }
 
 fn sum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+    bytes
+        .iter()
+        .fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
 /// Bytes in, frames out. What has been used is zeroised, for it names cards.
@@ -254,7 +256,10 @@ mod tests {
             for bit in 0..good.len() * 8 {
                 let mut bytes = good.to_vec();
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                assert!(!matches!(decode(&bytes), Ok(Some(_))), "bit {bit} of {good:02X?}");
+                assert!(
+                    !matches!(decode(&bytes), Ok(Some(_))),
+                    "bit {bit} of {good:02X?}"
+                );
             }
         }
     }

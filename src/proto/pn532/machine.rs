@@ -98,8 +98,14 @@ pub enum Output {
 enum State {
     Stopped,
     /// A command was sent; it is acknowledged, or not yet.
-    Asked { command: Command, acked: bool, until: Mono },
-    Resting { until: Mono },
+    Asked {
+        command: Command,
+        acked: bool,
+        until: Mono,
+    },
+    Resting {
+        until: Mono,
+    },
 }
 
 /// The polling of one PN532.
@@ -173,7 +179,11 @@ impl Pn532Machine {
         match frame {
             Frame::Ack => {
                 let until = now + ANSWER_TIME;
-                self.state = State::Asked { command, acked: true, until };
+                self.state = State::Asked {
+                    command,
+                    acked: true,
+                    until,
+                };
             }
             Frame::Answer { code, data } if acked && code == command.answer() => {
                 self.unanswered = 0;
@@ -250,7 +260,11 @@ impl Pn532Machine {
 
     fn ask(&mut self, now: Mono, command: Command, out: &mut Vec<Output>) {
         let until = now + ACK_TIME;
-        self.state = State::Asked { command, acked: false, until };
+        self.state = State::Asked {
+            command,
+            acked: false,
+            until,
+        };
         out.push(Output::Send(command));
     }
 
@@ -280,14 +294,21 @@ mod tests {
     fn commands_are_the_published_frames() {
         let wake = [&[0x55, 0x55][..], &[0; 14]].concat();
         for (command, bytes) in [
-            (Command::Firmware, vec![0x00, 0x00, 0xFF, 0x02, 0xFE, 0xD4, 0x02, 0x2A, 0x00]),
+            (
+                Command::Firmware,
+                vec![0x00, 0x00, 0xFF, 0x02, 0xFE, 0xD4, 0x02, 0x2A, 0x00],
+            ),
             (
                 Command::BoundRetries,
-                vec![0x00, 0x00, 0xFF, 0x06, 0xFA, 0xD4, 0x32, 0x05, 0xFF, 0x01, 0x02, 0xF3, 0x00],
+                vec![
+                    0x00, 0x00, 0xFF, 0x06, 0xFA, 0xD4, 0x32, 0x05, 0xFF, 0x01, 0x02, 0xF3, 0x00,
+                ],
             ),
             (
                 Command::Find,
-                vec![0x00, 0x00, 0xFF, 0x04, 0xFC, 0xD4, 0x4A, 0x01, 0x00, 0xE1, 0x00],
+                vec![
+                    0x00, 0x00, 0xFF, 0x04, 0xFC, 0xD4, 0x4A, 0x01, 0x00, 0xE1, 0x00,
+                ],
             ),
             (
                 Command::Release,
@@ -296,7 +317,11 @@ mod tests {
             (Command::Abort, vec![0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00]),
             (
                 Command::Wake,
-                [&wake[..], &[0x00, 0x00, 0xFF, 0x03, 0xFD, 0xD4, 0x14, 0x01, 0x17, 0x00]].concat(),
+                [
+                    &wake[..],
+                    &[0x00, 0x00, 0xFF, 0x03, 0xFD, 0xD4, 0x14, 0x01, 0x17, 0x00],
+                ]
+                .concat(),
             ),
         ] {
             assert_eq!(command.frame(), bytes, "{command:?}");
@@ -335,13 +360,16 @@ mod tests {
                         let data = if *command == Command::Find { card } else { &[] };
                         let code = command.answer();
                         for frame in [Frame::Ack, Frame::Answer { code, data }] {
-                            self.machine.step(self.now, Input::Frame(frame), &mut self.out);
+                            self.machine
+                                .step(self.now, Input::Frame(frame), &mut self.out);
                         }
                     }
                     self.seen.push(output);
                 }
                 if self.out.is_empty() {
-                    let Some(due) = self.machine.deadline() else { return };
+                    let Some(due) = self.machine.deadline() else {
+                        return;
+                    };
                     self.now = due.max(self.now);
                     self.machine.step(self.now, Input::TimedOut, &mut self.out);
                 }
@@ -349,7 +377,10 @@ mod tests {
         }
 
         fn count(&mut self, wanted: impl Fn(&Output) -> bool) -> usize {
-            std::mem::take(&mut self.seen).iter().filter(|output| wanted(output)).count()
+            std::mem::take(&mut self.seen)
+                .iter()
+                .filter(|output| wanted(output))
+                .count()
         }
     }
 
@@ -366,7 +397,10 @@ mod tests {
             Output::Ready | Output::Presented { .. } | Output::Fault | Output::GaveUp => None,
         });
         use Command::{Abort, BoundRetries, Find, Firmware, Wake};
-        assert_eq!(sent.collect::<Vec<_>>(), [Abort, Wake, Firmware, BoundRetries, Find]);
+        assert_eq!(
+            sent.collect::<Vec<_>>(),
+            [Abort, Wake, Firmware, BoundRetries, Find]
+        );
         assert_eq!(bench.count(|output| *output == Output::Ready), 1);
     }
 
@@ -396,7 +430,14 @@ mod tests {
         bench.run(300, Some(EMPTY));
         bench.seen.clear();
         bench.run(5_000, None);
-        assert_eq!(bench.seen.iter().filter(|o| **o == Output::Send(Command::Abort)).count(), 2);
+        assert_eq!(
+            bench
+                .seen
+                .iter()
+                .filter(|o| **o == Output::Send(Command::Abort))
+                .count(),
+            2
+        );
         assert_eq!(bench.seen.last(), Some(&Output::GaveUp));
         assert_eq!(bench.machine.deadline(), None);
     }

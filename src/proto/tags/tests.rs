@@ -46,9 +46,16 @@ fn the_published_frames_are_read_and_built() {
     let bits = 0b00_1001_0111_1001_0101_1100_0011_u32;
     assert_eq!(encode_bytes(75, 51_937), bits.to_be_bytes());
     assert_eq!(encode_text(75, 51_937), b"09795C3\r\n");
-    assert_eq!(read(&mut bytes(), &bits.to_be_bytes()), [Ok(W26_TAG.into())]);
+    assert_eq!(
+        read(&mut bytes(), &bits.to_be_bytes()),
+        [Ok(W26_TAG.into())]
+    );
     for line in ["09795C3\r\n", "009795c3\r", "\n09795C3\n", "09795C3"] {
-        assert_eq!(read(&mut text(), line.as_bytes()), [Ok(W26_TAG.into())], "{line:?}");
+        assert_eq!(
+            read(&mut text(), line.as_bytes()),
+            [Ok(W26_TAG.into())],
+            "{line:?}"
+        );
     }
 }
 
@@ -65,7 +72,10 @@ fn a_w34_card_keeps_its_length() {
     let value: u64 = 1 << 33 | 1 << 20 | 1 << 5;
     let line = format!("{value:09X}\r");
     let got = read(&mut text(), line.as_bytes());
-    assert!(matches!(&got[..], [Ok(tag)] if tag.starts_with("bits34:")), "{got:?}");
+    assert!(
+        matches!(&got[..], [Ok(tag)] if tag.starts_with("bits34:")),
+        "{got:?}"
+    );
     let five = &value.to_be_bytes()[3..];
     assert_eq!(read(&mut bytes(), five), got);
 }
@@ -81,10 +91,16 @@ fn every_prefix_waits_and_is_dropped_by_silence() {
         assert_eq!(read(&mut reader, &RDM), [Ok(RDM_TAG.into())]);
     }
     for end in 1..7 {
-        assert_eq!(read(&mut text(), &b"09795C3"[..end]), [Err(TagError::Length)]);
+        assert_eq!(
+            read(&mut text(), &b"09795C3"[..end]),
+            [Err(TagError::Length)]
+        );
     }
     for end in 1..4 {
-        assert_eq!(read(&mut bytes(), &[0x00, 0x97, 0x95, 0xC3][..end]), [Err(TagError::Length)]);
+        assert_eq!(
+            read(&mut bytes(), &[0x00, 0x97, 0x95, 0xC3][..end]),
+            [Err(TagError::Length)]
+        );
     }
 }
 
@@ -120,10 +136,16 @@ fn a_single_bit_error_of_a_wiegand_line_is_caught_but_for_digits_that_differ_in_
             line[bit / 8] ^= 1 << (bit % 8);
             let was = good[bit / 8].to_ascii_uppercase();
             let is = line[bit / 8].to_ascii_uppercase();
-            let slips = matches!((was, is), (b'A', b'C') | (b'C', b'A') | (b'D', b'E') | (b'E', b'D'));
+            let slips = matches!(
+                (was, is),
+                (b'A', b'C') | (b'C', b'A') | (b'D', b'E') | (b'E', b'D')
+            );
             let got = read(&mut text(), &line);
             // A digit in the other case is the same digit.
-            assert!(slips || got == tag || got.iter().all(Result::is_err), "bit {bit}: {got:?}");
+            assert!(
+                slips || got == tag || got.iter().all(Result::is_err),
+                "bit {bit}: {got:?}"
+            );
         }
     }
 }
@@ -143,7 +165,10 @@ fn lengths_that_are_not_configured_are_refused() {
 #[test]
 fn noise_before_a_tag_is_one_fault_and_the_tag_is_read() {
     let noise = [b"\x02\x020D\xFF\x02", &RDM[..]].concat();
-    assert_eq!(read(&mut rdm(), &noise), [Err(TagError::Foreign), Ok(RDM_TAG.into())]);
+    assert_eq!(
+        read(&mut rdm(), &noise),
+        [Err(TagError::Foreign), Ok(RDM_TAG.into())]
+    );
     let line = [b"\xFFnoise 1\r", &b"09795C3\r"[..]].concat();
     let got = read(&mut text(), &line);
     assert!(got[0].is_err() && got[1] == Ok(W26_TAG.into()), "{got:?}");

@@ -73,7 +73,7 @@ pub(super) fn decode_text(buf: &[u8], formats: &[WiegandFormat], silent: bool) -
     if blank > 0 {
         return Decoded::Between(blank);
     }
-    let length = match buf.iter().position(|byte| is_end(byte)) {
+    let length = match buf.iter().position(is_end) {
         Some(length) => length,
         None if silent && !buf.is_empty() => buf.len(),
         None => return Decoded::More,
@@ -103,9 +103,15 @@ pub(super) fn decode_bytes(buf: &[u8], formats: &[WiegandFormat], silent: bool) 
     if buf.is_empty() || !silent {
         return Decoded::More;
     }
-    let value = buf.iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let value = buf
+        .iter()
+        .take(8)
+        .fold(0, |value, byte| value << 8 | u64::from(*byte));
     let format = formats.iter().find(|format| format.bytes() == buf.len());
-    match format.ok_or(TagError::Length).and_then(|format| format.tag(value)) {
+    match format
+        .ok_or(TagError::Length)
+        .and_then(|format| format.tag(value))
+    {
         Ok(tag) => Decoded::Tag(tag, buf.len()),
         Err(error) => Decoded::Bad(error, buf.len()),
     }
