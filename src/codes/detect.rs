@@ -51,7 +51,11 @@ impl Detect {
         let prefix = match profile {
             Profile::Hcert => "HC1:",
             Profile::Shc => "shc:/",
-            Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard => return None,
+            Profile::Opaque
+            | Profile::RideV81
+            | Profile::RideCwt
+            | Profile::IdCard
+            | Profile::Tag => return None,
         };
         Some(Self {
             prefix: Some(prefix.to_owned()),
@@ -143,9 +147,15 @@ pub(super) fn of_code<'a, 'c>(
     trust
         .issuers
         .iter()
-        .filter(|issuer| issuer.profile != Profile::IdCard)
+        .filter(|issuer| !matches!(issuer.profile, Profile::IdCard | Profile::Tag))
         .filter(move |issuer| issuer.detect.iter().any(|shape| shape.matches(code)))
         .take(CANDIDATES_MAX)
+}
+
+/// The issuer that stands for tags. A text of a code is never one, whatever it says.
+pub(super) fn of_tag(trust: &TrustList) -> Option<&Issuer> {
+    let mut issuers = trust.issuers.iter();
+    issuers.find(|issuer| issuer.profile == Profile::Tag)
 }
 
 /// The issuer that stands for a card.

@@ -18,7 +18,9 @@ pub(super) fn read(
         Profile::Shc => shc::read(code, terms),
         Profile::RideV81 => ride_v81::read(code, terms),
         Profile::RideCwt => ride_cwt::read(code, terms),
-        Profile::Opaque | Profile::IdCard => Err(CodeFault::Form("this is no signed code")),
+        Profile::Opaque | Profile::IdCard | Profile::Tag => {
+            Err(CodeFault::Form("this is no signed code"))
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use super::row_key::{self, Pepper};
 use super::signed::{CodeFault, Health, SignedCode};
 use super::trust_list::{Issuer, Offline, Profile, TrustList};
 use crate::domain::{
-    Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, RowKey, Rule, Shown,
+    Assurance, Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, RowKey, Rule, Shown,
+    Tag,
 };
 
 /// Trust list and peppers, built once; a new trust list makes a new reader.
@@ -121,6 +122,7 @@ impl Reader {
         match shown {
             Shown::Code(code) => self.read_code(code.expose()),
             Shown::Card(card) => self.read_card(card),
+            Shown::Tag(tag) => self.read_tag(tag),
             Shown::TooLong => Err(malformed()),
         }
     }
@@ -177,6 +179,7 @@ impl Reader {
     fn read_signed(&self, issuer: &Issuer, signed: SignedCode) -> Result<Reading, Refusal> {
         let mut reading = self.reading(issuer, Medium::QrCode, signed.identifier)?;
         let credential = &mut reading.credential;
+        credential.assurance = Assurance::Signed;
         credential.valid_from = signed.valid_from;
         credential.valid_until = signed.valid_until;
         credential.replay = signed
@@ -200,8 +203,27 @@ impl Reader {
         id_card::check_number(number.expose(), card.kind).map_err(|_| failed(issuer))?;
         let validity = id_card::validity(card).map_err(|_| failed(issuer))?;
         let mut reading = self.reading(issuer, Medium::IdCard, number)?;
+        reading.credential.assurance = Assurance::Authenticated;
         reading.credential.valid_from = Some(validity.from);
         reading.credential.valid_until = validity.until;
+        Ok(reading)
+    }
+
+    fn read_tag(&self, tag: &Tag) -> Result<Reading, Refusal> {
+        let issuer = detect::of_tag(&self.trust).ok_or_else(unknown_issuer)?;
+        // Another number each time: it names nobody.
+        if tag.is_random() {
+            return Err(Refusal {
+                issuer: Some(issuer.id.clone()),
+                ..refusal(Reason::RandomIdentifier)
+            });
+        }
+        let mut reading = self.reading(issuer, Medium::Tag, tag.identifier())?;
+        reading.credential.assurance = tag.assurance;
+        // A card that has proved itself is no copy.
+        if tag.assurance < Assurance::Authenticated {
+            reading.credential.alone = issuer.static_alone;
+        }
         Ok(reading)
     }
 
@@ -216,6 +238,7 @@ impl Reader {
             credential: Credential {
                 issuer: issuer.id.clone(),
                 medium,
+                assurance: Assurance::Identifier,
                 keys: self.keys(issuer, issuer.profile.row_kind(), &identifier)?,
                 replay: None,
                 valid_from: None,
@@ -522,5 +545,57 @@ profile = "idcard"
         fn no_code_panics(text in "[SD]?:?.{0,80}") {
             let _ = reader().read(&code(&text));
         }
+    }
+
+    fn tag_of(id: &[u8], assurance: Assurance) -> Shown {
+        let mut tag = Tag::of_bytes(crate::domain::TagKind::Iso14443a, id).unwrap();
+        tag.assurance = assurance;
+        Shown::Tag(tag)
+    }
+
+    #[test]
+    fn a_tag_goes_to_the_issuer_of_tags_and_a_code_that_says_the_same_does_not() {
+        let trust = "version = 1\n[[issuer]]\nid = \"staff\"\nprofile = \"tag\"\nstatic_alone = \"assist\"\n";
+        let reader = reader_of(trust);
+        let uid = [4, 1, 2, 3];
+        let credential = reader
+            .read(&tag_of(&uid, Assurance::Identifier))
+            .unwrap()
+            .credential;
+        assert_eq!(
+            (credential.medium, credential.alone),
+            (Medium::Tag, Rule::Assist)
+        );
+        assert_eq!(credential.assurance, Assurance::Identifier);
+        let proved = reader
+            .read(&tag_of(&uid, Assurance::Authenticated))
+            .unwrap()
+            .credential;
+        assert_eq!(
+            (proved.alone, proved.assurance),
+            (Rule::Open, Assurance::Authenticated)
+        );
+        assert_eq!(proved.keys, credential.keys);
+        let copied = reader.read(&code("iso14443a:04010203")).unwrap_err();
+        assert_eq!(copied.reason, Reason::UnknownIssuer);
+    }
+
+    #[test]
+    fn a_random_uid_is_never_anybody() {
+        let reader = reader_of("version = 1\n[[issuer]]\nid = \"staff\"\nprofile = \"tag\"\n");
+        let refusal = reader
+            .read(&tag_of(&[8, 1, 2, 3], Assurance::Identifier))
+            .unwrap_err();
+        assert_eq!(refusal.reason, Reason::RandomIdentifier);
+    }
+
+    #[test]
+    fn a_card_that_a_module_read_is_authenticated_and_an_opaque_code_is_not() {
+        let assurance = |shown| reader().read(&shown).unwrap().credential.assurance;
+        assert_eq!(
+            assurance(card("11010519491231002X")),
+            Assurance::Authenticated
+        );
+        assert_eq!(assurance(code("S:1")), Assurance::Identifier);
     }
 }

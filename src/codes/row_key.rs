@@ -12,6 +12,8 @@ use crate::domain::{IssuerId, Personal, RowKey};
 pub const OPAQUE: &str = "opaque";
 /// Kind of an ID card: its number is the identifier.
 pub const ID_CARD: &str = "id_card";
+/// Kind of a contactless card or tag: its identifier as [`crate::domain::Tag::identifier`] spells it.
+pub const TAG: &str = "tag";
 /// Kind of a row that says that a signed code was revoked; the identifier is a name that the code's profile makes of it.
 pub const REVOKED: &str = "revoked";
 

@@ -123,6 +123,9 @@ pub enum Profile {
     /// A resident ID card or residence permit, read by a SAM module.
     #[serde(rename = "idcard")]
     IdCard,
+    /// An identifier that a contactless card or tag gives to whoever asks.
+    #[serde(rename = "tag")]
+    Tag,
 }
 
 impl Profile {
@@ -136,6 +139,7 @@ impl Profile {
             Self::RideV81 => "ride.v81",
             Self::RideCwt => "ride.cwt",
             Self::IdCard => "idcard",
+            Self::Tag => "tag",
         }
     }
 
@@ -146,6 +150,7 @@ impl Profile {
             Self::Opaque => row_key::OPAQUE,
             Self::Hcert | Self::Shc | Self::RideV81 | Self::RideCwt => self.as_str(),
             Self::IdCard => row_key::ID_CARD,
+            Self::Tag => row_key::TAG,
         }
     }
 
@@ -154,7 +159,7 @@ impl Profile {
     pub const fn is_signed(self) -> bool {
         match self {
             Self::Hcert | Self::Shc | Self::RideV81 | Self::RideCwt => true,
-            Self::Opaque | Self::IdCard => false,
+            Self::Opaque | Self::IdCard | Self::Tag => false,
         }
     }
 }
@@ -299,7 +304,9 @@ impl Issuer {
     pub fn may_be_asked_about(&self) -> bool {
         match self.profile {
             Profile::Opaque => true,
-            Profile::Hcert | Profile::Shc | Profile::RideV81 | Profile::RideCwt => self.translated,
+            Profile::Hcert | Profile::Shc | Profile::RideV81 | Profile::RideCwt | Profile::Tag => {
+                self.translated
+            }
             Profile::IdCard => self.card_query,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::rules::{Broken, broken};
 use super::schedule;
 use super::sensor_rules;
-use super::tree::{Barrier, Key, Lane, Reader, Serial};
+use super::tree::{Barrier, Key, Lane, Osdp, Reader, Scanner, Serial, Wiegand};
 use crate::domain::{Direction, Mode};
 
 /// Readers of one lane.
@@ -16,6 +16,12 @@ const KEYS_MAX: usize = 4;
 const LABEL_LEN_MAX: usize = 32;
 /// Line speeds of card modules and scanners.
 const BAUDS: [u32; 5] = [9_600, 19_200, 38_400, 57_600, 115_200];
+/// Formats of Wiegand lines whose parity is known.
+const WIEGAND_BITS: [u16; 2] = [26, 34];
+/// Highest address on an OSDP line; 127 is everybody.
+const OSDP_ADDRESS_MAX: u8 = 126;
+/// Characters of what a scanner puts before a code.
+const PREFIX_LEN_MAX: usize = 16;
 const WIDTHS: std::ops::RangeInclusive<u32> = 160..=1_920;
 const HEIGHTS: std::ops::RangeInclusive<u32> = 120..=1_080;
 
@@ -137,23 +143,12 @@ pub(super) fn check_reader<'a>(
         return broken(format!("{at}.direction"), sentence);
     }
     let camera = reader.camera.as_ref();
-    let devices = [
-        camera.map(|camera| ("camera", &*camera.device)),
-        reader
-            .folder
-            .as_ref()
-            .map(|folder| ("folder", &*folder.path)),
-        reader
-            .id_card
-            .as_ref()
-            .map(|serial| ("id_card", &*serial.port)),
-        reader.line.as_ref().map(|serial| ("line", &*serial.port)),
-    ];
-    let mut given = devices.into_iter().flatten();
+    let mut given = devices(reader);
     let (Some(device), None) = (given.next(), given.next()) else {
         return broken(
             at,
-            "a reader has exactly one of \"camera\", \"folder\", \"id_card\" and \"line\"",
+            "a reader has exactly one of \"camera\", \"folder\", \"id_card\", \"line\", \"rdm6300\", \"wiegand\", \
+             \"pn532\" and \"osdp\"",
         );
     };
     if let Some([width, height]) = camera.map(|camera| camera.size)
@@ -168,13 +163,108 @@ pub(super) fn check_reader<'a>(
         );
         return broken(format!("{at}.camera.size"), sentence);
     }
-    check_baud(&format!("{at}.id_card"), reader.id_card.as_ref())?;
-    check_baud(&format!("{at}.line"), reader.line.as_ref())?;
+    let baud = |serial: &Option<Serial>| serial.as_ref().and_then(|serial| serial.baud);
+    let (line, wiegand) = (reader.line.as_ref(), reader.wiegand.as_ref());
+    for (key, baud) in [
+        ("id_card", baud(&reader.id_card)),
+        ("line", line.and_then(|line| line.baud)),
+        ("rdm6300", baud(&reader.rdm6300)),
+        ("wiegand", wiegand.and_then(|wiegand| wiegand.baud)),
+        ("pn532", baud(&reader.pn532)),
+        ("osdp", reader.osdp.as_ref().map(|osdp| osdp.baud)),
+    ] {
+        check_baud(&format!("{at}.{key}"), baud)?;
+    }
+    if let Some(osdp) = &reader.osdp
+        && osdp.address > OSDP_ADDRESS_MAX
+    {
+        let sentence = format!("{} is outside 0 to {OSDP_ADDRESS_MAX}", osdp.address);
+        return broken(format!("{at}.osdp.address"), sentence);
+    }
+    if let Some(line) = line {
+        check_line(&format!("{at}.line"), line)?;
+    }
+    if let Some(wiegand) = wiegand {
+        check_wiegand(&format!("{at}.wiegand"), wiegand)?;
+    }
     Ok(device)
 }
 
-fn check_baud(at: &str, serial: Option<&Serial>) -> Result<(), Broken> {
-    match serial.and_then(|serial| serial.baud) {
+/// The devices of a reader, with their kinds: one, in a good config.
+fn devices(reader: &Reader) -> impl Iterator<Item = (&'static str, &Path)> {
+    let camera = reader.camera.as_ref();
+    [
+        camera.map(|camera| ("camera", &*camera.device)),
+        reader
+            .folder
+            .as_ref()
+            .map(|folder| ("folder", &*folder.path)),
+        reader
+            .id_card
+            .as_ref()
+            .map(|serial| ("id_card", &*serial.port)),
+        reader.line.as_ref().map(|line| ("line", &*line.port)),
+        reader
+            .rdm6300
+            .as_ref()
+            .map(|serial| ("rdm6300", &*serial.port)),
+        reader
+            .wiegand
+            .as_ref()
+            .map(|wiegand| ("wiegand", &*wiegand.port)),
+        reader.pn532.as_ref().map(|serial| ("pn532", &*serial.port)),
+        reader.osdp.as_ref().map(|osdp| ("osdp", &*osdp.port)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Readers of one line differ in their addresses and agree in the speed.
+pub(super) fn check_osdp_line(
+    at: &str,
+    reader: &Osdp,
+    earlier: &[(String, &Osdp)],
+) -> Result<(), Broken> {
+    for (first, other) in earlier
+        .iter()
+        .filter(|(_, other)| other.port == reader.port)
+    {
+        if other.address == reader.address {
+            let sentence = format!("{} is the address of {first} already", reader.address);
+            return broken(format!("{at}.osdp.address"), sentence);
+        }
+        if other.baud != reader.baud {
+            let sentence = format!("{first} has {} on the same line", other.baud);
+            return broken(format!("{at}.osdp.baud"), sentence);
+        }
+    }
+    Ok(())
+}
+
+fn check_line(at: &str, line: &Scanner) -> Result<(), Broken> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if line.prefix.len() > PREFIX_LEN_MAX || !line.prefix.bytes().all(plain) {
+        let sentence =
+            format!("a prefix has 0 to {PREFIX_LEN_MAX} characters out of ASCII, space to \"~\"");
+        return broken(format!("{at}.prefix"), sentence);
+    }
+    Ok(())
+}
+
+fn check_wiegand(at: &str, wiegand: &Wiegand) -> Result<(), Broken> {
+    let known = |bits: &u16| WIEGAND_BITS.contains(bits);
+    if wiegand.bits.is_empty() || !wiegand.bits.iter().all(known) {
+        let sentence = format!(
+            "{:?} is not allowed; the formats with known parity are {WIEGAND_BITS:?}",
+            wiegand.bits
+        );
+        return broken(format!("{at}.bits"), sentence);
+    }
+    Ok(())
+}
+
+fn check_baud(at: &str, baud: Option<u32>) -> Result<(), Broken> {
+    match baud {
         Some(baud) if !BAUDS.contains(&baud) => {
             let sentence = format!("{baud} is no speed of such a device; allowed are {BAUDS:?}");
             broken(format!("{at}.baud"), sentence)

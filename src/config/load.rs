@@ -133,6 +133,10 @@ impl Config {
                     ("folder.path", reader.folder.as_ref().map(|f| &f.path)),
                     ("id_card.port", reader.id_card.as_ref().map(|s| &s.port)),
                     ("line.port", reader.line.as_ref().map(|s| &s.port)),
+                    ("rdm6300.port", reader.rdm6300.as_ref().map(|s| &s.port)),
+                    ("wiegand.port", reader.wiegand.as_ref().map(|s| &s.port)),
+                    ("pn532.port", reader.pn532.as_ref().map(|s| &s.port)),
+                    ("osdp.port", reader.osdp.as_ref().map(|s| &s.port)),
                 ];
                 let given = of.into_iter().filter_map(|(key, path)| Some((key, path?)));
                 devices.extend(
@@ -169,6 +173,10 @@ impl Config {
             reader.folder.iter_mut().for_each(|f| resolve(&mut f.path));
             reader.id_card.iter_mut().for_each(|s| resolve(&mut s.port));
             reader.line.iter_mut().for_each(|s| resolve(&mut s.port));
+            reader.rdm6300.iter_mut().for_each(|s| resolve(&mut s.port));
+            reader.wiegand.iter_mut().for_each(|s| resolve(&mut s.port));
+            reader.pn532.iter_mut().for_each(|s| resolve(&mut s.port));
+            reader.osdp.iter_mut().for_each(|s| resolve(&mut s.port));
         }
     }
 
@@ -177,6 +185,12 @@ impl Config {
         for list in &mut self.lists {
             resolve(&mut list.pepper_file);
             list.next_pepper_file.iter_mut().for_each(resolve);
+        }
+        for reader in self.lanes.iter_mut().flat_map(|lane| &mut lane.readers) {
+            reader
+                .osdp
+                .iter_mut()
+                .for_each(|s| resolve(&mut s.key_file));
         }
         if let Some(backend) = &mut self.backend {
             let files = [&mut backend.certificate, &mut backend.key, &mut backend.ca];

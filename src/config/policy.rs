@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::domain::Rule;
+use crate::domain::{Assurance, Rule};
 
 /// `[policy]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Rules {
     pub trust_expired: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
+    /// How well a credential must be known to be what it says: "identifier", "signed" or "authenticated".
+    pub assurance: Assurance,
 }
 
 /// The same keys with the defaults of the way out.
@@ -64,6 +66,7 @@ struct ExitRules {
     stale: Rule,
     trust_expired: Rule,
     clock_untrusted: Rule,
+    assurance: Assurance,
 }
 
 impl Rules {
@@ -81,6 +84,7 @@ impl Rules {
             stale: Rule::Open,
             trust_expired: Rule::Open,
             clock_untrusted: Rule::Open,
+            assurance: Assurance::Identifier,
         }
     }
 }
@@ -98,6 +102,7 @@ impl Default for Rules {
             stale: Rule::Assist,
             trust_expired: Rule::Assist,
             clock_untrusted: Rule::Assist,
+            assurance: Assurance::Identifier,
         }
     }
 }

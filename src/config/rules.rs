@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Barrier, Config, Gpio, GpioDriver, Policy, Rules};
+use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, Policy, Rules};
 use super::types::Line;
 use super::{backend_rules, certificate_rules, lane_rules, schedule, staff};
 use crate::domain::Rule;
@@ -80,6 +80,8 @@ fn check_policy(policy: &Policy) -> Result<(), Broken> {
         stale,
         trust_expired,
         clock_untrusted,
+        // Too little of it is a case for staff on the way out, whatever is asked for.
+        assurance: _,
     } = policy.exit;
     let rules = [
         ("green", green),
@@ -170,6 +172,7 @@ fn check_lanes(config: &Config) -> Result<(), Broken> {
     let mut lane_names = BTreeMap::new();
     let mut reader_names = BTreeMap::new();
     let mut devices = BTreeMap::new();
+    let mut osdp = Vec::new();
     for (i, lane) in lanes.iter().enumerate() {
         let at = format!("lane[{i}]");
         lane_rules::check_lane(&at, lane)?;
@@ -186,7 +189,21 @@ fn check_lanes(config: &Config) -> Result<(), Broken> {
                 let sentence = format!("\"{}\" is the name of {first} already", reader.name);
                 return broken(format!("{at}.name"), sentence);
             }
-            if let Some(first) = devices.insert(device, at.clone()) {
+            // An OSDP line has several readers; each is checked against the others below.
+            let shares = |first: &String| {
+                let earlier = osdp
+                    .iter()
+                    .any(|(other, _): &(String, &Osdp)| other == first);
+                earlier && reader.osdp.is_some()
+            };
+            let first = devices.get(device).cloned();
+            let first = first.filter(|first| !shares(first));
+            devices.entry(device).or_insert_with(|| at.clone());
+            if let Some(settings) = &reader.osdp {
+                lane_rules::check_osdp_line(&at, settings, &osdp)?;
+                osdp.push((at.clone(), settings));
+            }
+            if let Some(first) = first {
                 let sentence = format!("{} is the device of {first} already", device.display());
                 return broken(format!("{at}.{kind}"), sentence);
             }

@@ -156,6 +156,10 @@ fn the_example_shows_true_defaults() {
                 "# closed",
                 "# pass_point",
                 "# reset_point",
+                "# rdm6300",
+                "# wiegand",
+                "# pn532",
+                "# osdp",
             ];
             !instead.iter().any(|key| line.starts_with(key))
         })
@@ -632,6 +636,81 @@ fn device_settings_have_bounds() {
         "\"ttyUSB0\"",
         "\"ttyUSB0\", baud = 4800",
         "key `lane[0].reader[1].id_card.baud`: 4800 is no speed of such a device; allowed are [9600, 19200, 38400, 57600, 115200]",
+    );
+}
+
+#[test]
+fn every_kind_of_serial_reader_is_taken_and_a_wrong_key_of_it_is_named() {
+    let card = "id_card = { port = \"ttyUSB0\" }";
+    let with = |device: &str| GOOD.replacen(card, device, 1);
+    for good in [
+        "line = { port = \"ttyUSB0\", end = \"line\", prefix = \"S1:\", aim_id = true }",
+        "rdm6300 = { port = \"ttyUSB0\" }",
+        "wiegand = { port = \"ttyUSB0\", form = \"text\", bits = [26, 34] }",
+        "pn532 = { port = \"ttyUSB0\", baud = 115200 }",
+    ] {
+        let config = parse(Path::new("gate.toml"), &with(good));
+        assert!(config.is_ok(), "{good}: {config:?}");
+    }
+    for (bad, sentence) in [
+        (
+            "wiegand = { port = \"x\", form = \"text\", bits = [37] }",
+            "wiegand.bits`: [37] is not allowed; the formats with known parity are [26, 34]",
+        ),
+        (
+            "wiegand = { port = \"x\", form = \"text\", bits = [] }",
+            "wiegand.bits`",
+        ),
+        (
+            "line = { port = \"x\", prefix = \"\\t\" }",
+            "line.prefix`: a prefix has 0 to 16 characters",
+        ),
+        ("line = { port = \"x\", end = \"cr\" }", "line.end`"),
+        (
+            "rdm6300 = { port = \"x\", baud = 1200 }",
+            "rdm6300.baud`: 1200 is no speed",
+        ),
+    ] {
+        says(card, bad, sentence);
+    }
+}
+
+#[test]
+fn osdp_readers_share_a_line_and_nothing_else() {
+    let card = "[[lane.reader]]\nname = \"a-card\"\ndirection = \"exit\"\nid_card = { port = \"ttyUSB0\" }\n";
+    let reader = |name: &str, rest: &str| {
+        format!(
+            "[[lane.reader]]\nname = \"{name}\"\ndirection = \"exit\"\nosdp = {{ key_file = \"k\", {rest} }}\n"
+        )
+    };
+    let two = |second: &str| reader("a", "port = \"x\", address = 0") + &reader("b", second);
+    let good = GOOD.replacen(card, &two("port = \"x\", address = 1"), 1);
+    let config = parse(Path::new("gate.toml"), &good);
+    assert!(config.is_ok(), "{config:?}");
+    for (second, sentence) in [
+        (
+            "port = \"x\", address = 0",
+            "osdp.address`: 0 is the address of lane[0].reader[1] already",
+        ),
+        (
+            "port = \"x\", address = 127",
+            "osdp.address`: 127 is outside 0 to 126",
+        ),
+        (
+            "port = \"x\", address = 1, baud = 9600",
+            "osdp.baud`: lane[0].reader[1] has 115200 on the same line",
+        ),
+        (
+            "port = \"/dev/video0\", address = 1",
+            "/dev/video0 is the device of lane[0].reader[0] already",
+        ),
+    ] {
+        says(card, &two(second), sentence);
+    }
+    says(
+        card,
+        &(reader("a", "port = \"x\", address = 0") + &card.replace("ttyUSB0", "x")),
+        "x is the device of lane[0].reader[1] already",
     );
 }
 

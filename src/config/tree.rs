@@ -7,10 +7,13 @@ use serde::Deserialize;
 
 pub use super::backend::{Backend, List};
 pub use super::policy::{Policy, Rules};
+pub use super::readers::{
+    Camera, CodeEnd, Folder, Osdp, Reader, Scanner, Serial, Wiegand, WiegandForm,
+};
 pub use super::schedule::Schedule;
 pub use super::staff::Staff;
 use super::types::{
-    DebounceTime, DutyCycle, FollowerGap, FrameRate, GroupSize, JournalSize, KeepTime, Line,
+    DebounceTime, DutyCycle, FollowerGap, GroupSize, JournalSize, KeepTime, Line,
     ObstructionTime, PassbackTime, PulseTime, ReleaseTime, StallTime, TravelTime,
 };
 pub use super::wiring::{Key, Outputs, Sensors};
@@ -332,60 +335,4 @@ pub enum Fail {
     Secure,
 }
 
-/// `[[lane.reader]]`: a name, a side, and exactly one of the four device tables.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reader {
-    /// Its name: a label in metrics.
-    pub name: String,
-    /// Which side it stands on.
-    pub direction: Direction,
-    /// A V4L2 camera.
-    pub camera: Option<Camera>,
-    /// Pictures in a folder instead of a camera.
-    pub folder: Option<Folder>,
-    /// A SAM_V or SAM_A module for resident ID cards.
-    pub id_card: Option<Serial>,
-    /// A scanner module that sends text lines.
-    pub line: Option<Serial>,
-}
-
-/// `camera = { device = "/dev/video0" }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Camera {
-    /// The video device.
-    pub device: PathBuf,
-    /// Wanted width and height, pixels.
-    #[serde(default = "vga")]
-    pub size: [u32; 2],
-    /// Wanted rate.
-    #[serde(default)]
-    pub fps: FrameRate,
-}
-
-/// `folder = { path = "frames" }`: PNG, JPEG, WebP or PGM files, played once each, in the order of their
-/// names, as they come.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Folder {
-    /// The folder.
-    pub path: PathBuf,
-    /// Pictures a second.
-    #[serde(default)]
-    pub fps: FrameRate,
-}
-
-/// `id_card = { port = "/dev/ttyUSB0" }`, `line = { port = "/dev/ttyUSB1", baud = 9600 }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Serial {
-    /// `/dev/serial/by-path/...`, or any terminal.
-    pub port: PathBuf,
-    /// Line speed; absent: it is found, 115200 first for a module, 9600 first for a scanner.
-    pub baud: Option<u32>,
-}
-
-const fn vga() -> [u32; 2] {
-    [640, 480]
 }

@@ -37,6 +37,9 @@ pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
     if let Some(reason) = case.utc.and_then(|utc| out_of_time(&case, utc)) {
         return Some(refuse(case.direction, reason));
     }
+    if case.credential.assurance < case.rules.assurance {
+        return Some(refuse(case.direction, Reason::AssuranceTooLow));
+    }
     let clock = if case.utc.is_none() && needs_date(&case) {
         Some((case.rules.clock_untrusted, Reason::ClockUntrusted))
     } else {
@@ -231,6 +234,7 @@ const fn reason_of(health: HealthOutcome) -> Reason {
 mod tests {
     use super::*;
     use crate::core::scene::{all, credential, dynamic, standing};
+    use crate::domain::Assurance;
 
     const HEALTH: [HealthOutcome; 7] = [
         HealthOutcome::Green,
@@ -323,6 +327,32 @@ mod tests {
             entry(H::Green, &rules),
             Some(Advice::Open(Reason::SiteRule))
         );
+    }
+
+    #[test]
+    fn a_side_that_asks_for_more_than_a_number_refuses_it_by_that_reason_and_traps_nobody() {
+        let mut rules = all(Rule::Open);
+        rules.assurance = Assurance::Signed;
+        let green = standing(HealthOutcome::Green);
+        for (assurance, passes) in [
+            (Assurance::Identifier, false),
+            (Assurance::Signed, true),
+            (Assurance::Authenticated, true),
+        ] {
+            let shown = Credential {
+                assurance,
+                ..credential(1)
+            };
+            for direction in [Direction::Entry, Direction::Exit] {
+                let advice = ask(direction, &shown, &green, &rules, Some(1));
+                let refused = Advice::Refuse(Verdict::Assist, Reason::AssuranceTooLow);
+                assert_eq!(
+                    advice == Some(refused),
+                    !passes,
+                    "{assurance:?} {direction}"
+                );
+            }
+        }
     }
 
     /// Open everywhere, but `rule` for this outcome.

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
 use crate::domain::{
-    Action, Alarm, Assessed, ClockQuality, Credential, Direction, Entry, Event, Finding, GrantId,
-    HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode, Mono, Now,
-    Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Schedule, Sensor, Standing,
-    StateChange, Subject, Utc, Verdict,
+    Action, Alarm, Assessed, Assurance, ClockQuality, Credential, Direction, Entry, Event, Finding,
+    GrantId, HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode,
+    Mono, Now, Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Schedule, Sensor,
+    Standing, StateChange, Subject, Utc, Verdict,
 };
 
 pub(super) const LANE: LaneId = LaneId(0);
@@ -114,6 +114,7 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         stale: Rule::Assist,
         trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
+        assurance: Assurance::Identifier,
     };
     Settings {
         lanes,
@@ -141,6 +142,7 @@ pub(super) const fn all(rule: Rule) -> Rules {
         stale: rule,
         trust_expired: rule,
         clock_untrusted: rule,
+        assurance: Assurance::Identifier,
     }
 }
 
@@ -149,6 +151,7 @@ pub(super) fn credential(n: u8) -> Credential {
     Credential {
         issuer: IssuerId::new("metro").unwrap(),
         medium: Medium::QrCode,
+        assurance: Assurance::Identifier,
         keys: vec![(ListId::new("health").unwrap(), RowKey([n; 16]))],
         replay: None,
         valid_from: None,

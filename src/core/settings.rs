@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::directive::RuleChanges;
-use crate::domain::{Direction, HealthOutcome, Mode, Rule, Schedule, Sensor};
+use crate::domain::{Assurance, Direction, HealthOutcome, Mode, Rule, Schedule, Sensor};
 
 /// Settings of a gate.
 #[derive(Clone, Debug)]
@@ -153,6 +153,8 @@ pub struct Rules {
     pub trust_expired: Rule,
     /// The decision needs the date and the clock is not trusted.
     pub clock_untrusted: Rule,
+    /// How well a credential must be known to be what it says.
+    pub assurance: Assurance,
 }
 
 impl Rules {

@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::decision::Rule;
 use super::ids::{Direction, IssuerId, LaneId, ListId, ReplayKey, RowKey};
+use super::tag::{Assurance, Tag};
 use super::time::{Mono, Utc};
 
 /// Personal data. `Debug` prints `[personal]`, there is no `Display`, and the memory is zeroised on drop.
@@ -47,18 +48,21 @@ pub enum Medium {
     QrCode,
     /// A resident ID card, read by a SAM module.
     IdCard,
+    /// A contactless card or tag that gives an identifier.
+    Tag,
     /// Nothing: staff let somebody through at the local socket.
     Staff,
 }
 
 impl Medium {
-    /// `qr_code`, `id_card` or `staff`, as in records and metrics.
+    /// `qr_code`, `id_card`, `tag` or `staff`, as in records and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::QrCode => "qr_code",
             Self::IdCard => "id_card",
             Self::Staff => "staff",
+            Self::Tag => "tag",
         }
     }
 }
@@ -97,6 +101,8 @@ pub enum Shown {
     Code(Personal<String>),
     /// A card.
     Card(IdCard),
+    /// An identifier.
+    Tag(Tag),
     /// Something longer than any code; it is not kept.
     TooLong,
 }
@@ -125,6 +131,8 @@ pub struct Credential {
     pub issuer: IssuerId,
     /// What carries it.
     pub medium: Medium,
+    /// How well it is known that it is what it says.
+    pub assurance: Assurance,
     /// Its row key in every list the gate follows; two for a list that changes its pepper, the current one first.
     pub keys: Vec<(ListId, RowKey)>,
     /// Present for codes that carry their own time, and for issuers marked `dynamic`.

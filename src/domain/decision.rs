@@ -114,6 +114,10 @@ reasons! {
     Malformed = "malformed" => NotRecognised,
     /// A code that anybody can copy, and nothing beside it that says whose it is.
     StaticAlone = "static_alone" => SeeStaff,
+    /// Anybody could have shown it, and this side asks for more: a signature, or a card that proves itself.
+    AssuranceTooLow = "assurance_too_low" => SeeStaff,
+    /// A number that the chip makes up anew each time: it names nobody.
+    RandomIdentifier = "random_identifier" => NotRecognised,
     /// A list is older than the site allows, or has never arrived.
     StaleList = "stale_list" => SeeStaff,
     /// The trust list is past its date.

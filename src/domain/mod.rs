@@ -14,6 +14,7 @@ pub mod passage;
 pub mod schedule;
 pub mod sensor;
 pub mod standing;
+pub mod tag;
 pub mod time;
 
 pub use action::{Action, Alarm, Decided};
@@ -33,4 +34,5 @@ pub use passage::{
 pub use schedule::{Plan, Schedule};
 pub use sensor::{Levels, Sensor};
 pub use standing::{Colour, HealthOutcome, Row, Standing};
+pub use tag::{Assurance, Tag, TagKind};
 pub use time::{ClockQuality, Mono, Now, Utc};

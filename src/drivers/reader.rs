@@ -78,4 +78,8 @@ pub enum ReaderReport {
     Faults(u32),
     /// Card and module did not authenticate each other (READERS §1.4, 31/32/33): a security event.
     NotAuthentic,
+    /// The reader says that somebody opens it, or that it is closed again. Sent once a change.
+    Tamper(bool),
+    /// The reader says that its supply fails, or is back. Sent once a change.
+    PowerFailure(bool),
 }

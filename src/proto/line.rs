@@ -3,11 +3,9 @@
 //! A code is data, never a command: only 20 to 7E are accepted. GM65 modules put a 7-byte acknowledgement of their
 //! trigger command in the same stream, before the code; it is dropped by a full match at the start of a line.
 
-use std::time::Duration;
-
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::domain::{Mono, Personal};
+use crate::domain::Personal;
 
 /// Longest line by default: signed ride and health codes run to several hundred characters and more.
 pub const LINE_MAX: usize = 1500;
@@ -23,12 +21,61 @@ pub enum LineError {
     /// A byte that no code has.
     #[error("the line has a byte outside 20 to 7E")]
     Foreign,
+    /// The module puts something before every code, and it is not there: the beginning was lost.
+    #[error("the line does not begin as the module begins its codes")]
+    NoPrefix,
+    /// The line fell silent before its end.
+    #[error("the line was not sent to its end")]
+    Unfinished,
+}
+
+/// What a module puts around a code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineShape {
+    /// What ends it.
+    pub end: LineEnd,
+    /// Stands before it.
+    pub prefix: String,
+    /// An AIM symbology id (ISO/IEC 15424: `]`, a letter, a digit or letter) stands before it, behind the prefix.
+    pub aim_id: bool,
+}
+
+/// What ends a code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnd {
+    /// CR, LF or silence, whatever comes first.
+    #[default]
+    Any,
+    /// CR or LF.
+    Line,
+    /// Silence. CR and LF at the end are dropped all the same.
+    Silence,
+}
+
+impl LineShape {
+    /// The code itself.
+    fn strip<'a>(&self, line: &'a str) -> Option<&'a str> {
+        let code = line.strip_prefix(self.prefix.as_str())?;
+        if !self.aim_id {
+            return Some(code);
+        }
+        let (id, code) = code.split_at_checked(3)?;
+        match id.as_bytes() {
+            [b']', letter, modifier]
+                if letter.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() =>
+            {
+                Some(code)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Puts lines together.
 pub struct LineReader {
     line: Zeroizing<Vec<u8>>,
     line_max: usize,
+    shape: LineShape,
     /// Bytes of an acknowledgement seen at the start of this line.
     acked: usize,
     /// The rest of this line is not wanted.
@@ -43,9 +90,16 @@ impl LineReader {
             // One more than the longest line: a trailing TAB may be the suffix. It never grows.
             line: Zeroizing::new(Vec::with_capacity(line_max + 1)),
             line_max,
+            shape: LineShape::default(),
             acked: 0,
             dropping: false,
         }
+    }
+
+    /// The same for a module that puts `shape` around its codes.
+    #[must_use]
+    pub fn shaped(self, shape: LineShape) -> Self {
+        Self { shape, ..self }
     }
 
     /// True between two lines.
@@ -84,8 +138,12 @@ impl LineReader {
     /// The line has fallen silent: gives what is there, for modules without a suffix.
     ///
     /// # Errors
-    /// [`LineError::Foreign`] for half an acknowledgement.
+    /// [`LineError::Foreign`] for half an acknowledgement, [`LineError::Unfinished`] where a line end should have come.
     pub fn silence(&mut self) -> Result<Option<Personal<String>>, LineError> {
+        if self.shape.end == LineEnd::Line && !self.line.is_empty() {
+            self.clear();
+            return Err(LineError::Unfinished);
+        }
         self.finish()
     }
 
@@ -105,70 +163,17 @@ impl LineReader {
     fn finish(&mut self) -> Result<Option<Personal<String>>, LineError> {
         let is_half_ack = self.acked > 0;
         let text = self.line.strip_suffix(b"\t").unwrap_or(&self.line);
-        let text = std::str::from_utf8(text)
+        let line = std::str::from_utf8(text)
             .ok()
-            .filter(|text| !text.is_empty())
-            .map(|text| Personal::new(text.to_owned()));
+            .filter(|text| !text.is_empty());
+        let code = line.map(|line| self.shape.strip(line).ok_or(LineError::NoPrefix));
+        let code = code.map(|code| code.map(|code| Personal::new(code.to_owned())));
         self.clear();
         if is_half_ack {
             return Err(LineError::Foreign);
         }
-        Ok(text)
-    }
-}
-
-/// A scanner repeats a phone that lingers. The same code counts again once it was not seen for this …
-const AWAY_MIN: Duration = Duration::from_secs(1);
-/// … and this is over since it was handed on.
-const HOLD_OFF: Duration = Duration::from_secs(2);
-
-/// Holds back the code that was handed on last, while it is still being shown.
-#[derive(Default)]
-pub struct LineLatch(Option<Held>);
-
-struct Held {
-    text: Personal<String>,
-    accepted: Mono,
-    seen: Mono,
-}
-
-impl Held {
-    fn until(&self) -> Mono {
-        (self.accepted + HOLD_OFF).max(self.seen + AWAY_MIN)
-    }
-}
-
-impl LineLatch {
-    /// True if this is a new showing; it is held back from then on. Another code is one at once.
-    pub fn accept(&mut self, text: &Personal<String>, now: Mono) -> bool {
-        self.expire(now);
-        match &mut self.0 {
-            Some(held) if held.text == *text => {
-                held.seen = now;
-                false
-            }
-            Some(_) | None => {
-                self.0 = Some(Held {
-                    text: text.clone(),
-                    accepted: now,
-                    seen: now,
-                });
-                true
-            }
-        }
-    }
-
-    /// Forgets a code that may be shown again.
-    pub fn expire(&mut self, now: Mono) {
-        if self.deadline().is_some_and(|due| due <= now) {
-            self.0 = None;
-        }
-    }
-
-    /// When [`LineLatch::expire`] is due.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Mono> {
-        self.0.as_ref().map(Held::until)
+        let code = code.transpose()?;
+        Ok(code.filter(|code| !code.expose().is_empty()))
     }
 }
 
@@ -296,6 +301,46 @@ mod tests {
         }
     }
 
+    fn shaped(end: LineEnd, prefix: &str, aim_id: bool) -> LineReader {
+        let prefix = prefix.to_owned();
+        LineReader::new(20).shaped(LineShape {
+            end,
+            prefix,
+            aim_id,
+        })
+    }
+
+    #[test]
+    fn what_the_module_puts_before_a_code_is_cut_off_and_must_be_there() {
+        let good = |text: &str| vec![Ok(text.to_owned())];
+        let cut = vec![Err(LineError::NoPrefix)];
+        let any = LineEnd::Any;
+        for (prefix, aim_id, line, want) in [
+            ("S1:", false, "S1:code\r", good("code")),
+            ("S1:", false, "1:code\r", cut.clone()),
+            ("", true, "]Q1code\r", good("code")),
+            ("", true, "]d2code", good("code")),
+            ("", true, "code\r", cut.clone()),
+            ("", true, "]Q\r", cut.clone()),
+            ("S1:", true, "S1:]Q1code\r", good("code")),
+            // Nothing behind it: nothing was shown.
+            ("S1:", true, "S1:]Q1\r", vec![]),
+        ] {
+            assert_eq!(
+                read(&mut shaped(any, prefix, aim_id), line.as_bytes()),
+                want,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_module_with_a_line_end_is_not_cut_short_by_a_pause() {
+        let mut reader = shaped(LineEnd::Line, "", false);
+        assert_eq!(read(&mut reader, b"half"), [Err(LineError::Unfinished)]);
+        assert_eq!(read(&mut reader, b"whole\r\n"), [Ok("whole".into())]);
+    }
+
     #[test]
     fn the_memory_of_a_line_is_never_moved() {
         let mut reader = LineReader::new(20);
@@ -303,38 +348,6 @@ mod tests {
         read(&mut reader, &[b'a'; 500]);
         read(&mut reader, b"12345678901234567890\t\r");
         assert_eq!(reader.line.as_ptr(), before);
-    }
-
-    fn accepted_at(shown: &[(u64, &str)]) -> Vec<u64> {
-        let mut latch = LineLatch::default();
-        let accepted = shown.iter().filter(|(at_ms, text)| {
-            latch.accept(&Personal::new((*text).into()), Mono::from_millis(*at_ms))
-        });
-        accepted.map(|(at_ms, _)| *at_ms).collect()
-    }
-
-    #[test]
-    fn a_phone_that_lingers_counts_once_and_a_later_showing_again() {
-        let lingering: Vec<_> = (0..40).map(|n| (n * 250, "a")).collect();
-        assert_eq!(accepted_at(&lingering), [0]);
-        assert_eq!(
-            accepted_at(&[(0, "a"), (1500, "a"), (3000, "a")]),
-            [0, 3000]
-        );
-    }
-
-    #[test]
-    fn another_code_counts_at_once() {
-        assert_eq!(accepted_at(&[(0, "a"), (10, "b"), (20, "b")]), [0, 10]);
-    }
-
-    #[test]
-    fn a_code_is_forgotten_when_it_may_be_shown_again() {
-        let mut latch = LineLatch::default();
-        latch.accept(&Personal::new("a".into()), Mono::from_millis(0));
-        assert_eq!(latch.deadline(), Some(Mono::from_millis(2000)));
-        latch.expire(Mono::from_millis(2000));
-        assert_eq!(latch.deadline(), None);
     }
 
     proptest! {

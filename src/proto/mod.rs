@@ -1,4 +1,8 @@
 //! Serial wire formats. Pure.
 
+pub mod latch;
 pub mod line;
+pub mod osdp;
+pub mod pn532;
 pub mod sam;
+pub mod tags;

@@ -11,6 +11,7 @@ use crate::codes::{Pepper, Reader, TrustList};
 use crate::config::Config;
 use crate::config::tree::Backend;
 use crate::domain::{ListId, Utc};
+use crate::drivers::serial::{Key, is_public_key};
 use crate::store::journal::Journal;
 use crate::sync::hex;
 use crate::sync::tls::{self, Facts, Material, SharedDate};
@@ -77,6 +78,8 @@ pub struct Files {
     pub(super) trust: TrustFiles,
     pub(super) followed: Vec<Followed>,
     pub(super) link: Option<Link>,
+    /// Keys of OSDP readers, by the name of the reader.
+    pub(super) reader_keys: Vec<(String, Key)>,
 }
 
 /// What a trust list is chosen from, and the peppers that go with it.
@@ -219,6 +222,7 @@ pub fn read_files(config: &Config) -> Result<Files, StartError> {
         });
     }
     Ok(Files {
+        reader_keys: reader_keys(config)?,
         trust,
         followed,
         link,
@@ -296,22 +300,91 @@ fn own_pepper(data_dir: &Path) -> Result<Pepper, StartError> {
     read_pepper(&path)
 }
 
+/// The keys of all OSDP readers.
+fn reader_keys(config: &Config) -> Result<Vec<(String, Key)>, StartError> {
+    let readers = config.lanes.iter().flat_map(|lane| &lane.readers);
+    readers
+        .filter_map(|reader| Some((&reader.name, reader.osdp.as_ref()?)))
+        .map(|(name, osdp)| Ok((name.clone(), reader_key(&osdp.key_file)?)))
+        .collect()
+}
+
+fn reader_key(path: &Path) -> Result<Key, StartError> {
+    not_for_everybody(path, "whoever has it can speak for the reader")?;
+    let secret = zeroize::Zeroizing::new(text(path)?);
+    let wrong = || file(path, "a key has 32 hex digits".into());
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 16]);
+    let digits = secret.trim_ascii().as_bytes();
+    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(wrong());
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    let key = Key::new(*bytes);
+    if is_public_key(&key) {
+        let why = "this is the key that the standard prints, everybody has it: give the reader one of its own";
+        return Err(file(path, why.into()));
+    }
+    Ok(key)
+}
+
 fn read_pepper(path: &Path) -> Result<Pepper, StartError> {
+    not_for_everybody(path, "whoever has it can enumerate ID numbers")?;
+    let secret = zeroize::Zeroizing::new(text(path)?);
+    Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))
+}
+
+fn not_for_everybody(path: &Path, danger: &str) -> Result<(), StartError> {
     let mode = std::fs::metadata(path)
         .map_err(|error| file(path, error.to_string()))?
         .permissions()
         .mode();
     if mode & 0o007 != 0 {
-        let why = "everybody may use it; whoever has it can enumerate ID numbers: chmod o-rwx";
-        return Err(file(path, why.into()));
+        let why = format!("everybody may use it; {danger}: chmod o-rwx");
+        return Err(file(path, why));
     }
-    let secret = zeroize::Zeroizing::new(text(path)?);
-    Pepper::parse(&secret).map_err(|error| file(path, error.to_string()))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_key_is_32_hex_digits_is_not_the_public_one_and_not_for_everybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reader.key");
+        let read = |text: &str, mode| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            reader_key(&path)
+        };
+        let key = "944b8eddcbaa2b5fe2b0148d1b2f95c9\n";
+        assert_eq!(read(key, 0o640).unwrap().expose()[..2], [0x94, 0x4B]);
+        for (text, mode, sentence) in [
+            (
+                key,
+                0o644,
+                "everybody may use it; whoever has it can speak for the reader",
+            ),
+            (
+                "303132333435363738393a3b3c3d3e3f",
+                0o600,
+                "the key that the standard prints",
+            ),
+            ("94 4b", 0o600, "a key has 32 hex digits"),
+            (
+                "+44b8eddcbaa2b5fe2b0148d1b2f95c9",
+                0o600,
+                "a key has 32 hex digits",
+            ),
+        ] {
+            let error = read(text, mode).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
 
     #[test]
     fn a_gate_without_lists_has_a_pepper_of_its_own_that_outlives_a_restart() {

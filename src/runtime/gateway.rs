@@ -231,6 +231,8 @@ impl Gateway {
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
             | ReaderReport::TooFast(_)
+            | ReaderReport::Tamper(_)
+            | ReaderReport::PowerFailure(_)
             | ReaderReport::NotAuthentic) => {
                 self.presentations += 1;
                 let now = self.clock.now().mono;

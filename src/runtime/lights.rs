@@ -2,6 +2,7 @@
 
 use crate::domain::Prompt;
 use crate::drivers::gpio::{Colour, Pattern, Signal};
+use crate::drivers::serial::Look;
 
 const SLOW: Pattern = Pattern::Blink {
     on_ms: 500,
@@ -56,6 +57,19 @@ pub(super) const fn signal(prompt: Prompt) -> Signal {
         colour,
         light,
         tone,
+    }
+}
+
+/// The same on a reader that has lights and a sound of its own: what asks for something leaves it as it waits.
+pub(super) const fn look(prompt: Prompt) -> Look {
+    let asks = matches!(
+        prompt,
+        Prompt::Wait | Prompt::HoldStill | Prompt::LiftAndRetap | Prompt::ShowAgain
+    );
+    match signal(prompt).colour {
+        Colour::Green => Look::Go,
+        Colour::Red if !asks => Look::Stop,
+        Colour::Red | Colour::Off => Look::Ready,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assess::Job;
 use super::board::Board;
-use super::lights::signal;
+use super::lights::{look, signal};
 use super::lines::Lines;
 use super::observe::Observation;
 use super::online::{Asking, Online};
@@ -25,6 +25,7 @@ use crate::domain::{
     LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
 use crate::drivers::gpio::Command;
+use crate::drivers::serial::Looks;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::telemetry::metrics::seconds;
@@ -36,6 +37,8 @@ pub struct Outlets {
     pub lines: Lines,
     /// The boards, in the order of their numbers: name and lanes.
     pub boards: Vec<(String, Vec<LaneId>)>,
+    /// What the readers that have lights show.
+    pub looks: watch::Sender<Looks>,
     /// The journal's writer.
     pub writer: Writer,
     /// One a lane.
@@ -137,6 +140,9 @@ impl Performer {
 
     fn show(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.lines(Command::Signal(lane, direction, signal(prompt)));
+        self.outlets.looks.send_modify(|looks| {
+            looks.insert((lane, direction), look(prompt));
+        });
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
     }

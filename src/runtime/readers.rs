@@ -1,22 +1,35 @@
 //! Starts the driver of each reader.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::files::StartError;
 use super::start::OpenSource;
 use crate::config::Config;
-use crate::domain::LaneId;
+use crate::domain::{Assurance, LaneId};
+use crate::drivers::serial::{Key, Looks, ReaderSettings, Seat};
 use crate::drivers::{MonoClock, Port, ReaderEvent, camera, serial};
+
+/// What OSDP readers need beside their config.
+pub(super) struct OsdpReaders {
+    /// Their keys, by name.
+    pub(super) keys: Vec<(String, Key)>,
+    /// What they show.
+    pub(super) looks: watch::Receiver<Looks>,
+}
 
 /// Starts a thread or a task for each reader of the config; `sources` stand in for some of them.
 pub(super) fn start(
     config: &Config,
     mono: MonoClock,
     sources: &[(String, OpenSource)],
+    osdp: &OsdpReaders,
     events: &mpsc::Sender<ReaderEvent>,
 ) -> Result<(), StartError> {
+    let mut lines: BTreeMap<PathBuf, (u32, Vec<Seat>)> = BTreeMap::new();
     for (lane, settings) in (0..).map(LaneId).zip(&config.lanes) {
         for reader in &settings.readers {
             let port = Arc::new(Port {
@@ -32,14 +45,37 @@ pub(super) fn start(
                 camera::spawn_camera(settings, port, mono, events)?;
             } else if let Some(settings) = &reader.folder {
                 camera::spawn_folder(settings, port, mono, events)?;
-            } else if let Some(settings) = reader.id_card.clone() {
-                tokio::spawn(
-                    async move { serial::run_id_card(&settings, port, mono, events).await },
-                );
-            } else if let Some(settings) = reader.line.clone() {
-                tokio::spawn(async move { serial::run_line(&settings, port, mono, events).await });
+            } else if let Some(setup) = serial::Setup::of(reader) {
+                tokio::spawn(async move { serial::run(&setup, port, mono, events).await });
+            } else if let Some(settings) = &reader.osdp {
+                let key = osdp.keys.iter().find(|(name, _)| *name == reader.name);
+                let Some((_, key)) = key.cloned() else {
+                    // `read_files` reads a key for each of them.
+                    let sentence = format!("reader \"{}\" has no key", reader.name);
+                    return Err(StartError::Config(sentence));
+                };
+                let assurance = if settings.card_auth {
+                    Assurance::Authenticated
+                } else {
+                    Assurance::Identifier
+                };
+                let settings_of = ReaderSettings {
+                    address: settings.address,
+                    key,
+                    assurance,
+                };
+                let line = lines.entry(settings.port.clone());
+                let (_, seats) = line.or_insert_with(|| (settings.baud, Vec::new()));
+                seats.push(Seat {
+                    port,
+                    settings: settings_of,
+                });
             }
         }
+    }
+    for (path, (baud, seats)) in lines {
+        let (looks, events) = (osdp.looks.clone(), events.clone());
+        tokio::spawn(serial::run_osdp(path, baud, seats, looks, mono, events));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Readers {
                 name: reader.name.clone(),
                 lane,
                 side: reader.direction,
-                reads_cards: reader.id_card.is_some(),
+                reads_cards: reads_cards(reader),
                 works: true,
             })
         });
@@ -63,6 +63,15 @@ impl Readers {
             (true, false) | (false, true) => Service::Full,
         }
     }
+}
+
+/// True for everything that is held against a reader; what is left reads codes.
+const fn reads_cards(reader: &Reader) -> bool {
+    reader.id_card.is_some()
+        || reader.rdm6300.is_some()
+        || reader.wiegand.is_some()
+        || reader.pn532.is_some()
+        || reader.osdp.is_some()
 }
 
 /// Which barriers can be moved.

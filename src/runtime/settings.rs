@@ -97,6 +97,7 @@ const fn rules(rules: &tree::Rules) -> Rules {
         stale: rules.stale,
         trust_expired: rules.trust_expired,
         clock_untrusted: rules.clock_untrusted,
+        assurance: rules.assurance,
     }
 }
 

@@ -33,6 +33,7 @@ use crate::domain::{Event, ListId};
 use crate::drivers::MonoClock;
 use crate::drivers::camera::{CameraError, FrameSource};
 use crate::drivers::gpio::{self, GpioError};
+use crate::drivers::serial::Looks;
 use crate::store::codes::{Codes, SledCodes, Verify};
 use crate::store::journal::{Journal, Limits, spawn_writer};
 use crate::store::learned::Learned;
@@ -154,7 +155,12 @@ pub async fn start(
         learned: learned.clone(),
     }));
     let assessors = start_assessors(config, &newest, &assessed_in)?;
-    readers::start(config, mono, &stand.sources, &readers_in)?;
+    let (looks, looks_out) = watch::channel(Looks::default());
+    let osdp = readers::OsdpReaders {
+        keys: std::mem::take(&mut files.reader_keys),
+        looks: looks_out,
+    };
+    readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -219,6 +225,7 @@ pub async fn start(
             .into_iter()
             .map(|board| (board.name, board.lanes))
             .collect(),
+        looks,
         writer,
         assessors,
         online,

@@ -17,8 +17,8 @@ use turnstiled::codes::row_key::{OPAQUE, row_key};
 use turnstiled::codes::{Pepper, Reader, TrustList};
 use turnstiled::core::{Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Rules, Settings};
 use turnstiled::domain::{
-    Action, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId, LaneId,
-    Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule,
+    Action, Assurance, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId,
+    LaneId, Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule,
     Schedule, Sensor, Shown, Subject, Utc, Verdict,
 };
 use turnstiled::drivers::MonoClock;
@@ -382,6 +382,7 @@ fn settings() -> Settings {
         stale: Rule::Open,
         trust_expired: Rule::Open,
         clock_untrusted: Rule::Open,
+        assurance: Assurance::Identifier,
     };
     let lane = LaneSettings {
         name: "entry".into(),

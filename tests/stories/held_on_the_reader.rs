@@ -11,7 +11,7 @@ use turnstiled::domain::{
     Colour, Direction, IdCard, IdCardKind, LaneId, Outcome, Personal, Prompt, Reason, Shown,
     Verdict,
 };
-use turnstiled::drivers::serial::run_id_card_over;
+use turnstiled::drivers::serial::{Kind, run_over};
 use turnstiled::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 use turnstiled::lab::sam_module::{AfterRead, SamModule};
 use turnstiled::proto::sam::{Command, decode_command, encode_read, encode_reply};
@@ -96,7 +96,15 @@ async fn a_card_that_lies_on_the_reader_for_a_minute_is_one_card() {
         async move { Ok(port.expect("the port stays open")) }
     };
     tokio::spawn(async move {
-        run_id_card_over(&[115_200], open, reader, MonoClock::start(), sender).await;
+        run_over(
+            Kind::IdCard,
+            &[115_200],
+            open,
+            reader,
+            MonoClock::start(),
+            sender,
+        )
+        .await;
     });
     let (a, b) = (number("10000019500101001"), number("10000019600101002"));
     let shown = |events: &mut mpsc::Receiver<ReaderEvent>| {
@@ -105,7 +113,9 @@ async fn a_card_that_lies_on_the_reader_for_a_minute_is_one_card() {
             if let ReaderReport::Presented(presentation) = event.report {
                 match presentation.shown {
                     Shown::Card(card) => numbers.push(card.number.expose().clone()),
-                    other @ (Shown::Code(_) | Shown::TooLong) => panic!("{other:?}"),
+                    other @ (Shown::Code(_) | Shown::Tag(_) | Shown::TooLong) => {
+                        panic!("{other:?}")
+                    }
                 }
             }
         }

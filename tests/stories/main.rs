@@ -48,6 +48,8 @@ mod nothing_personal;
 mod outside;
 mod power_back;
 mod reader_noise;
+mod reader_osdp;
+mod reader_tag;
 mod reader_unplugged;
 mod records_for_an_operator;
 mod relays_gone;

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use turnstiled::backend::{Backend, Mode, system_clock};
 use turnstiled::cli;
-use turnstiled::codes::row_key::{ID_CARD, OPAQUE, row_key};
+use turnstiled::codes::row_key::{ID_CARD, OPAQUE, TAG, row_key};
 use turnstiled::config::types::{Active, Line, Pin};
 use turnstiled::domain::{
     Colour, Decided, Direction, GateId, IssuerId, LaneId, ListId, Outcome, Prompt, Reason, Row,
-    Subject, Verdict,
+    Subject, Verdict, tag::is_identifier,
 };
 use turnstiled::drivers::MonoClock;
 use turnstiled::drivers::gpio::Layout;
@@ -54,6 +54,7 @@ version = 1
 issuer = [
     { id = "health", profile = "opaque", class = "health", detect = [{ prefix = "HC:" }] },
     { id = "id-card", profile = "idcard", class = "identity" },
+    { id = "tags", profile = "tag" },
 ]
 "#;
 
@@ -339,7 +340,9 @@ async fn enrol(backend: &Backend, people: People<'_>) {
     let list = ListId::new("health").unwrap();
     let pepper = backend.pepper(&list).unwrap();
     let change = |(n, (shown, colour)): (u64, &(&str, Colour))| {
-        let (kind, issuer) = if shown.contains(':') {
+        let (kind, issuer) = if is_identifier(shown) {
+            (TAG, "tags")
+        } else if shown.contains(':') {
             (OPAQUE, "health")
         } else {
             (ID_CARD, "id-card")

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::csv::{CsvError, Lines};
 use crate::backend::{Mode, ROWS_MAX};
 use crate::codes::Profile;
-use crate::codes::row_key::{ID_CARD, OPAQUE, Pepper, REVOKED, row_key};
-use crate::domain::{Colour, IssuerId, Personal, Row, Subject};
+use crate::codes::row_key::{ID_CARD, OPAQUE, Pepper, REVOKED, TAG, row_key};
+use crate::domain::{Colour, IssuerId, Personal, Row, Subject, tag};
 use crate::store::codes::Change;
 use crate::sync::chunk::{ROW_LEN, encode_row};
 use crate::sync::hex;
@@ -25,13 +25,14 @@ const COLUMNS: [&str; 9] = [
     "region",
 ];
 /// Kinds of rows: one a profile, and what an issuer has revoked.
-pub(super) const KINDS: [&str; 7] = [
+pub(super) const KINDS: [&str; 8] = [
     OPAQUE,
     Profile::Hcert.row_kind(),
     Profile::Shc.row_kind(),
     Profile::RideV81.row_kind(),
     Profile::RideCwt.row_kind(),
     ID_CARD,
+    TAG,
     REVOKED,
 ];
 /// Columns that must be there: the first so many.
@@ -201,6 +202,13 @@ impl Fields<'_> {
             return Err(self.bad(
                 "identifier",
                 "the number of an ID card has 15 or 18 letters and digits",
+            ));
+        }
+        if kind == TAG && !tag::is_identifier(identifier) {
+            return Err(self.bad(
+                "identifier",
+                "a tag is spelled like em4100:0D00C8D3B1, iso14443a:04A1B2C3 or bits26:A5C3F080; UIDs of four bytes \
+                 that begin with 08 are random and name nobody",
             ));
         }
         let key = row_key(pepper, kind, &issuer, identifier)

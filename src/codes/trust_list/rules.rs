@@ -67,6 +67,7 @@ fn check_issuer(issuer: &Issuer) -> Result<(), Broken> {
         .map_err(|(key, sentence)| (format!("params.{key}"), sentence))?;
     match issuer.profile {
         Profile::IdCard => check_id_card(issuer),
+        Profile::Tag => check_tag(issuer),
         Profile::Opaque | Profile::Hcert | Profile::Shc | Profile::RideV81 | Profile::RideCwt => {
             check_code(issuer)?;
             check_keys(issuer)
@@ -192,6 +193,23 @@ fn check_keys(issuer: &Issuer) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+fn check_tag(issuer: &Issuer) -> Result<(), Broken> {
+    let foreign = [
+        ("detect", !issuer.detect.is_empty()),
+        ("cards", issuer.cards.is_some()),
+        ("card_query", issuer.card_query),
+        ("dynamic", issuer.dynamic),
+        ("key", !issuer.keys.is_empty()),
+    ];
+    match foreign.into_iter().find(|(_, given)| *given) {
+        Some((key, _)) => broken(
+            key,
+            "profile \"tag\" is known by its reader and has nothing but a number; leave this key out",
+        ),
+        None => Ok(()),
+    }
 }
 
 fn check_id_card(issuer: &Issuer) -> Result<(), Broken> {

@@ -31,7 +31,7 @@ const VALIDITY_MAX_S: u32 = 1_200;
 pub(super) const fn algorithms(profile: Profile) -> &'static [Algorithm] {
     use Algorithm as A;
     match profile {
-        Profile::Opaque | Profile::IdCard => &[],
+        Profile::Opaque | Profile::IdCard | Profile::Tag => &[],
         Profile::Hcert => &[A::Es256, A::Es384, A::Ps256],
         Profile::Shc => &[A::Es256],
         Profile::RideV81 => &[A::Sm2],
@@ -266,7 +266,9 @@ impl Params {
     pub(super) fn settled(&self, profile: Profile) -> signed::Params {
         let longest = match profile {
             Profile::RideV81 | Profile::RideCwt => VALIDITY_MAX_S,
-            Profile::Opaque | Profile::Hcert | Profile::Shc | Profile::IdCard => u32::MAX,
+            Profile::Opaque | Profile::Hcert | Profile::Shc | Profile::IdCard | Profile::Tag => {
+                u32::MAX
+            }
         };
         signed::Params {
             epoch_s: if self.epoch == Some(2000) {

@@ -10,10 +10,13 @@ use zeroize::{Zeroize, Zeroizing};
 use super::SerialError;
 use super::link::{Device, Ended, Link};
 use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
-use crate::proto::line::{LINE_MAX, LineError, LineLatch, LineReader};
+use crate::proto::latch::Latch;
+use crate::proto::line::{LINE_MAX, LineEnd, LineError, LineReader, LineShape};
 
 /// Modules without a suffix end a code with this much silence.
 const SILENCE: Duration = Duration::from_millis(40);
+/// Modules with a line end are given this much; then the rest will not come.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 const CHUNK_LEN: usize = 512;
 /// Noise is told no more often than this.
 const PROMPT_EVERY: Duration = Duration::from_secs(1);
@@ -23,10 +26,21 @@ const SPOILED_MAX: u32 = 3;
 /// Reads one scanner.
 #[derive(Default)]
 pub(super) struct Scanner {
+    /// What it puts around a code.
+    shape: LineShape,
     /// A code came at this speed: it is the right one, whatever people show.
     is_known: bool,
     /// Only noise has come so far: it does not count as up before it brings a code.
     is_noisy: bool,
+}
+
+impl Scanner {
+    pub(super) fn new(shape: LineShape) -> Self {
+        Self {
+            shape,
+            ..Self::default()
+        }
+    }
 }
 
 impl Device for Scanner {
@@ -38,7 +52,7 @@ impl Device for Scanner {
         if !self.is_noisy {
             link.is_up();
         }
-        let mut codes = Codes::new(link.now());
+        let mut codes = Codes::new(&self.shape, link.now());
         let mut chunk = Zeroizing::new([0; CHUNK_LEN]);
         loop {
             let (clock, wake) = (link.clock(), codes.deadline());
@@ -82,9 +96,11 @@ impl Device for Scanner {
 
 struct Codes {
     reader: LineReader,
-    latch: LineLatch,
+    latch: Latch<Personal<String>>,
     /// When the first byte of this line came.
     seen: Mono,
+    /// So much silence ends a line.
+    pause: Duration,
     silent_at: Mono,
     /// When somebody was last told to show it again.
     prompted: Option<Mono>,
@@ -95,10 +111,15 @@ struct Codes {
 }
 
 impl Codes {
-    fn new(now: Mono) -> Self {
+    fn new(shape: &LineShape, now: Mono) -> Self {
+        let pause = match shape.end {
+            LineEnd::Any | LineEnd::Silence => SILENCE,
+            LineEnd::Line => PAUSE_MAX,
+        };
         Self {
-            reader: LineReader::new(LINE_MAX),
-            latch: LineLatch::default(),
+            reader: LineReader::new(LINE_MAX).shaped(shape.clone()),
+            pause,
+            latch: Latch::default(),
             seen: now,
             silent_at: now,
             prompted: None,
@@ -117,7 +138,7 @@ impl Codes {
 
     fn take(&mut self, bytes: &[u8], link: &mut Link) {
         let now = link.now();
-        self.silent_at = now + SILENCE;
+        self.silent_at = now + self.pause;
         for byte in bytes {
             if self.reader.is_empty() {
                 self.seen = now;
@@ -151,7 +172,7 @@ impl Codes {
                 link.present(Medium::QrCode, Shown::TooLong, self.seen);
             }
             // Noise, or a code with bytes that we do not take: who stands there is told.
-            Err(LineError::Foreign) => {
+            Err(LineError::Foreign | LineError::NoPrefix | LineError::Unfinished) => {
                 self.spoiled = self.spoiled.saturating_add(1);
                 link.faults(1);
                 let now = link.now();

@@ -93,6 +93,8 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Waiting {
     up: Option<bool>,
+    tamper: Option<bool>,
+    power_failure: Option<bool>,
     not_authentic: u32,
     too_fast: u32,
     faults: u32,
@@ -102,7 +104,8 @@ struct Waiting {
 
 impl Waiting {
     fn due(&self, now: Instant) -> Option<Instant> {
-        if self.up.is_some() || self.not_authentic > 0 {
+        let is_told = self.up.is_none() && self.tamper.is_none() && self.power_failure.is_none();
+        if !is_told || self.not_authentic > 0 {
             return Some(now);
         }
         self.counts_due
@@ -111,6 +114,12 @@ impl Waiting {
     fn take(&mut self, now: Instant) -> Option<ReaderReport> {
         if let Some(up) = self.up.take() {
             return Some(ReaderReport::Up(up));
+        }
+        if let Some(on) = self.tamper.take() {
+            return Some(ReaderReport::Tamper(on));
+        }
+        if let Some(on) = self.power_failure.take() {
+            return Some(ReaderReport::PowerFailure(on));
         }
         if self.not_authentic > 0 {
             self.not_authentic -= 1;
@@ -126,7 +135,7 @@ impl Waiting {
 }
 
 /// Ends when a port that is not there is there again; for ever if it never went.
-async fn returns(path: Option<PathBuf>) {
+pub(super) async fn returns(path: Option<PathBuf>) {
     let Some(path) = path.filter(|path| !path.exists()) else {
         return std::future::pending().await;
     };
@@ -161,6 +170,10 @@ impl Link {
             path: Some(path),
             ..self
         }
+    }
+
+    pub(super) fn port(&self) -> &Port {
+        &self.port
     }
 
     pub(super) fn now(&self) -> Mono {
@@ -327,7 +340,25 @@ impl Link {
         }
     }
 
-    fn lost(&mut self, error: &SerialError) {
+    /// A reader behind a line that works is not served.
+    pub(super) fn is_down(&mut self, why: &str) {
+        self.set_up(false);
+        tracing::warn!(reader = %self.port.name, why, "the reader is offline");
+    }
+
+    /// Somebody opens the reader, or has closed it.
+    pub(super) fn tamper(&mut self, on: bool) {
+        tracing::warn!(reader = %self.port.name, on, "the reader says that it is being opened");
+        self.waiting.tamper = Some(on);
+    }
+
+    /// The supply of the reader fails, or is back.
+    pub(super) fn power_failure(&mut self, on: bool) {
+        tracing::warn!(reader = %self.port.name, on, "the reader says that its supply fails");
+        self.waiting.power_failure = Some(on);
+    }
+
+    pub(super) fn lost(&mut self, error: &SerialError) {
         let is_change = self.set_up(false);
         // Another trouble than the last one is worth a line of its own.
         let trouble = Trouble::from(error);
@@ -348,7 +379,7 @@ impl Link {
     }
 
     /// Readers of one gate, and gates of one gateline, do not knock in step.
-    fn seed(&self) -> u64 {
+    pub(super) fn seed(&self) -> u64 {
         let name = self.port.name.bytes();
         name.fold(u64::from(std::process::id()), |seed, byte| {
             seed.wrapping_mul(31).wrapping_add(byte.into())

@@ -7,7 +7,9 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::domain::{Direction, IdCard, IdCardKind, LaneId, Personal, Presentation, Prompt, Shown};
+use crate::domain::{
+    Direction, IdCard, IdCardKind, LaneId, Medium, Personal, Presentation, Prompt, Shown,
+};
 use crate::drivers::ReaderReport;
 use crate::proto::sam::{Command, decode_command, encode_read, encode_reply};
 
@@ -16,6 +18,10 @@ const CODE: &str = "HC1:6BF+70";
 
 /// What `open` gives, in order: a port, or nothing there.
 type Ports = Arc<Mutex<Vec<Option<DuplexStream>>>>;
+
+fn line() -> Kind {
+    Kind::Line(LineShape::default())
+}
 
 struct Scene {
     events: mpsc::Receiver<ReaderEvent>,
@@ -27,19 +33,31 @@ struct Scene {
 impl Scene {
     fn line(ports: Vec<Option<DuplexStream>>) -> Self {
         Self::new(ports, 16, |open, port, clock, sender| {
-            tokio::spawn(run_line_over(&[9600], open, port, clock, sender))
+            tokio::spawn(run_over(line(), &[9600], open, port, clock, sender))
         })
     }
 
     fn line_at(ports: Vec<Option<DuplexStream>>, bauds: &'static [u32]) -> Self {
         Self::new(ports, 16, move |open, port, clock, sender| {
-            tokio::spawn(run_line_over(bauds, open, port, clock, sender))
+            tokio::spawn(run_over(line(), bauds, open, port, clock, sender))
         })
     }
 
     fn id_card(ports: Vec<Option<DuplexStream>>, bauds: &'static [u32]) -> Self {
         Self::new(ports, 16, move |open, port, clock, sender| {
-            tokio::spawn(run_id_card_over(bauds, open, port, clock, sender))
+            tokio::spawn(run_over(Kind::IdCard, bauds, open, port, clock, sender))
+        })
+    }
+
+    fn tag(ports: Vec<Option<DuplexStream>>, codec: TagCodec, bauds: &'static [u32]) -> Self {
+        Self::new(ports, 16, move |open, port, clock, sender| {
+            tokio::spawn(run_over(Kind::Tag(codec), bauds, open, port, clock, sender))
+        })
+    }
+
+    fn pn532(ports: Vec<Option<DuplexStream>>) -> Self {
+        Self::new(ports, 16, move |open, port, clock, sender| {
+            tokio::spawn(run_over(Kind::Pn532, &[115_200], open, port, clock, sender))
         })
     }
 
@@ -108,6 +126,7 @@ impl Scene {
         let text = match &presentation.shown {
             Shown::Code(text) => text.expose().clone(),
             Shown::Card(card) => card.number.expose().clone(),
+            Shown::Tag(tag) => tag.identifier().expose().clone(),
             Shown::TooLong => String::new(),
         };
         (presentation, text)
@@ -229,7 +248,7 @@ async fn a_scanner_that_sends_only_noise_is_read_at_the_next_speed_and_is_up_onc
 {
     let (first, mut garbled) = duplex(4096);
     let (second, mut scanner) = duplex(4096);
-    let mut scene = Scene::line_at(vec![Some(first), Some(second)], &LINE_BAUDS);
+    let mut scene = Scene::line_at(vec![Some(first), Some(second)], &UNASKED_BAUDS);
     scene.up(true).await;
     for _ in 0..3 {
         garbled.write_all(GARBLED).await.unwrap();
@@ -245,7 +264,7 @@ async fn a_scanner_that_sends_only_noise_is_read_at_the_next_speed_and_is_up_onc
 #[tokio::test(start_paused = true)]
 async fn foreign_codes_do_not_drive_a_scanner_from_the_speed_at_which_it_was_understood() {
     let (port, mut scanner) = duplex(4096);
-    let mut scene = Scene::line_at(vec![Some(port)], &LINE_BAUDS);
+    let mut scene = Scene::line_at(vec![Some(port)], &UNASKED_BAUDS);
     scene.up(true).await;
     scanner.write_all(b"HC1:6BF+70\r").await.unwrap();
     assert_eq!(scene.presented().await.1, CODE);
@@ -275,7 +294,7 @@ async fn a_hang_up_is_told_once_and_heals() {
 async fn a_presentation_that_finds_no_room_is_dropped_and_counted_never_queued() {
     let (port, mut scanner) = duplex(64);
     let mut scene = Scene::new(vec![Some(port)], 2, |open, port, clock, sender| {
-        tokio::spawn(run_line_over(&[9600], open, port, clock, sender))
+        tokio::spawn(run_over(line(), &[9600], open, port, clock, sender))
     });
     for code in ["one\r", "two\r", "three\r"] {
         time::sleep(Duration::from_millis(100)).await;
@@ -365,7 +384,7 @@ async fn a_module_that_is_silent_or_speaks_noise_is_tried_at_every_speed() {
     let (port, line) = duplex(4096);
     module(line, well);
     let ports = vec![Some(deaf), Some(garbled), Some(port)];
-    let mut scene = Scene::id_card(ports, &ID_CARD_BAUDS);
+    let mut scene = Scene::id_card(ports, &POLLED_BAUDS);
     assert_eq!(scene.next_ups(2).await, [false, true]);
     let bauds = scene.bauds.lock().unwrap().clone();
     assert_eq!(bauds, [115_200, 57_600, 38_400]);
@@ -381,7 +400,7 @@ async fn a_module_that_was_heard_keeps_its_speed() {
     });
     let (again, line) = duplex(4096);
     module(line, well);
-    let mut scene = Scene::id_card(vec![Some(port), Some(again)], &ID_CARD_BAUDS);
+    let mut scene = Scene::id_card(vec![Some(port), Some(again)], &POLLED_BAUDS);
     scene.up(true).await;
     assert_eq!(scene.next_ups(2).await, [false, true]);
     assert_eq!(*scene.bauds.lock().unwrap(), [115_200, 115_200]);
@@ -440,7 +459,7 @@ async fn the_old_port_is_closed_before_the_new_one_is_opened() {
         name: "reader".into(),
     });
     let clock = MonoClock::start();
-    let task = tokio::spawn(run_line_over(&[9600], open, port, clock, sender));
+    let task = tokio::spawn(run_over(line(), &[9600], open, port, clock, sender));
     while opened.load(Ordering::SeqCst) < 4 {
         events.recv().await.unwrap();
     }
@@ -459,9 +478,10 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
     unlockpt(&master).unwrap();
     let name = ptsname(&master, Vec::new()).unwrap();
     let path = PathBuf::from(name.to_str().unwrap());
-    let settings = Serial {
+    let setup = Setup {
         port: path.clone(),
         baud: Some(57_600),
+        kind: line(),
     };
     let (sender, mut events) = mpsc::channel(16);
     let port = Arc::new(Port {
@@ -470,7 +490,7 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
         name: "scanner".into(),
     });
     let clock = MonoClock::start();
-    let task = tokio::spawn(async move { run_line(&settings, port, clock, sender).await });
+    let task = tokio::spawn(async move { run(&setup, port, clock, sender).await });
     let up = events.recv().await.unwrap().report;
     assert!(matches!(up, ReaderReport::Up(true)), "{up:?}");
     let speed = rustix::termios::tcgetattr(&master).unwrap().input_speed();
@@ -485,4 +505,145 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
     assert!(matches!(down, ReaderReport::Up(false)), "{down:?}");
     drop(events);
     task.await.unwrap();
+}
+
+const TAG: [u8; 14] = *b"\x020D00C8D3B1A7\x03";
+const TAG_ID: &str = "em4100:0D00C8D3B1";
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_lies_on_the_reader_is_one_presentation() {
+    let (port, mut module) = duplex(64);
+    let mut scene = Scene::tag(vec![Some(port)], TagCodec::Rdm6300, &[9600]);
+    scene.up(true).await;
+    // The module repeats while the tag is near.
+    for _ in 0..60 {
+        module.write_all(&TAG).await.unwrap();
+        time::sleep(Duration::from_millis(65)).await;
+    }
+    let (presentation, id) = scene.presented().await;
+    assert_eq!((id.as_str(), presentation.medium), (TAG_ID, Medium::Tag));
+    assert!(scene.events.try_recv().is_err());
+    time::sleep(Duration::from_secs(2)).await;
+    module.write_all(&TAG).await.unwrap();
+    assert_eq!(scene.presented().await.1, TAG_ID);
+    scene.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_tag_asks_for_it_again_and_a_spoiled_repetition_does_not() {
+    let (port, mut module) = duplex(64);
+    let mut scene = Scene::tag(vec![Some(port)], TagCodec::Rdm6300, &[9600]);
+    scene.up(true).await;
+    module.write_all(&TAG[..7]).await.unwrap();
+    let prompt = scene.next().await;
+    assert!(
+        matches!(prompt, ReaderReport::Prompt(Prompt::ShowAgain)),
+        "{prompt:?}"
+    );
+    scene.faults(1).await;
+    module.write_all(&TAG).await.unwrap();
+    assert_eq!(scene.presented().await.1, TAG_ID);
+    module.write_all(&TAG[..7]).await.unwrap();
+    scene.faults(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn noise_steps_the_speed_until_a_tag_comes() {
+    let (first, mut wrong) = duplex(64);
+    let (second, mut right) = duplex(64);
+    let mut scene = Scene::tag(
+        vec![Some(first), Some(second)],
+        TagCodec::Rdm6300,
+        &[9600, 19_200],
+    );
+    scene.up(true).await;
+    for _ in 0..4 {
+        if wrong.write_all(&[0xF8, 0x80, 0x55]).await.is_err() {
+            break;
+        }
+        time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(scene.next_ups(1).await, [false]);
+    right.write_all(&TAG).await.unwrap();
+    // A presentation does not wait for room in the channel; the news that the reader is up does.
+    let (presentation, id) = scene.presented().await;
+    assert_eq!((id.as_str(), presentation.medium), (TAG_ID, Medium::Tag));
+    scene.up(true).await;
+    scene.faults(3).await;
+    assert_eq!(*scene.bauds.lock().unwrap(), [9600, 19_200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wiegand_bytes_end_with_silence() {
+    let (port, mut converter) = duplex(64);
+    let codec = TagCodec::WiegandBytes(vec![WiegandFormat::W26]);
+    let mut scene = Scene::tag(vec![Some(port)], codec, &[9600]);
+    scene.up(true).await;
+    for byte in [0x00, 0x97, 0x95, 0xC3] {
+        converter.write_all(&[byte]).await.unwrap();
+        time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(scene.presented().await.1, "bits26:25E570C0");
+}
+
+/// A PN532 that answers each command, with the card that `card` says is on it.
+async fn pn532_module(mut line: DuplexStream, card: Arc<Mutex<Vec<u8>>>) {
+    use crate::proto::pn532::{ACK, encode};
+    let mut received = Vec::new();
+    let mut chunk = [0; 64];
+    while let Ok(length @ 1..) = line.read(&mut chunk).await {
+        received.extend(&chunk[..length]);
+        // A command of the host: 00 00 FF len lcs D4 code ...
+        while let Some(at) = received.windows(3).position(|w| w == [0, 0, 0xFF]) {
+            let Some([len, _lcs, rest @ ..]) = received.get(at + 3..) else {
+                break;
+            };
+            if *len == 0 {
+                received.drain(..at + 6);
+                continue;
+            }
+            let Some([0xD4, code, ..]) = rest.get(..usize::from(*len)) else {
+                break;
+            };
+            let mut answer = vec![0xD5, code + 1];
+            if *code == 0x4A {
+                answer.extend(card.lock().unwrap().iter());
+            }
+            let used = at + 5 + usize::from(*len) + 2;
+            received.drain(..used.min(received.len()));
+            for frame in [ACK.to_vec(), encode(&answer)] {
+                for bytes in frame.chunks(3) {
+                    line.write_all(bytes).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pn532_is_configured_and_hands_on_each_card_once() {
+    let (port, line) = duplex(512);
+    let card = Arc::new(Mutex::new(vec![0]));
+    tokio::spawn(pn532_module(line, Arc::clone(&card)));
+    let mut scene = Scene::pn532(vec![Some(port)]);
+    scene.up(true).await;
+    *card.lock().unwrap() = vec![1, 1, 0, 4, 8, 4, 0xFB, 0x0E, 0xE2, 0x0B];
+    assert_eq!(scene.presented().await.1, "iso14443a:FB0EE20B");
+    time::sleep(Duration::from_secs(10)).await;
+    *card.lock().unwrap() = vec![0];
+    time::sleep(Duration::from_secs(3)).await;
+    *card.lock().unwrap() = vec![1, 1, 0, 4, 8, 4, 0x08, 1, 2, 3];
+    let (presentation, id) = scene.presented().await;
+    assert_eq!(id, "iso14443a:08010203");
+    assert!(matches!(&presentation.shown, Shown::Tag(tag) if tag.is_random()));
+    scene.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pn532_that_does_not_answer_is_opened_again_and_again() {
+    let (first, _mute) = duplex(512);
+    let (second, line) = duplex(512);
+    tokio::spawn(pn532_module(line, Arc::new(Mutex::new(vec![0]))));
+    let mut scene = Scene::pn532(vec![Some(first), Some(second)]);
+    assert_eq!(scene.next_ups(2).await, [false, true]);
 }

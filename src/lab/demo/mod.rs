@@ -244,6 +244,7 @@ fn line(number: usize, witness: &Witness) -> String {
         Medium::QrCode => "QR code",
         Medium::IdCard => "ID card",
         Medium::Staff => "staff",
+        Medium::Tag => "tag",
     };
     let decision = decided.map_or_else(
         || "nothing decided".to_owned(),

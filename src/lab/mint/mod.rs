@@ -61,6 +61,18 @@ pub fn mint(profile: Profile, seed: Seed, at: Utc) -> Result<Minted, MintError> 
         Profile::RideV81 => ride_v81::Chain::new(seed, ride_v81::SM2_ID)?.minted(seed, at),
         Profile::RideCwt => ride_cwt::Chain::new(seed)?.minted(seed, at),
         Profile::IdCard => id_card::minted(seed, at),
+        Profile::Tag => Ok(tag(seed)),
+    }
+}
+
+/// What a tag gives to whoever asks, as lists hold it.
+fn tag(seed: Seed) -> Minted {
+    let [a, b, c, ..] = seed.bytes("tag");
+    Minted {
+        // A first byte of 04 is a maker's, never that of a random UID.
+        text: format!("iso14443a:04{a:02X}{b:02X}{c:02X}"),
+        trust: "[[issuer]]\nid = \"lab-tag\"\nprofile = \"tag\"\n".into(),
+        keys: Vec::new(),
     }
 }
 

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::config::tree::Serial;
 use crate::domain::{Direction, IdCardKind, LaneId, Personal, Presentation, Prompt, Shown};
-use crate::drivers::serial::run_id_card;
+use crate::drivers::serial::{self, Kind, Setup};
 use crate::drivers::{Port, ReaderEvent, ReaderReport};
 
 fn card(number: &str) -> IdCard {
@@ -29,9 +28,10 @@ impl Scene {
     fn new(after_read: AfterRead) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let module = SamModule::start(folder.path().join("id-card"), after_read).unwrap();
-        let settings = Serial {
+        let setup = Setup {
             port: module.path().into(),
             baud: None,
+            kind: Kind::IdCard,
         };
         let port = Arc::new(Port {
             lane: LaneId(0),
@@ -40,7 +40,7 @@ impl Scene {
         });
         let clock = MonoClock::start();
         let (sender, events) = mpsc::channel(16);
-        tokio::spawn(async move { run_id_card(&settings, port, clock, sender).await });
+        tokio::spawn(async move { serial::run(&setup, port, clock, sender).await });
         Self {
             module,
             events,
@@ -68,6 +68,8 @@ impl Scene {
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
             | ReaderReport::TooFast(_)
+            | ReaderReport::Tamper(_)
+            | ReaderReport::PowerFailure(_)
             | ReaderReport::NotAuthentic => panic!("{report:?}"),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::faults::pick;
 use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
-use crate::domain::{Direction, Mode, Rule, Schedule, Sensor};
+use crate::domain::{Assurance, Direction, Mode, Rule, Schedule, Sensor};
 use crate::lab::random::SplitMix64;
 
 /// Settings of a gate with one lane.
@@ -75,6 +75,7 @@ const fn entry_rules() -> Rules {
         stale: Rule::Assist,
         trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
+        assurance: Assurance::Identifier,
     }
 }
 
@@ -90,5 +91,6 @@ const fn all(rule: Rule) -> Rules {
         stale: rule,
         trust_expired: rule,
         clock_untrusted: rule,
+        assurance: Assurance::Identifier,
     }
 }

@@ -55,6 +55,8 @@ impl Performer {
                 self.drop_presentations(port.lane, *count);
                 self.board.flooded(now, port.lane, name, *count);
             }
+            ReaderReport::Tamper(on) => self.reader_alarm(port, "reader_tampered", *on),
+            ReaderReport::PowerFailure(on) => self.reader_alarm(port, "reader_power", *on),
             // The driver has logged it.
             ReaderReport::NotAuthentic => {
                 return Some(Event::Presented(refused_card(port, number, now)));
@@ -92,6 +94,21 @@ impl Performer {
             .filter(|_| !up)
             .map(|lane| Event::LinesLost(*lane));
         lost.chain(self.barriers.board(lanes, up)).collect()
+    }
+
+    /// An alarm of a lane that its readers raise by themselves: how many of them do. The driver has logged it.
+    fn reader_alarm(&self, port: &Port, alarm: &str, on: bool) {
+        let lane = self.board.lane_name(port.lane);
+        let gauge = self
+            .board
+            .metrics
+            .alarm
+            .with_label_values(&[lane.as_str(), alarm]);
+        if on {
+            gauge.inc();
+        } else {
+            gauge.dec();
+        }
     }
 
     /// A report of the line driver that is no sensor; the driver has logged it.
