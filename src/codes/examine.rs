@@ -136,13 +136,15 @@ fn by_profile(profile: Profile, code: &str, terms: &Terms<'_>) -> Examined {
             let (unpacked, signed) = steps(profile, code, terms);
             (unpacked, signed && unpacked)
         }
-        Profile::RideV81 | Profile::RideCwt | Profile::Opaque | Profile::IdCard | Profile::Tag => match fault {
-            None | Some(CodeFault::Terms(_) | CodeFault::KeyUsage) => (true, true),
-            Some(CodeFault::Form(_)) => (false, false),
-            Some(CodeFault::UnknownKey | CodeFault::KeyRevoked | CodeFault::Signature(_)) => {
-                (true, false)
+        Profile::RideV81 | Profile::RideCwt | Profile::Opaque | Profile::IdCard | Profile::Tag => {
+            match fault {
+                None | Some(CodeFault::Terms(_) | CodeFault::KeyUsage) => (true, true),
+                Some(CodeFault::Form(_)) => (false, false),
+                Some(CodeFault::UnknownKey | CodeFault::KeyRevoked | CodeFault::Signature(_)) => {
+                    (true, false)
+                }
             }
-        },
+        }
     };
     Examined {
         profile: Some(profile),
@@ -163,7 +165,9 @@ fn steps(profile: Profile, code: &str, terms: &Terms<'_>) -> (bool, bool) {
         Profile::Shc => shc::Card::unpack(code).map_or((false, false), |card| {
             (card.body().is_ok(), card.signer(terms).is_ok())
         }),
-        Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard | Profile::Tag => (false, false),
+        Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard | Profile::Tag => {
+            (false, false)
+        }
     }
 }
 
@@ -174,7 +178,9 @@ fn claimed(profile: Profile, code: &str, terms: &Terms<'_>) -> Option<Window> {
             .ok()?
             .times(terms),
         Profile::Shc => shc::Card::unpack(code).ok()?.body().ok()?.times(terms),
-        Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard | Profile::Tag => None,
+        Profile::Opaque | Profile::RideV81 | Profile::RideCwt | Profile::IdCard | Profile::Tag => {
+            None
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::types::FrameRate;
 use crate::domain::Direction;
 
 /// `[[lane.reader]]`: a name, a side, and exactly one of the device tables.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reader {
     /// Its name: a label in metrics.

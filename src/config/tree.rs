@@ -13,8 +13,8 @@ pub use super::readers::{
 pub use super::schedule::Schedule;
 pub use super::staff::Staff;
 use super::types::{
-    DebounceTime, DutyCycle, FollowerGap, GroupSize, JournalSize, KeepTime, Line,
-    ObstructionTime, PassbackTime, PulseTime, ReleaseTime, StallTime, TravelTime,
+    DebounceTime, DutyCycle, FollowerGap, GroupSize, JournalSize, KeepTime, Line, ObstructionTime,
+    PassbackTime, PulseTime, ReleaseTime, StallTime, TravelTime,
 };
 pub use super::wiring::{Key, Outputs, Sensors};
 use crate::domain::{CertificateRules, Direction, GateId, Mode};
@@ -333,6 +333,4 @@ pub enum Fail {
     Safe,
     /// Locked without power.
     Secure,
-}
-
 }

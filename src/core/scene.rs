@@ -11,8 +11,8 @@ use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rule
 use crate::domain::{
     Action, Alarm, Assessed, Assurance, ClockQuality, Credential, Direction, Entry, Event, Finding,
     GrantId, HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode,
-    Mono, Now, Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Schedule, Sensor,
-    Standing, StateChange, Subject, Utc, Verdict,
+    Mono, Now, Outcome, Prompt, Reason, Replay, ReplayKey, Restored, RowKey, Rule, Schedule,
+    Sensor, Standing, StateChange, Subject, Utc, Verdict,
 };
 
 pub(super) const LANE: LaneId = LaneId(0);

@@ -172,6 +172,7 @@ impl Rules {
             stale: by.stale.unwrap_or(self.stale),
             trust_expired: by.trust_expired.unwrap_or(self.trust_expired),
             clock_untrusted: by.clock_untrusted.unwrap_or(self.clock_untrusted),
+            assurance: by.assurance.unwrap_or(self.assurance),
         }
     }
 

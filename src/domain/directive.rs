@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::credential::Assurance;
 use super::decision::Rule;
 use super::ids::{Direction, GateId};
 use super::mode::Mode;
@@ -133,6 +134,9 @@ pub struct RuleChanges {
     /// The decision needs the date and the clock is not trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_untrusted: Option<Rule>,
+    /// How much a credential must prove.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assurance: Option<Assurance>,
 }
 
 impl RuleChanges {

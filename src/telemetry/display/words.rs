@@ -248,6 +248,7 @@ pub const fn why(reason: Reason, discreet: bool) -> Option<Said> {
             Some(said("暂时无法查询", "We cannot ask at the moment"))
         }
         Reason::StaticAlone => Some(said("需另行出示证件", "A second proof is needed")),
+        Reason::AssuranceTooLow => Some(said("此处不接受此类卡", "This kind of card is not enough here")),
         Reason::Revoked => Some(said("证书已被撤销", "Certificate was revoked")),
         Reason::InOrder
         | Reason::ExitAlwaysOpen
@@ -267,6 +268,7 @@ pub const fn why(reason: Reason, discreet: bool) -> Option<Said> {
         | Reason::Malformed
         | Reason::StaleList
         | Reason::TrustExpired
+        | Reason::RandomIdentifier
         | Reason::ClockUntrusted
         | Reason::LaneClosed
         | Reason::OutOfService
