@@ -106,10 +106,9 @@ async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itse
     })
     .await;
     home.arrives("the mode of before is back, and recorded", |records| {
-        let modes = records.iter().filter(|one| one["record"]["kind"] == "mode");
-        modes
-            .last()
-            .is_some_and(|last| last["record"]["source"] == "config")
+        let mut newest = records.iter().rev();
+        let last = newest.find(|one| one["record"]["kind"] == "mode");
+        last.is_some_and(|last| last["record"]["source"] == "config")
     })
     .await;
     gate.stop().await;
