@@ -1,11 +1,7 @@
 //! What `monitoring/` says of the metrics is true: the table is the registry's, the rules are about series that exist, and each
 //! fires for its fault. `METRICS_TABLE=write cargo test --test monitoring` writes the table anew.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what cannot be set up has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
 use std::fmt::Write as _;
 use std::fs;

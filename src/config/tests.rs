@@ -454,6 +454,7 @@ fn each_kind_of_barrier_is_accepted_with_all_that_it_may_have() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of what is refused")]
 fn what_belongs_to_another_kind_of_barrier_is_refused_by_its_key() {
     let says = |text: &str, from: &str, to: &str, sentence: &str| {
         let broken = text.replacen(from, to, 1);

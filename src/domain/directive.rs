@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::credential::Assurance;
 use super::decision::Rule;
 use super::ids::{Direction, GateId};
 use super::mode::Mode;
+use super::tag::Assurance;
 use super::time::Utc;
 
 /// Longest time that a directive may open a lane to everybody, seconds: on expiry the schedule returns.

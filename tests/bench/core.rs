@@ -6,6 +6,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::too_many_lines,
+    clippy::indexing_slicing,
     reason = "a bench that cannot measure has failed, and it prints"
 )]
 
@@ -220,6 +222,7 @@ fn presented(person: u32, us: u64) -> Event {
                 alone: Rule::Open,
                 unknown: None,
                 trust_expired: false,
+                assurance: turnstiled::domain::Assurance::Signed,
             },
             standing: Standing {
                 health: HealthOutcome::Green,
@@ -246,6 +249,7 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         stale: Rule::Assist,
         trust_expired: Rule::Assist,
         clock_untrusted: Rule::Assist,
+        assurance: turnstiled::domain::Assurance::Identifier,
     };
     let lane = LaneSettings {
         name: "lane".into(),

@@ -10,6 +10,7 @@ use crate::domain::{LaneId, Now, Prompt, Utc, Wish};
 use crate::runtime::floods::READER_FLOODED;
 use crate::runtime::freshness::{self, STALE_LIST};
 use crate::runtime::trust_watch::TRUST_EXPIRED;
+use crate::store::journal::JournalStatus;
 use crate::telemetry::Metrics;
 use crate::telemetry::status::{
     DeviceState, DeviceStatus, LaneStatus, ListStatus, Status, WishStatus,
@@ -20,37 +21,7 @@ impl Board {
     pub fn tick(&mut self, now: Now, gate: &Gate) {
         self.now = now.mono;
         self.floods.settle(now.mono, &self.metrics);
-        let journal = self.sources.journal.status();
-        let age = |of: Option<Utc>| match of.zip(now.utc) {
-            Some((of, now)) if journal.backlog > 0 => now.since(of).as_secs_f64(),
-            Some(_) | None => 0.0,
-        };
-        self.metrics.journal_backlog.set(signed(journal.backlog));
-        self.metrics.journal_oldest_age.set(age(journal.oldest_utc));
-        self.metrics.journal_newest_age.set(age(journal.newest_utc));
-        self.metrics
-            .journal_first_seq
-            .set(signed(journal.first_seq));
-        self.metrics.journal_next_seq.set(signed(journal.next_seq));
-        self.metrics.journal_bytes.set(signed(journal.bytes));
-        self.metrics
-            .journal_kept_bytes
-            .set(signed(journal.kept_bytes));
-        self.metrics.journal_limit.set(signed(journal.bytes_max));
-        if journal.is_nearly_full() != self.nearly_full {
-            self.nearly_full = journal.is_nearly_full();
-            self.metrics
-                .alarm
-                .with_label_values(&["gate", JOURNAL_NEARLY_FULL])
-                .set(self.nearly_full.into());
-            if self.nearly_full {
-                tracing::warn!(
-                    bytes = journal.bytes,
-                    limit = journal.bytes_max,
-                    "the journal is past 80 % of its size"
-                );
-            }
-        }
+        let journal = self.journal(now);
         self.learned(now);
         let certificates = self.sources.certificates.as_mut();
         let certificates = certificates.map_or_else(Vec::new, |all| all.tick(now, &self.metrics));
@@ -92,6 +63,42 @@ impl Board {
             ..
         } = &self.sources;
         self.care.tick(now, journal, cache, lists, *remember);
+    }
+
+    /// The journal's gauges and its alarm.
+    fn journal(&mut self, now: Now) -> JournalStatus {
+        let journal = self.sources.journal.status();
+        let age = |of: Option<Utc>| match of.zip(now.utc) {
+            Some((of, now)) if journal.backlog > 0 => now.since(of).as_secs_f64(),
+            Some(_) | None => 0.0,
+        };
+        self.metrics.journal_backlog.set(signed(journal.backlog));
+        self.metrics.journal_oldest_age.set(age(journal.oldest_utc));
+        self.metrics.journal_newest_age.set(age(journal.newest_utc));
+        self.metrics
+            .journal_first_seq
+            .set(signed(journal.first_seq));
+        self.metrics.journal_next_seq.set(signed(journal.next_seq));
+        self.metrics.journal_bytes.set(signed(journal.bytes));
+        self.metrics
+            .journal_kept_bytes
+            .set(signed(journal.kept_bytes));
+        self.metrics.journal_limit.set(signed(journal.bytes_max));
+        if journal.is_nearly_full() != self.nearly_full {
+            self.nearly_full = journal.is_nearly_full();
+            self.metrics
+                .alarm
+                .with_label_values(&["gate", JOURNAL_NEARLY_FULL])
+                .set(self.nearly_full.into());
+            if self.nearly_full {
+                tracing::warn!(
+                    bytes = journal.bytes,
+                    limit = journal.bytes_max,
+                    "the journal is past 80 % of its size"
+                );
+            }
+        }
+        journal
     }
 
     /// Every alarm that is on: where, and what.

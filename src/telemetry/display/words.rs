@@ -92,6 +92,7 @@ const fn said(zh: &'static str, en: &'static str) -> Said {
 
 /// How `prompt` is shown.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a table: one arm a prompt")]
 pub const fn words(prompt: Prompt) -> Words {
     use {Shape as S, Tone as T};
     match prompt {
@@ -248,7 +249,10 @@ pub const fn why(reason: Reason, discreet: bool) -> Option<Said> {
             Some(said("暂时无法查询", "We cannot ask at the moment"))
         }
         Reason::StaticAlone => Some(said("需另行出示证件", "A second proof is needed")),
-        Reason::AssuranceTooLow => Some(said("此处不接受此类卡", "This kind of card is not enough here")),
+        Reason::AssuranceTooLow => Some(said(
+            "此处不接受此类卡",
+            "This kind of card is not enough here",
+        )),
         Reason::Revoked => Some(said("证书已被撤销", "Certificate was revoked")),
         Reason::InOrder
         | Reason::ExitAlwaysOpen
