@@ -62,7 +62,8 @@ impl Gate {
         let mut ledger = Ledger::new(now, &settings, &restored);
         let fire = Fire {
             latched: restored.fire_latched,
-            input: false,
+            // Until the loop is heard it counts as it was: nobody resets a fire that goes on.
+            input: restored.fire_latched,
         };
         let mut turn = Turn {
             now,

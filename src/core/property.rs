@@ -113,7 +113,7 @@ impl World {
             modes: vec![Mode::Normal; usize::from(LANES)],
             works: vec![true; usize::from(LANES)],
             latched,
-            input: false,
+            input: latched,
             pending: Vec::new(),
             asked: Vec::new(),
             number: 0,

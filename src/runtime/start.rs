@@ -240,6 +240,10 @@ pub async fn start(
         clock.now(),
         &mut actions,
     );
+    if config.gpio.fire_loop.is_none() {
+        // No loop will ever say it.
+        gate.step(clock.now(), Event::Fire(false), &mut actions);
+    }
     if !directed.is_empty() {
         gate.step(clock.now(), Event::Directed(directed), &mut actions);
     }

@@ -138,6 +138,8 @@ async fn a_fire_and_maintenance_outlive_a_kill_until_a_person_ends_them() {
     let (_, said, _) = lane(&home, &["status"]);
     assert!(said.starts_with("FIRE: every lane is released"), "{said}");
     home.set_line(4, '0');
+    // Only what is heard as a fire refuses a reset.
+    sleep(Duration::from_millis(500)).await;
     eventually("the input is heard", async || {
         let (code, _, said) = lane(&home, &["reset-fire"]);
         assert_ne!(code, Some(69), "{said}");

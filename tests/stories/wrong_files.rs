@@ -204,6 +204,8 @@ fn an_rppal_gate_on_another_board_is_told_what_to_use() {
         .map(|line| {
             if line.starts_with("listen") {
                 "listen = \"127.0.0.1:0\""
+            } else if line == "[staff]" {
+                "[staff]\nsocket = \"staff.sock\""
             } else {
                 line
             }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::backend::Backend;
-use crate::codes::row_key::{ID_CARD, OPAQUE, row_key};
+use crate::codes::row_key::{ID_CARD, OPAQUE, TAG, row_key};
 use crate::domain::{Colour, IssuerId, Row, Subject};
 use crate::store::codes::Change;
 use crate::sync::chunk::decode_row;
@@ -85,7 +85,7 @@ fn a_bad_value_is_named_with_line_column_and_what_is_allowed_but_not_repeated() 
     for (line, wanted) in [
         (
             "passport,demo,1,green",
-            "column 1 (kind): must be one of opaque, hcert, shc, ride.v81, ride.cwt, id_card, revoked",
+            "column 1 (kind): must be one of opaque, hcert, shc, ride.v81, ride.cwt, id_card, tag, revoked",
         ),
         ("opaque,d e,1,green", "column 2 (issuer): a name is made of"),
         (
@@ -290,10 +290,10 @@ async fn a_file_becomes_a_list_without_a_backend_and_the_backend_serves_it_later
 #[test]
 fn rows_of_every_kind_arrive_under_their_kind() {
     for kind in super::rows::KINDS {
-        let identifier = if kind == ID_CARD {
-            "11010119000101001X"
-        } else {
-            "a:1"
+        let identifier = match kind {
+            ID_CARD => "11010119000101001X",
+            TAG => "iso14443a:04A1B2C3",
+            _ => "a:1",
         };
         let csv = format!("kind,issuer,identifier,colour\n{kind},demo,{identifier},red\n");
         let changes = parse(&csv, Mode::Replace).unwrap();
