@@ -26,7 +26,7 @@ test: setup-tests
 crash: setup-tests
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
 
-bench: setup
+bench: setup-tests
 	cargo bench --locked --bench codes
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
@@ -39,7 +39,7 @@ FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
-fuzz: setup
+fuzz: setup-tests
 	cd tests/fuzz && cargo run --locked --bin seeds -- ../../target/fuzz/corpus
 	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
 		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target $(FUZZ_HOST) --bin $$target -- \
