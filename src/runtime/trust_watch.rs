@@ -29,8 +29,11 @@ impl TrustWatch {
         }
     }
 
-    /// A newer one is in force.
+    /// A signed one was accepted. It is in force if it is newer: the file of the config may have been read again meanwhile.
     pub(super) const fn applied(&mut self, version: u64, not_after: Utc) {
+        if version <= self.version {
+            return;
+        }
         self.version = version;
         self.signed = true;
         self.not_after = Some(not_after);
