@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::Floods;
+use super::ports::Ports;
 use super::freshness::Freshness;
 use super::trust_watch::TrustWatch;
 use crate::domain::{
@@ -77,6 +78,8 @@ pub struct Board {
     pub metrics: Metrics,
     sources: Sources,
     devices: BTreeMap<String, DeviceState>,
+    /// What is known of each reader's port.
+    pub(super) ports: Ports,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
     /// Why the last passenger of a side was refused, until it is shown.
     refused: BTreeMap<(LaneId, Direction), Reason>,
@@ -112,6 +115,7 @@ impl Board {
             metrics,
             sources,
             devices,
+            ports: Ports::default(),
             prompts: BTreeMap::new(),
             refused: BTreeMap::new(),
             alarms: BTreeSet::new(),

@@ -94,6 +94,27 @@ pub struct DeviceStatus {
     pub up: bool,
     /// `up`, `down`, `dark` or `frozen`.
     pub state: &'static str,
+    /// A reader on a port: how that stands.
+    pub port: Option<PortStatus>,
+}
+
+/// The port of a reader on the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PortStatus {
+    /// `absent`, `opening`, `probing`, `ready`, `degraded` or `lost`.
+    pub state: &'static str,
+    /// Line speed it is or was opened at; 0 where there is none.
+    pub baud: u32,
+    /// Why it is absent or lost, in a sentence.
+    pub why: Option<String>,
+    /// What the module says of itself.
+    pub module: Option<String>,
+    /// What it has read since the start.
+    pub reads: u64,
+    /// When it read last, milliseconds since the start.
+    pub last_at_ms: Option<u64>,
+    /// How long that took: in view, or first byte, to facts at hand, microseconds.
+    pub last_took_us: Option<u64>,
 }
 
 /// One lane on the page.
@@ -244,7 +265,7 @@ impl Status {
                 &rows(
                     self.devices
                         .iter()
-                        .map(|device| vec![device.name.clone(), device.state.into()]),
+                        .map(DeviceStatus::cells),
                 ),
             )
             .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
@@ -307,6 +328,23 @@ impl LaneStatus {
             let _ = write!(text, "; over {who}: {}{until}", wish.mode);
         }
         text
+    }
+}
+
+impl DeviceStatus {
+    fn cells(&self) -> Vec<String> {
+        let port = self.port.as_ref().map_or_else(String::new, |port| {
+            let why = port.why.as_ref();
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            format!("{}{why}", port.state)
+        });
+        let module = self.port.as_ref().and_then(|port| port.module.clone());
+        vec![
+            self.name.clone(),
+            self.state.into(),
+            port,
+            module.unwrap_or_default(),
+        ]
     }
 }
 
@@ -394,6 +432,7 @@ mod tests {
                 name: "entry-camera".into(),
                 up: false,
                 state: DeviceState::Dark.as_str(),
+                port: None,
             }],
             lists: vec![ListStatus {
                 name: "health".into(),

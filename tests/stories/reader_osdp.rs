@@ -163,7 +163,9 @@ fn words(event: &ReaderEvent) -> Option<String> {
         ReaderReport::Prompt(Prompt::LiftAndRetap) => "tap again".into(),
         ReaderReport::Up(true) => "up".into(),
         ReaderReport::Up(false) => "down".into(),
-        ReaderReport::Faults(_) => return None,
+        ReaderReport::Faults(_) | ReaderReport::Port(_) | ReaderReport::Identified(_) => {
+            return None;
+        }
         other @ (ReaderReport::Prompt(_)
         | ReaderReport::Blind(_)
         | ReaderReport::Frame { .. }

@@ -4,9 +4,11 @@
 
 mod line;
 mod link;
+mod news;
 mod osdp;
 mod pn532;
 mod port;
+mod returns;
 mod sam;
 mod tag;
 

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::link::{Link, returns};
+use super::link::Link;
+use super::returns::returns;
 use super::{SerialError, WRITE_TIME, port};
 use crate::domain::{Direction, LaneId, Medium, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
@@ -43,7 +44,7 @@ pub async fn run_osdp(
     events: mpsc::Sender<ReaderEvent>,
 ) {
     let settings = seats.iter().map(|seat| seat.settings.clone()).collect();
-    let link = |seat: Seat| Link::new(seat.port, clock, events.clone());
+    let link = |seat: Seat| Link::new(seat.port, clock, events.clone()).at(path.clone());
     let mut line = Line {
         bus: Bus::new(settings, random),
         links: seats.into_iter().map(link).collect(),
@@ -78,6 +79,9 @@ impl Line {
     async fn keep(&mut self, path: &Path, baud: u32) {
         let mut backoff = Backoff::new(self.links.first().map_or(1, Link::seed));
         loop {
+            for link in &mut self.links {
+                link.is_opening(baud);
+            }
             let opened = tokio::select! {
                 opened = port::open(path.to_owned(), baud) => opened,
                 () = attend(&mut self.links) => return,
@@ -85,10 +89,13 @@ impl Line {
             let since = self.clock.now();
             // The port is gone when this returns: its name is free before it is opened again.
             let error = match opened {
-                Ok(port) => match self.serve(port).await {
-                    Some(error) => error,
-                    None => return,
-                },
+                Ok(port) => {
+                    self.links.iter_mut().for_each(Link::is_open);
+                    match self.serve(port).await {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
                 Err(error) => error,
             };
             // Do not hammer a port that opens and dies at once.

@@ -40,6 +40,7 @@ impl Board {
                     name: name.clone(),
                     up: *state == DeviceState::Up,
                     state: state.as_str(),
+                    port: self.ports.status(name),
                 })
                 .collect(),
             lists,

@@ -2,7 +2,7 @@
 //! people.
 
 use super::Performer;
-use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Reason, Sensor};
+use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Presentation, Reason, Sensor};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::telemetry::metrics::seconds;
@@ -23,6 +23,8 @@ impl Performer {
                 self.board.device(name, DeviceState::up(*up));
                 return self.readers.heard(name, *up);
             }
+            ReaderReport::Port(news) => self.board.ports.stands(name, news, &self.board.metrics),
+            ReaderReport::Identified(what) => self.board.ports.is(name, what),
             ReaderReport::Blind(blindness) => {
                 let state = match blindness {
                     Blindness::Frozen => DeviceState::Frozen,
@@ -64,6 +66,13 @@ impl Performer {
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
         }
         None
+    }
+
+    /// A reader has read something.
+    pub fn reader_read(&mut self, name: &str, presentation: &Presentation) {
+        let took = presentation.read.since(presentation.seen);
+        let board = &mut self.board;
+        board.ports.read(name, presentation.read, took, &board.metrics);
     }
 
     /// A sensor contradicts the others, or says something again.
