@@ -237,6 +237,10 @@ pub(super) fn check_osdp_line(
             let sentence = format!("{first} has {} on the same line", other.baud);
             return broken(format!("{at}.osdp.baud"), sentence);
         }
+        if other.direction != reader.direction {
+            let sentence = format!("{first} has another one on the same line");
+            return broken(format!("{at}.osdp.direction"), sentence);
+        }
     }
     Ok(())
 }

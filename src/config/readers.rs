@@ -88,6 +88,10 @@ pub struct Osdp {
     /// Line speed; all readers of one line have the same.
     #[serde(default = "osdp_baud")]
     pub baud: u32,
+    /// What turns the half duplex line around: "adapter", which does it by itself, or "driver", whose kernel driver is told to
+    /// (`TIOCSRS485`); all readers of one line have the same.
+    #[serde(default)]
+    pub direction: LineDirection,
     /// Its address on the line, 0 to 126.
     pub address: u8,
     /// File with its key, or name of a systemd credential: 32 hex digits. A reader is never spoken to without it.
@@ -96,6 +100,17 @@ pub struct Osdp {
     /// provided it: its cards are "authenticated" then, and "identifier" otherwise.
     #[serde(default)]
     pub card_auth: bool,
+}
+
+/// `osdp.direction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineDirection {
+    /// The adapter does it by itself.
+    #[default]
+    Adapter,
+    /// The driver of the port does it.
+    Driver,
 }
 
 const fn osdp_baud() -> u32 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Direction, LaneId, Medium, Mono, Presentation, Prompt, Shown};
+use crate::proto::osdp::Provisioned;
 
 /// Where a reader stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,8 @@ pub enum ReaderReport {
     NotAuthentic,
     /// The reader says that somebody opens it, or that it is closed again. Sent once a change.
     Tamper(bool),
+    /// How far giving a reader its key has come: while it is open, staff are called.
+    Provisioned(Provisioned),
     /// The reader says that its supply fails, or is back. Sent once a change.
     PowerFailure(bool),
 }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::Floods;
-use super::ports::Ports;
 use super::freshness::Freshness;
+use super::ports::Ports;
 use super::trust_watch::TrustWatch;
 use crate::domain::{
     Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Verdict,

@@ -230,6 +230,7 @@ impl Gateway {
             other @ (ReaderReport::Up(_)
             | ReaderReport::Port(_)
             | ReaderReport::Identified(_)
+            | ReaderReport::Provisioned(_)
             | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::Mono;
 use crate::drivers::PortNews;
+use crate::drivers::serial::Provisioned;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::PortStatus;
@@ -27,6 +28,13 @@ impl Ports {
     /// What the module says of itself.
     pub(super) fn is(&mut self, name: &str, module: &str) {
         self.of(name).module = Some(module.into());
+    }
+
+    /// How far giving it its key has come; true if it is waited for now and was not, or the other way round.
+    pub(super) fn provisioned(&mut self, name: &str, how: Provisioned) -> bool {
+        let open = Provisioned::Open.as_str();
+        let before = self.of(name).provisioning.replace(how.as_str());
+        (before == Some(open)) != (how.as_str() == open)
     }
 
     /// It has read something.

@@ -109,6 +109,8 @@ pub struct PortStatus {
     pub why: Option<String>,
     /// What the module says of itself.
     pub module: Option<String>,
+    /// An OSDP reader that was to be given its key: `open`, `taken`, `refused` or `timed_out`.
+    pub provisioning: Option<&'static str>,
     /// What it has read since the start.
     pub reads: u64,
     /// When it read last, milliseconds since the start.
@@ -262,11 +264,7 @@ impl Status {
             )
             .replace(
                 "{devices}",
-                &rows(
-                    self.devices
-                        .iter()
-                        .map(DeviceStatus::cells),
-                ),
+                &rows(self.devices.iter().map(DeviceStatus::cells)),
             )
             .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 use turnstiled::domain::{Assurance, Direction, LaneId, Personal, Prompt, Shown};
-use turnstiled::drivers::serial::{Look, Looks, ReaderSettings, Seat, run_osdp};
+use turnstiled::drivers::serial::{
+    LineSetup, Look, Looks, Provision, ReaderSettings, Seat, run_osdp,
+};
 use turnstiled::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 
 const KEY: &str = "944b8eddcbaa2b5fe2b0148d1b2f95c9";
@@ -97,6 +99,7 @@ impl Drop for Readers {
 struct Gate {
     events: mpsc::Receiver<ReaderEvent>,
     looks: watch::Sender<Looks>,
+    line: mpsc::Sender<Provision>,
 }
 
 impl Gate {
@@ -116,16 +119,25 @@ impl Gate {
         });
         let (sender, events) = mpsc::channel(256);
         let (looks, looks_out) = watch::channel(Looks::default());
+        let (line, provisions) = mpsc::channel(1);
         let line = run_osdp(
-            path.to_owned(),
-            115_200,
+            LineSetup {
+                port: path.to_owned(),
+                baud: 115_200,
+                driver_direction: false,
+            },
             seats.collect(),
             looks_out,
+            provisions,
             MonoClock::start(),
             sender,
         );
         tokio::spawn(line);
-        Self { events, looks }
+        Self {
+            events,
+            looks,
+            line,
+        }
     }
 
     /// What is reported within this time, counts of faults left out.
@@ -169,6 +181,7 @@ fn words(event: &ReaderEvent) -> Option<String> {
         other @ (ReaderReport::Prompt(_)
         | ReaderReport::Blind(_)
         | ReaderReport::Frame { .. }
+        | ReaderReport::Provisioned(_)
         | ReaderReport::TooFast(_)
         | ReaderReport::NotAuthentic
         | ReaderReport::Tamper(_)

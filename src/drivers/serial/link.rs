@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use super::SerialError;
+use super::news::{Noise, Waiting};
+use super::returns::returns;
 use crate::domain::{Medium, Mono, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, BACKOFF_MIN, Backoff};
 use crate::drivers::pace::Pace;
 use crate::drivers::{MonoClock, Port, PortNews, PortState, ReaderEvent, ReaderReport};
-use super::news::{Noise, Waiting};
-use super::returns::returns;
+use crate::proto::osdp::Provisioned;
 
 /// How a connection ended.
 pub(super) enum Ended {
@@ -51,7 +52,7 @@ impl From<&SerialError> for Trouble {
             SerialError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Self::Gone
             }
-            SerialError::Open { .. } => Self::Refused,
+            SerialError::Open { .. } | SerialError::Direction(_) => Self::Refused,
             SerialError::Stalled { .. } | SerialError::NoAnswer => Self::Mute,
             SerialError::Noise => Self::Noise,
         }
@@ -334,6 +335,12 @@ impl Link {
         tracing::warn!(reader = %self.port.name, why, "the reader is offline");
     }
 
+    /// How far giving it its key has come.
+    pub(super) fn provisioned(&mut self, how: Provisioned) {
+        tracing::warn!(reader = %self.port.name, how = how.as_str(), "the reader is given its key");
+        self.waiting.provisioned = Some(how);
+    }
+
     /// Somebody opens the reader, or has closed it.
     pub(super) fn tamper(&mut self, on: bool) {
         tracing::warn!(reader = %self.port.name, on, "the reader says that it is being opened");
@@ -356,7 +363,7 @@ impl Link {
         } else {
             PortState::Lost
         };
-        self.is_shut = matches!(error, SerialError::Open { .. });
+        self.is_shut = matches!(error, SerialError::Open { .. } | SerialError::Direction(_));
         self.set_state(state, Some(why));
         // Another trouble than the last one is worth a line of its own.
         let trouble = Trouble::from(error);

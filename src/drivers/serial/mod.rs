@@ -2,6 +2,7 @@
 //!
 //! Each runs as one task that keeps its port open for ever, says when it is up, and never decides.
 
+mod latency;
 mod line;
 mod link;
 mod news;
@@ -23,10 +24,12 @@ use tokio::sync::mpsc;
 use crate::config::tree::{CodeEnd, Reader, Scanner, Serial, Wiegand, WiegandForm};
 use crate::drivers::{MonoClock, Port, ReaderEvent};
 use crate::proto::line::{LineEnd, LineShape};
-pub use crate::proto::osdp::{Key, Look, ReaderSettings, is_public_key};
+pub use crate::proto::osdp::{
+    Key, Look, PROVISION_MAX, Provisioned, ReaderSettings, is_public_key,
+};
 use crate::proto::tags::{TagCodec, WiegandFormat};
 use link::Link;
-pub use osdp::{Looks, Seat, run_osdp};
+pub use osdp::{LineSetup, Looks, Provision, Seat, run_osdp};
 
 /// Line speeds of modules that are polled.
 const POLLED_BAUDS: [u32; 5] = [115_200, 57_600, 38_400, 19_200, 9_600];
@@ -45,6 +48,11 @@ pub enum SerialError {
         /// What the system said.
         source: io::Error,
     },
+    /// The config wants the driver of the port to turn the line around, and it does not.
+    #[error(
+        "the driver of the port does not turn an RS-485 line around; leave `osdp.direction` out, or use another adapter"
+    )]
+    Direction(#[source] io::Error),
     /// Unplugged, or the other end is gone.
     #[error("the port has hung up")]
     HungUp,
@@ -159,7 +167,7 @@ pub async fn run(
     events: mpsc::Sender<ReaderEvent>,
 ) {
     let bauds = setup.baud.map_or(setup.kind.bauds().to_vec(), |b| vec![b]);
-    let open = |baud| port::open(setup.port.clone(), baud);
+    let open = |baud| port::open(setup.port.clone(), baud, false);
     let link = Link::new(port, clock, events).at(setup.port.clone());
     keep(link, &bauds, open, &setup.kind).await;
 }

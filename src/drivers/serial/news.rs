@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drivers::{PortNews, ReaderReport};
+use crate::proto::osdp::Provisioned;
 
 /// Faults, and what came too fast, are told together, this long after the first.
 const COUNTS_PERIOD: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ pub(super) struct Waiting {
     pub(super) too_fast: u32,
     pub(super) faults: u32,
     pub(super) port: Option<PortNews>,
+    pub(super) provisioned: Option<Provisioned>,
     pub(super) identity: Option<String>,
     /// When counts are told.
     counts_due: Option<Instant>,
@@ -33,6 +35,7 @@ impl Waiting {
         let is_told = self.up.is_none()
             && self.port.is_none()
             && self.identity.is_none()
+            && self.provisioned.is_none()
             && self.tamper.is_none()
             && self.power_failure.is_none();
         if !is_told || self.not_authentic > 0 {
@@ -50,6 +53,9 @@ impl Waiting {
         }
         if let Some(identity) = self.identity.take() {
             return Some(ReaderReport::Identified(identity));
+        }
+        if let Some(how) = self.provisioned.take() {
+            return Some(ReaderReport::Provisioned(how));
         }
         if let Some(on) = self.tamper.take() {
             return Some(ReaderReport::Tamper(on));

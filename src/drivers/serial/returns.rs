@@ -39,7 +39,10 @@ pub(super) async fn returns(path: Option<PathBuf>) {
 
 /// Watches the nearest directory on the way to `path` that is there: udev makes and removes `by-path` with its last link.
 fn watch(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
-    let directory = path.ancestors().skip(1).find(|directory| directory.is_dir());
+    let directory = path
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.is_dir());
     let directory = directory.ok_or(io::ErrorKind::NotFound)?;
     let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     let changes = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
@@ -67,15 +70,25 @@ mod tests {
         assert!(!waiting.is_finished());
         let plugged = time::Instant::now();
         std::fs::write(&path, "").unwrap();
-        time::timeout(5 * LOOK_PERIOD, waiting).await.unwrap().unwrap();
+        time::timeout(5 * LOOK_PERIOD, waiting)
+            .await
+            .unwrap()
+            .unwrap();
         let took = plugged.elapsed();
-        assert!(took < LOOK_PERIOD / 2, "only the look now and then saw it: {took:?}");
+        assert!(
+            took < LOOK_PERIOD / 2,
+            "only the look now and then saw it: {took:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_port_that_is_there_has_not_returned() {
         let folder = tempfile::tempdir().unwrap();
         let there = returns(Some(folder.path().into()));
-        assert!(time::timeout(Duration::from_millis(100), there).await.is_err());
+        assert!(
+            time::timeout(Duration::from_millis(100), there)
+                .await
+                .is_err()
+        );
     }
 }

@@ -428,11 +428,9 @@ async fn a_module_that_was_heard_keeps_its_speed() {
     let (port, line) = duplex(4096);
     module(line, |command| match command {
         Command::Status => well(command),
-        Command::ModuleId
-        | Command::Find
-        | Command::Select
-        | Command::Read
-        | Command::Reset => Vec::new(),
+        Command::ModuleId | Command::Find | Command::Select | Command::Read | Command::Reset => {
+            Vec::new()
+        }
     });
     let (again, line) = duplex(4096);
     module(line, well);
@@ -531,7 +529,7 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
     assert!(matches!(up, ReaderReport::Up(true)), "{up:?}");
     let speed = rustix::termios::tcgetattr(&master).unwrap().input_speed();
     assert_eq!(speed, 57_600);
-    let second = port::open(path, 9600).await;
+    let second = port::open(path, 9600, false).await;
     assert!(matches!(second, Err(SerialError::Open { .. })));
     rustix::io::write(&master, b"HC1:6BF+70\r\n").unwrap();
     let report = next_of(&mut events).await;

@@ -75,6 +75,7 @@ impl Scene {
             | ReaderReport::TooFast(_)
             | ReaderReport::Port(_)
             | ReaderReport::Identified(_)
+            | ReaderReport::Provisioned(_)
             | ReaderReport::Tamper(_)
             | ReaderReport::PowerFailure(_)
             | ReaderReport::NotAuthentic => panic!("{report:?}"),

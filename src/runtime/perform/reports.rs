@@ -4,6 +4,7 @@
 use super::Performer;
 use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Presentation, Reason, Sensor};
 use crate::drivers::gpio::GpioEvent;
+use crate::drivers::serial::Provisioned;
 use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
@@ -57,6 +58,12 @@ impl Performer {
                 self.drop_presentations(port.lane, *count);
                 self.board.flooded(now, port.lane, name, *count);
             }
+            ReaderReport::Provisioned(how) => {
+                if self.board.ports.provisioned(name, *how) {
+                    let is_open = *how == Provisioned::Open;
+                    self.reader_alarm(port, "reader_provisioning", is_open);
+                }
+            }
             ReaderReport::Tamper(on) => self.reader_alarm(port, "reader_tampered", *on),
             ReaderReport::PowerFailure(on) => self.reader_alarm(port, "reader_power", *on),
             // The driver has logged it.
@@ -72,7 +79,9 @@ impl Performer {
     pub fn reader_read(&mut self, name: &str, presentation: &Presentation) {
         let took = presentation.read.since(presentation.seen);
         let board = &mut self.board;
-        board.ports.read(name, presentation.read, took, &board.metrics);
+        board
+            .ports
+            .read(name, presentation.read, took, &board.metrics);
     }
 
     /// A sensor contradicts the others, or says something again.
