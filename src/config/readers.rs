@@ -23,6 +23,8 @@ pub struct Reader {
     pub id_card: Option<Serial>,
     /// A scanner module that sends text lines.
     pub line: Option<Scanner>,
+    /// A scanner that types, like a keyboard on USB.
+    pub keyboard: Option<Typing>,
     /// An RDM6300 or ID-12 module for 125 kHz tags.
     pub rdm6300: Option<Serial>,
     /// A Wiegand line behind a converter to serial.
@@ -75,6 +77,20 @@ pub struct Scanner {
     #[serde(default)]
     pub prefix: String,
     /// The module puts the AIM symbology id (`]Q1`) before every code; it is cut off, and a line without it is no code.
+    #[serde(default)]
+    pub aim_id: bool,
+}
+
+/// `keyboard = { device = "/dev/input/by-path/...-event-kbd" }`: a scanner that types its codes, set to US layout.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    /// Its input device. It is grabbed: nobody else hears what it types.
+    pub device: PathBuf,
+    /// What it types before every code; it is cut off, and a line without it is no code.
+    #[serde(default)]
+    pub prefix: String,
+    /// It types the AIM symbology id (`]Q1`) before every code; it is cut off, and a line without it is no code.
     #[serde(default)]
     pub aim_id: bool,
 }

@@ -319,3 +319,27 @@ async fn eight_readers_share_one_line() {
         took[12], took[23]
     );
 }
+
+#[tokio::test]
+async fn a_new_reader_is_given_its_key_when_somebody_asks_and_serves_with_it_from_then_on() {
+    let Some(mut readers) = Readers::with_keys(5..6, "new") else {
+        return;
+    };
+    let mut gate = Gate::start(&readers.path, 5..6, KEY);
+    assert_eq!(
+        gate.heard(3 * SECOND).await,
+        ["reader-5 down"],
+        "nobody has asked"
+    );
+    let provision = Provision {
+        address: 5,
+        lasts: 60 * SECOND,
+    };
+    gate.line.send(provision).await.unwrap();
+    gate.waits_for("reader-5 Provisioned(Taken)", 10 * SECOND)
+        .await;
+    gate.waits_for("reader-5 up", 5 * SECOND).await;
+    time::sleep(SECOND).await;
+    readers.order("tap 5 26 A5C3F080");
+    gate.waits_for("reader-5 bits26:A5C3F080", 2 * SECOND).await;
+}

@@ -516,6 +516,7 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
         port: path.clone(),
         baud: Some(57_600),
         kind: line(),
+        types: false,
     };
     let (sender, mut events) = mpsc::channel(16);
     let port = Arc::new(Port {
@@ -706,4 +707,38 @@ async fn a_noisy_line_is_degraded_until_it_was_good_for_a_while() {
     }
     assert_eq!(scene.port_states(2).await, ["degraded", "ready"]);
     assert!(noisy.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_whose_driver_turns_no_line_around_is_refused_in_a_sentence() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let path = PathBuf::from(name.to_str().unwrap());
+    let refused = port::open(path.clone(), 115_200, true).await.unwrap_err();
+    assert!(matches!(refused, SerialError::Direction(_)), "{refused:?}");
+    assert!(port::open(path, 115_200, false).await.is_ok());
+    let gone = port::open("/dev/no-such-port".into(), 115_200, true).await;
+    assert!(matches!(gone, Err(SerialError::Open { .. })));
+}
+
+/// The layer above the device node: what a scanner types goes through the same driver as what one sends.
+#[tokio::test(start_paused = true)]
+async fn what_a_scanner_types_is_a_code_like_any_other() {
+    use crate::proto::keyboard::{Keyboard, typed};
+
+    let (port, mut scanner) = duplex(64);
+    let mut scene = Scene::line(vec![Some(port)]);
+    scene.up(true).await;
+    let mut keyboard = Keyboard::default();
+    for (code, value) in typed("HC1:6BF+70\r").unwrap() {
+        if let Some(byte) = keyboard.key(code, value) {
+            scanner.write_all(&[byte]).await.unwrap();
+        }
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(scene.presented().await.1, "HC1:6BF+70");
 }

@@ -32,6 +32,7 @@ impl Scene {
             port: module.path().into(),
             baud: None,
             kind: Kind::IdCard,
+            types: false,
         };
         let port = Arc::new(Port {
             lane: LaneId(0),
