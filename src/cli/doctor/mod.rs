@@ -2,6 +2,7 @@
 //! its own report.
 
 pub mod memory;
+pub mod reader;
 pub mod storage;
 
 use std::io::Write;
@@ -15,6 +16,8 @@ use super::Failure;
 pub enum Doctor {
     /// Is this card or disk good enough for a list of so many rows and for the journal?
     Storage(storage::Args),
+    /// Does this reader work? Opens its port, or asks the gate that holds it, and waits for a card
+    Reader(reader::Args),
 }
 
 /// Runs one; 0 if all is good enough, 1 if not.
@@ -24,5 +27,6 @@ pub enum Doctor {
 pub fn run(doctor: &Doctor, out: &mut dyn Write) -> Result<u8, Failure> {
     match doctor {
         Doctor::Storage(args) => storage::run(args, out),
+        Doctor::Reader(args) => reader::run(args, out),
     }
 }
