@@ -117,6 +117,7 @@ impl Board {
             .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
             .chain(of_gate)
             .chain(of_lanes)
+            .chain(self.ports.alarms())
             .collect()
     }
 
