@@ -32,6 +32,7 @@ bench: setup-tests
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
 FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag
