@@ -172,7 +172,8 @@ impl Board {
     pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.prompts.insert((lane, direction), prompt);
         let refused = self.refused.remove(&(lane, direction));
-        let reason = refused.filter(|reason| reason.prompt() == prompt);
+        let reason = refused
+            .filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
         let name = self.lane_name(lane);
         self.sources
             .signs
