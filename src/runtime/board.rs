@@ -122,6 +122,8 @@ impl Board {
         }
         let freshness = Freshness::new(sources.lists.iter().cloned());
         let backend_up = sources.has_backend.then_some(false);
+        // A gate that never had a backend misses none.
+        metrics.backend_up.set(backend_up.map_or(-1, i64::from));
         Self {
             metrics,
             sources,

@@ -86,7 +86,7 @@ pub struct Metrics {
     pub trust_expires: Gauge,
     /// `turnstile_trust_failures_total`: trust lists refused, or not kept.
     pub trust_failures: IntCounter,
-    /// `turnstile_backend_up`: 1 while the backend answers.
+    /// `turnstile_backend_up`: 1 while the backend answers, 0 while it does not, -1 where there is none.
     pub backend_up: IntGauge,
     /// `turnstile_tls_refusals_total{certificate,reason}`: connections to the backend that did not come about because of
     /// our certificate (`ours`) or its (`theirs`).
@@ -266,7 +266,10 @@ impl Metrics {
                 "turnstile_trust_failures_total",
                 "Trust lists refused, or not kept",
             )?,
-            backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
+            backend_up: new.gauge(
+                "turnstile_backend_up",
+                "1 while the backend answers, 0 while it does not, -1 where there is none",
+            )?,
             tls_refusals: new.counters(
                 "turnstile_tls_refusals_total",
                 "Connections to the backend refused for a certificate, ours or theirs",

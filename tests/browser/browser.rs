@@ -23,6 +23,8 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a driver of its own, on a port that it picks, and a browser with an empty profile.
     pub(crate) async fn start() -> Self {
+        // The client of the driver wants one, though it speaks plain HTTP to this machine; a test before may have done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
