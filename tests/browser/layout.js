@@ -21,7 +21,7 @@ function contrast(a, b) {
 }
 
 const ground = getComputedStyle(main).backgroundColor;
-const lines = [...main.querySelectorAll("p")].filter((line) => line.textContent);
+const lines = [...main.querySelectorAll("h1, p")].filter((line) => line.textContent);
 if (lines.length < 4) wrong.push("there are fewer than two sentences in two languages");
 const boxes = [];
 for (const line of lines) {
