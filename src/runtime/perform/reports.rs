@@ -2,7 +2,7 @@
 //! people.
 
 use super::Performer;
-use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Reason, Sensor};
+use crate::domain::{Assessed, Event, Finding, LaneId, Levels, Medium, Mono, Reason, Sensor};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::telemetry::metrics::seconds;
@@ -41,6 +41,7 @@ impl Performer {
             ReaderReport::Frame { decode, read } => {
                 self.board
                     .metrics
+                    .stages
                     .decode
                     .with_label_values(&[name])
                     .observe(seconds(*decode));
@@ -64,6 +65,11 @@ impl Performer {
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
         }
         None
+    }
+
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.board.sensed(lane, levels);
     }
 
     /// A sensor contradicts the others, or says something again.
