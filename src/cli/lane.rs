@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::table::{Cell, Grade, has_colours, paint, table};
 use super::{Failure, UNAVAILABLE, output};
 use crate::config::staff::SOCKET;
 use crate::domain::{Direction, Mode};
@@ -100,7 +101,11 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         let text = serde_json::to_string(&reply).map_err(|error| Failure::new(1, &error))?;
         writeln!(io::stdout(), "{text}")
     } else if code == 0 {
-        let mut lines = reply.said.iter();
+        let lines = match &reply.status {
+            Some(status) => standing(status, &reply.said, has_colours()),
+            None => reply.said.clone(),
+        };
+        let mut lines = lines.iter();
         lines.try_for_each(|line| writeln!(io::stdout(), "{line}"))
     } else {
         let sentence = reply.said.join("; ");
@@ -165,6 +170,49 @@ pub(super) fn port_of<'a>(
         device.get("name").and_then(serde_json::Value::as_str) == Some(reader)
     };
     devices.iter().find(is_it)?.get("port")
+}
+
+/// How the lanes stand, as a table; below it what else the gate says, in its sentences.
+fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<String> {
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+    let lanes = status["lanes"].as_array().into_iter().flatten();
+    let row = |lane: &serde_json::Value| -> Vec<Cell> {
+        let mode = word(&lane["mode"]);
+        let as_usual = mode == "normal";
+        let prompts = lane["prompts"].as_array().into_iter().flatten();
+        let shown: Vec<_> = prompts
+            .map(|prompt| format!("{} {}", word(&prompt[0]), word(&prompt[1])))
+            .collect();
+        let trouble = shown.iter().any(|shown| shown.ends_with("out_of_service"));
+        let aisle = if lane["occupied"] == true {
+            "occupied"
+        } else {
+            "clear"
+        };
+        vec![
+            (word(&lane["name"]), None),
+            (word(&lane["barrier"]), None),
+            (word(&lane["state"]), None),
+            (aisle.into(), None),
+            (
+                mode,
+                Some(if as_usual { Grade::Good } else { Grade::Look }),
+            ),
+            (word(&lane["mode_source"]), None),
+            (
+                shown.join(", "),
+                trouble.then_some(Grade::Wrong),
+            ),
+        ]
+    };
+    let rows: Vec<_> = lanes.map(row).collect();
+    let heading = ["lane", "barrier", "state", "aisle", "mode", "by", "shows"];
+    let mut lines = table(&heading, &rows, colours);
+    lines.extend(said.iter().map(|line| {
+        let alarm = line.starts_with("FIRE") || line.starts_with("alarm");
+        paint(line, if alarm { Grade::Wrong } else { Grade::Good }, colours && alarm)
+    }));
+    lines
 }
 
 /// Says one request at the socket and hears the reply.
@@ -244,6 +292,20 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_standing_is_a_table_with_what_the_gate_says_below_it() {
+        let status = serde_json::json!({"lanes": [{
+            "name": "north", "barrier": "flap", "state": "locked", "occupied": false,
+            "mode": "closed", "mode_source": "staff", "prompts": [["entry", "lane_closed"]],
+        }]});
+        let said = ["alarm at north: assist".to_owned()];
+        let lines = standing(&status, &said, false);
+        assert_eq!(lines[0], "lane   barrier  state   aisle  mode    by     shows");
+        assert_eq!(lines[1], "north  flap     locked  clear  closed  staff  entry lane_closed");
+        assert_eq!(lines[2], said[0]);
+        assert!(standing(&status, &said, true)[2].starts_with("\u{1b}[1;31m"));
+    }
 
     #[test]
     fn a_time_is_read_and_what_is_none_is_told_how_one_looks() {

@@ -252,7 +252,10 @@ impl Gateway {
 
     fn lines(&mut self, event: GpioEvent) {
         match event {
-            GpioEvent::Sensed(lane, levels) => self.step(Event::Sensed(lane, levels)),
+            GpioEvent::Sensed(lane, levels) => {
+                self.perform.sensed(lane, levels);
+                self.step(Event::Sensed(lane, levels));
+            }
             GpioEvent::Fire(fire) => self.step(Event::Fire(fire)),
             GpioEvent::Key(lane, mode) => {
                 self.step(Event::ModeSet(lane, Wanted::by_key(mode)));

@@ -13,6 +13,8 @@ pub mod gateway;
 mod lights;
 pub mod lines;
 mod link;
+pub mod look;
+pub mod machine;
 pub mod notify;
 pub mod observe;
 pub mod online;

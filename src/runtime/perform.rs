@@ -72,6 +72,8 @@ struct Granted {
     seen: Mono,
     read: Mono,
     online_us: u64,
+    /// When the release was wanted: the grant is durable, or may go before.
+    wanted: Option<Mono>,
 }
 
 impl Performer {
@@ -93,6 +95,9 @@ impl Performer {
     pub fn perform(&mut self, now: Now, action: Action, follow_up: &mut VecDeque<Event>) {
         match action {
             Action::ReleaseBarrier(lane, direction) => {
+                if let Some(granted) = self.granted.get_mut(&lane) {
+                    granted.wanted = Some(now.mono);
+                }
                 self.lines(Command::Release(lane, direction));
                 self.answer_staff(lane);
             }
@@ -166,6 +171,7 @@ impl Performer {
     pub fn written(&mut self, written: &Written) -> Option<Event> {
         self.board
             .metrics
+            .stages
             .journal_append
             .observe(seconds(Duration::from_micros(written.took_us)));
         if written.result.is_ok() {
@@ -191,11 +197,18 @@ impl Performer {
             .presentations
             .with_label_values(&[lane.as_str(), medium, result])
             .inc();
+        let waited = Duration::from_micros(decided.online_us);
+        let deciding = now.mono.since(decided.read).saturating_sub(waited);
+        let decide = &self.board.metrics.stages.decide;
+        decide
+            .with_label_values(&[lane.as_str(), medium])
+            .observe(seconds(deciding));
         if decided.online_us > 0 {
             self.board
                 .metrics
+                .stages
                 .online_wait
-                .observe(seconds(Duration::from_micros(decided.online_us)));
+                .observe(seconds(waited));
         }
         tracing::info!(
             lane,
@@ -223,6 +236,7 @@ impl Performer {
                     seen,
                     read,
                     online_us,
+                    wanted: None,
                 },
             );
         }
@@ -264,6 +278,7 @@ impl Performer {
         if grant.is_some() {
             self.granted.remove(&lane);
         }
+        self.board.ended(outcome);
         self.observe(Observation::Ended(lane, direction, outcome, grant));
     }
 
@@ -320,13 +335,21 @@ impl Performer {
             .saturating_sub(Duration::from_micros(granted.online_us));
         let end_to_end = at.since(granted.seen);
         let name = self.board.lane_name(lane);
+        if let Some(wanted) = granted.wanted {
+            let relay = &self.board.metrics.stages.relay;
+            let relay = relay.with_label_values(&[name.as_str()]);
+            relay.observe(seconds(at.since(wanted)));
+        }
+        self.board.released(own_share);
         self.board
             .metrics
+            .stages
             .own_share
             .with_label_values(&[name.as_str()])
             .observe(seconds(own_share));
         self.board
             .metrics
+            .stages
             .end_to_end
             .with_label_values(&[name.as_str(), granted.medium.as_str()])
             .observe(seconds(end_to_end));

@@ -2,7 +2,9 @@
 //! people.
 
 use super::Performer;
-use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Presentation, Reason, Sensor};
+use crate::domain::{
+    Assessed, Event, Finding, LaneId, Levels, Medium, Mono, Presentation, Reason, Sensor,
+};
 use crate::drivers::gpio::GpioEvent;
 use crate::drivers::serial::Provisioned;
 use crate::drivers::{Blindness, Port, ReaderReport};
@@ -44,6 +46,7 @@ impl Performer {
             ReaderReport::Frame { decode, read } => {
                 self.board
                     .metrics
+                    .stages
                     .decode
                     .with_label_values(&[name])
                     .observe(seconds(*decode));
@@ -81,6 +84,11 @@ impl Performer {
         board
             .ports
             .read(name, presentation.read, took, &board.metrics);
+    }
+
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.board.sensed(lane, levels);
     }
 
     /// A sensor contradicts the others, or says something again.
