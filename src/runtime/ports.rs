@@ -98,7 +98,10 @@ mod tests {
         }
         let text = metrics.render().unwrap();
         let series = "turnstile_reader_port_state{device=\"card\",state=";
-        let on: Vec<_> = text.lines().filter(|line| line.starts_with(series)).collect();
+        let on: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(series))
+            .collect();
         assert_eq!(on, [format!("{series}\"lost\"}} 1")]);
         let status = ports.status("card").unwrap();
         assert_eq!((status.state, status.baud), ("lost", 9_600));

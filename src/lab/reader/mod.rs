@@ -5,6 +5,7 @@
 
 mod osdp;
 mod pn532;
+pub mod replay;
 mod sam;
 pub mod terminal;
 

@@ -6,29 +6,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 
+use super::replay::driver;
 use super::terminal::{Settings, run};
 use super::*;
 use crate::domain::{Assurance, Direction, LaneId, Shown};
 use crate::drivers::serial::{self, LineSetup, Looks, ReaderSettings, Seat, Setup};
 use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 use crate::lab::line_faults::LineFaults;
-use crate::proto::line::LineShape;
-use crate::proto::tags::{TagCodec, WiegandFormat};
 
 const KEY: [u8; 16] = [7; 16];
-
-fn driver(kind: Kind) -> Option<serial::Kind> {
-    let w26 = || WiegandFormat::of_bits(26).into_iter().collect();
-    Some(match kind {
-        Kind::IdCard => serial::Kind::IdCard,
-        Kind::Line => serial::Kind::Line(LineShape::default()),
-        Kind::Rdm6300 => serial::Kind::Tag(TagCodec::Rdm6300),
-        Kind::WiegandText => serial::Kind::Tag(TagCodec::WiegandText(w26())),
-        Kind::WiegandBytes => serial::Kind::Tag(TagCodec::WiegandBytes(w26())),
-        Kind::Pn532 => serial::Kind::Pn532,
-        Kind::Osdp => return None,
-    })
-}
 
 fn settings(kind: Kind, path: &std::path::Path) -> Settings {
     Settings {
