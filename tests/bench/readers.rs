@@ -164,7 +164,7 @@ async fn last_byte(kind: Kind) -> Shares {
             &mut module,
             &mut events,
             end,
-            Some((&want, &mut sent)),
+            Some((want.as_str(), &mut sent)),
         )
         .await
         .unwrap();

@@ -164,6 +164,7 @@ struct Laid {
 }
 
 /// Plays `hours` of a line. Call it in a runtime whose time is paused.
+#[expect(clippy::too_many_lines, reason = "one arm for each thing that happens")]
 pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
     let socket = Socket::default();
     let mut line = Line {

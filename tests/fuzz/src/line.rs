@@ -95,18 +95,16 @@ pub fn sam(data: &[u8]) {
             machine.step(now, sam::Input::Corrupt, &mut out);
         }
         machine.step(now, sam::Input::TimedOut, &mut out);
+        let mut gave_up = false;
         for output in out.drain(..) {
-            match output {
-                sam::Output::Presented { card, .. } => {
-                    assert!(matches!(card.number.expose().len(), 15 | 18));
-                }
-                sam::Output::GaveUp => {
-                    // As the driver does: the connection is opened anew.
-                    machine = SamMachine::default();
-                    break;
-                }
-                _ => {}
+            if let sam::Output::Presented { card, .. } = &output {
+                assert!(matches!(card.number.expose().len(), 15 | 18));
             }
+            gave_up |= output == sam::Output::GaveUp;
+        }
+        if gave_up {
+            // As the driver does: the connection is opened anew.
+            machine.start(now, &mut out);
         }
     });
 }
