@@ -15,6 +15,7 @@ use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::Floods;
 use super::freshness::Freshness;
+use super::ports::Ports;
 use super::trust_watch::TrustWatch;
 use crate::domain::{
     Alarm, Decided, Direction, LaneId, Levels, ListId, Mono, Now, Outcome, Prompt, Reason, Sensor,
@@ -86,6 +87,8 @@ pub struct Board {
     pub metrics: Metrics,
     sources: Sources,
     devices: BTreeMap<String, DeviceState>,
+    /// What is known of each reader's port.
+    pub(super) ports: Ports,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
     /// Why the last passenger of a side was refused, until it is shown.
     refused: BTreeMap<(LaneId, Direction), Reason>,
@@ -116,7 +119,9 @@ impl Board {
             .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
-            metrics.device_reconnects.with_label_values(&[name.as_str()]);
+            metrics
+                .device_reconnects
+                .with_label_values(&[name.as_str()]);
             let down = DeviceState::Down.as_str();
             Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
@@ -128,6 +133,7 @@ impl Board {
             metrics,
             sources,
             devices,
+            ports: Ports::default(),
             prompts: BTreeMap::new(),
             refused: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -174,8 +180,8 @@ impl Board {
     pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.prompts.insert((lane, direction), prompt);
         let refused = self.refused.remove(&(lane, direction));
-        let reason = refused
-            .filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
+        let reason =
+            refused.filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
         let name = self.lane_name(lane);
         self.sources
             .signs

@@ -20,6 +20,7 @@ pub mod observe;
 pub mod online;
 pub mod orders;
 pub mod perform;
+mod ports;
 mod readers;
 pub mod running;
 pub mod service;

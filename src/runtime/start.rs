@@ -162,7 +162,7 @@ pub async fn start(
         keys: std::mem::take(&mut files.reader_keys),
         looks: looks_out,
     };
-    readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
+    let keyed = readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -213,7 +213,7 @@ pub async fn start(
     ));
     let (allowed, may) = watch::channel(config.staff.clone().unwrap_or_default());
     if let Some(socket) = socket {
-        let desk = Desk::new(config, may, status.clone(), orders_in.clone());
+        let desk = Desk::new(config, may, status.clone(), orders_in.clone()).keyed(keyed);
         tokio::spawn(socket.serve(desk, tasks_stopping));
     }
     let board = Board::new(

@@ -9,8 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use build::Build;
@@ -42,6 +41,11 @@ pub struct Metrics {
     pub learned_kept: IntGauge,
     /// `turnstile_frames_total{device,result}`: `read` or `empty`.
     pub frames: IntCounterVec,
+    /// `turnstile_reader_port_state{device,state}`: 1 for the state of the port: absent, opening, probing, ready,
+    /// degraded, lost.
+    pub reader_port_state: IntGaugeVec,
+    /// `turnstile_reader_read_seconds{device}`: card found, or first byte, to facts at hand.
+    pub reader_read: HistogramVec,
     /// `turnstile_device_up{device}`: 1 while the driver has a working connection.
     pub device_up: IntGaugeVec,
     /// `turnstile_device_state{device,state}`: 1 for the state it is in: up, down, dark, frozen.
@@ -176,6 +180,16 @@ impl Metrics {
                 "turnstile_frames_total",
                 "Frames looked at",
                 &["device", "result"],
+            )?,
+            reader_port_state: new.gauges(
+                "turnstile_reader_port_state",
+                "1 for the state of a reader's port: absent, opening, probing, ready, degraded, lost",
+                &["device", "state"],
+            )?,
+            reader_read: new.histograms(
+                "turnstile_reader_read_seconds",
+                "Card found, or first byte, to facts at hand",
+                &["device"],
             )?,
             device_up: new.gauges(
                 "turnstile_device_up",

@@ -123,6 +123,29 @@ pub struct DeviceStatus {
     pub up: bool,
     /// `up`, `down`, `dark` or `frozen`.
     pub state: &'static str,
+    /// A reader on a port: how that stands.
+    pub port: Option<PortStatus>,
+}
+
+/// The port of a reader on the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PortStatus {
+    /// `absent`, `opening`, `probing`, `ready`, `degraded` or `lost`.
+    pub state: &'static str,
+    /// Line speed it is or was opened at; 0 where there is none.
+    pub baud: u32,
+    /// Why it is absent or lost, in a sentence.
+    pub why: Option<String>,
+    /// What the module says of itself.
+    pub module: Option<String>,
+    /// An OSDP reader that was to be given its key: `open`, `taken`, `refused` or `timed_out`.
+    pub provisioning: Option<&'static str>,
+    /// What it has read since the start.
+    pub reads: u64,
+    /// When it read last, milliseconds since the start.
+    pub last_at_ms: Option<u64>,
+    /// How long that took: in view, or first byte, to facts at hand, microseconds.
+    pub last_took_us: Option<u64>,
 }
 
 /// One lane on the page.
@@ -337,6 +360,7 @@ mod tests {
                 name: "entry-camera".into(),
                 up: false,
                 state: DeviceState::Dark.as_str(),
+                port: None,
             }],
             lists: vec![ListStatus {
                 name: "health".into(),

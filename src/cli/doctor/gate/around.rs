@@ -27,7 +27,9 @@ const ENDS_SOON_DAYS: u64 = 14;
 /// The date of this machine, believed or not.
 pub(super) fn date() -> Utc {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    let ms = since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    });
     Utc::from_millis(ms)
 }
 
@@ -62,11 +64,24 @@ pub(super) fn disk(config: &Config) -> Vec<Finding> {
     match rustix::fs::statvfs(dir) {
         Err(error) => {
             let todo = "see that the disk is mounted";
-            found.push(Finding::bad(Grade::Wrong, "disk", name, error.to_string(), todo));
+            found.push(Finding::bad(
+                Grade::Wrong,
+                "disk",
+                name,
+                error.to_string(),
+                todo,
+            ));
         }
         Ok(stat) if stat.f_flag.contains(StatVfsMountFlags::RDONLY) => {
-            let todo = "find out why (`dmesg`), replace the card if it is worn, then mount it read-write";
-            found.push(Finding::bad(Grade::Wrong, "disk", name, "is read-only", todo));
+            let todo =
+                "find out why (`dmesg`), replace the card if it is worn, then mount it read-write";
+            found.push(Finding::bad(
+                Grade::Wrong,
+                "disk",
+                name,
+                "is read-only",
+                todo,
+            ));
         }
         Ok(stat) => {
             let mib = |blocks: u64| blocks.saturating_mul(stat.f_frsize) >> 20;

@@ -101,17 +101,23 @@ impl Daemon {
 /// What to do about an alarm.
 fn todo(alarm: &str) -> &'static str {
     match alarm {
-        "fire" => "once the station says that it is over: close the loop, then `turnstiled lane reset-fire`",
+        "fire" => {
+            "once the station says that it is over: close the loop, then `turnstiled lane reset-fire`"
+        }
         "obstruction" => "see what stands in the aisle; a beam may be dirty or out of line",
         "intrusion" => "go to the lane",
         "assist" => "somebody waits at the lane",
-        "unrecorded" | "journal_nearly_full" => "look at the disk and at the backlog: bring the backend back",
+        "unrecorded" | "journal_nearly_full" => {
+            "look at the disk and at the backlog: bring the backend back"
+        }
         "held_open" => "free the leaf",
         "barrier_fault" => "look at the relay, its supply and the drive of the barrier",
         "sensor_fault" => "clean and align the beam that the log names",
         "stale_list" => "bring the backend back: it signs lists anew every hour",
         "trust_expired" => "sign and publish a new trust list",
-        "certificate_ends_soon" | "certificate_ended" => "`turnstiled backend enrol` makes a new certificate",
+        "certificate_ends_soon" | "certificate_ended" => {
+            "`turnstiled backend enrol` makes a new certificate"
+        }
         "reader_flooded" => "see what presents codes so fast; unplug the reader if nobody does",
         _ => "the log says more: `journalctl -u turnstiled`",
     }
