@@ -38,7 +38,11 @@ fn fault(metrics: &Metrics, on: bool) {
         .device_up
         .with_label_values(&["entry-camera"])
         .set(1 - level);
-    let (state, before) = if on { ("frozen", "up") } else { ("up", "frozen") };
+    let (state, before) = if on {
+        ("frozen", "up")
+    } else {
+        ("up", "frozen")
+    };
     Metrics::set_one_of(&metrics.device_state, "entry-camera", state, before);
     alarm("gate", "fire");
     alarm("north", "obstruction");
@@ -67,10 +71,7 @@ fn fault(metrics: &Metrics, on: bool) {
     let wear = metrics.machine.wear.with_label_values(&["mmcblk0", "a"]);
     wear.set(if on { 0.9 } else { 0.1 });
     metrics.machine.disk_size.set(1_000.0);
-    metrics
-        .machine
-        .disk_free
-        .set(if on { 20.0 } else { 700.0 });
+    metrics.machine.disk_free.set(if on { 20.0 } else { 700.0 });
 }
 
 /// What is counted while the fault lasts.
@@ -187,11 +188,7 @@ fn daemon(home: &Path, port: u16) -> Process {
     .unwrap();
     let pepper = home.join("health.pepper");
     fs::write(&pepper, "5a".repeat(32)).unwrap();
-    fs::set_permissions(
-        &pepper,
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    )
-    .unwrap();
+    fs::set_permissions(&pepper, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_turnstiled"))
         .args(["run", "--config", "gate.toml"])
         .current_dir(home)
@@ -264,7 +261,10 @@ async fn waits_for(what: &str, port: u16, holds: impl Fn(&BTreeSet<(String, u16)
         if holds(&now) {
             return;
         }
-        assert!(Instant::now() < until, "never came: {what}; firing: {now:?}");
+        assert!(
+            Instant::now() < until,
+            "never came: {what}; firing: {now:?}"
+        );
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

@@ -125,15 +125,9 @@ fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<S
             (word(&lane["barrier"]), None),
             (word(&lane["state"]), None),
             (aisle.into(), None),
-            (
-                mode,
-                Some(if as_usual { Grade::Good } else { Grade::Look }),
-            ),
+            (mode, Some(if as_usual { Grade::Good } else { Grade::Look })),
             (word(&lane["mode_source"]), None),
-            (
-                shown.join(", "),
-                trouble.then_some(Grade::Wrong),
-            ),
+            (shown.join(", "), trouble.then_some(Grade::Wrong)),
         ]
     };
     let rows: Vec<_> = lanes.map(row).collect();
@@ -141,7 +135,11 @@ fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<S
     let mut lines = table(&heading, &rows, colours);
     lines.extend(said.iter().map(|line| {
         let alarm = line.starts_with("FIRE") || line.starts_with("alarm");
-        paint(line, if alarm { Grade::Wrong } else { Grade::Good }, colours && alarm)
+        paint(
+            line,
+            if alarm { Grade::Wrong } else { Grade::Good },
+            colours && alarm,
+        )
     }));
     lines
 }
@@ -232,8 +230,14 @@ mod tests {
         }]});
         let said = ["alarm at north: assist".to_owned()];
         let lines = standing(&status, &said, false);
-        assert_eq!(lines[0], "lane   barrier  state   aisle  mode    by     shows");
-        assert_eq!(lines[1], "north  flap     locked  clear  closed  staff  entry lane_closed");
+        assert_eq!(
+            lines[0],
+            "lane   barrier  state   aisle  mode    by     shows"
+        );
+        assert_eq!(
+            lines[1],
+            "north  flap     locked  clear  closed  staff  entry lane_closed"
+        );
         assert_eq!(lines[2], said[0]);
         assert!(standing(&status, &said, true)[2].starts_with("\u{1b}[1;31m"));
     }

@@ -116,7 +116,9 @@ impl Board {
             .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
-            metrics.device_reconnects.with_label_values(&[name.as_str()]);
+            metrics
+                .device_reconnects
+                .with_label_values(&[name.as_str()]);
             let down = DeviceState::Down.as_str();
             Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
@@ -174,8 +176,8 @@ impl Board {
     pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.prompts.insert((lane, direction), prompt);
         let refused = self.refused.remove(&(lane, direction));
-        let reason = refused
-            .filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
+        let reason =
+            refused.filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
         let name = self.lane_name(lane);
         self.sources
             .signs

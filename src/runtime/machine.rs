@@ -56,7 +56,9 @@ pub fn look(sysfs: &Path, data: &Path) -> MachineStatus {
     MachineStatus {
         celsius: temperatures(&sysfs.join("class/thermal")),
         wear: wear(&sysfs.join("block")),
-        disk_free: room.as_ref().map(|room| room.f_bavail.saturating_mul(room.f_frsize)),
+        disk_free: room
+            .as_ref()
+            .map(|room| room.f_bavail.saturating_mul(room.f_frsize)),
         disk_size: room.map(|room| room.f_blocks.saturating_mul(room.f_frsize)),
     }
 }

@@ -31,7 +31,9 @@ impl Browser {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .expect("chromedriver: Debian package chromium-driver, which `.ci/setup tests` installs");
+            .expect(
+                "chromedriver: Debian package chromium-driver, which `.ci/setup tests` installs",
+            );
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let port = lines
             .map_while(Result::ok)

@@ -50,7 +50,11 @@ async fn a_killed_daemon_is_out_of_service_within_three_seconds_and_is_seen_when
         free.local_addr().unwrap().port()
     };
     fs::create_dir(home.join("frames")).unwrap();
-    fs::write(home.join("gate.toml"), CONFIG.replace("{port}", &port.to_string())).unwrap();
+    fs::write(
+        home.join("gate.toml"),
+        CONFIG.replace("{port}", &port.to_string()),
+    )
+    .unwrap();
     fs::write(
         home.join("trust.toml"),
         "version = 1\nissuer = [{ id = \"health\", profile = \"opaque\", detect = [{ prefix = \"HC:\" }] }]\n",
@@ -88,7 +92,9 @@ async fn a_killed_daemon_is_out_of_service_within_three_seconds_and_is_seen_when
     assert!(took <= Duration::from_secs(3), "{took:?}");
     let words = "return document.querySelector('.first.says').textContent === 'Out of service'";
     display.waits_for("the words", words).await;
-    status.waits_for("that the gate does not answer", away).await;
+    status
+        .waits_for("that the gate does not answer", away)
+        .await;
 
     let mut daemon = start(home);
     display.waits_for("idle again", idle).await;

@@ -146,7 +146,10 @@ async fn a_sign_says_which_of_health_and_ride_failed_and_a_discreet_site_no_colo
         shown.opened(&browser, "en").await;
         let text = "return document.querySelector('main').textContent";
         for (reason, wanted) in [
-            (Reason::RedCode, ["Health check not passed", "健康查验未通过"]),
+            (
+                Reason::RedCode,
+                ["Health check not passed", "健康查验未通过"],
+            ),
             (Reason::NoAccessRights, ["No valid ride", "乘车码无效"]),
         ] {
             let prompt = reason.prompt();

@@ -28,7 +28,10 @@ async fn the_pages_show_the_people_of_the_demo_live() {
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let demo = Demo(demo);
     let first = lines.next().unwrap().unwrap();
-    assert!(first.contains("status page"), "the demo says where to look: {first}");
+    assert!(
+        first.contains("status page"),
+        "the demo says where to look: {first}"
+    );
     let pages = first.split("http://").nth(1).unwrap();
     let pages = format!("http://{}", pages.split('/').next().unwrap());
     // Somebody reads along, or the demo would wait for room in the pipe.
@@ -44,7 +47,11 @@ async fn the_pages_show_the_people_of_the_demo_live() {
     for screen in [(390, 844), (1280, 1100)] {
         browser.screen(screen).await;
         let wide = "return document.documentElement.scrollWidth <= innerWidth";
-        assert_eq!(browser.ask(wide, Vec::new()).await, json!(true), "{screen:?}");
+        assert_eq!(
+            browser.ask(wide, Vec::new()).await,
+            json!(true),
+            "{screen:?}"
+        );
         let axe = browser.axe().await;
         assert!(axe.is_empty(), "{screen:?}: {}", axe.join("\n"));
     }

@@ -33,7 +33,10 @@ impl Board {
         let lag = self.minutes.tick(now.mono, &journal, &machine);
         self.metrics.uplink_lag.set(lag.as_secs_f64());
         for quality in ClockQuality::ALL {
-            let state = self.metrics.clock_state.with_label_values(&[quality.to_string()]);
+            let state = self
+                .metrics
+                .clock_state
+                .with_label_values(&[quality.to_string()]);
             state.set((quality == now.quality).into());
         }
         let status = Status {

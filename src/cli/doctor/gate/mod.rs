@@ -80,9 +80,7 @@ impl Finding {
 /// [`Failure`] if nothing can be told.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
     let findings = look(args)?;
-    let wrong = findings
-        .iter()
-        .any(|finding| finding.grade == Grade::Wrong);
+    let wrong = findings.iter().any(|finding| finding.grade == Grade::Wrong);
     if args.json {
         let text = serde_json::to_string(&findings).map_err(|error| Failure::new(1, &error))?;
         writeln!(out, "{text}").map_err(|error| output(&error))?;

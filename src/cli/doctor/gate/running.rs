@@ -35,7 +35,11 @@ pub(super) fn ask(config: &Config) -> Daemon {
     let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
     let status: Option<Value> = body.and_then(|body| serde_json::from_str(body).ok());
     match status {
-        Some(status) if status["gate"] == config.gate.as_str() => Daemon::Here(Box::new(status)),
+        Some(status)
+            if status.get("gate").and_then(Value::as_str) == Some(config.gate.as_str()) =>
+        {
+            Daemon::Here(Box::new(status))
+        }
         Some(_) | None => Daemon::Other(format!("somebody else answers at http://{address}/")),
     }
 }
@@ -45,7 +49,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => listen.ip(),
     };
     SocketAddr::new(ip, listen.port())
 }
@@ -101,17 +105,23 @@ impl Daemon {
 /// What to do about an alarm.
 fn todo(alarm: &str) -> &'static str {
     match alarm {
-        "fire" => "once the station says that it is over: close the loop, then `turnstiled lane reset-fire`",
+        "fire" => {
+            "once the station says that it is over: close the loop, then `turnstiled lane reset-fire`"
+        }
         "obstruction" => "see what stands in the aisle; a beam may be dirty or out of line",
         "intrusion" => "go to the lane",
         "assist" => "somebody waits at the lane",
-        "unrecorded" | "journal_nearly_full" => "look at the disk and at the backlog: bring the backend back",
+        "unrecorded" | "journal_nearly_full" => {
+            "look at the disk and at the backlog: bring the backend back"
+        }
         "held_open" => "free the leaf",
         "barrier_fault" => "look at the relay, its supply and the drive of the barrier",
         "sensor_fault" => "clean and align the beam that the log names",
         "stale_list" => "bring the backend back: it signs lists anew every hour",
         "trust_expired" => "sign and publish a new trust list",
-        "certificate_ends_soon" | "certificate_ended" => "`turnstiled backend enrol` makes a new certificate",
+        "certificate_ends_soon" | "certificate_ended" => {
+            "`turnstiled backend enrol` makes a new certificate"
+        }
         "reader_flooded" => "see what presents codes so fast; unplug the reader if nobody does",
         _ => "the log says more: `journalctl -u turnstiled`",
     }
