@@ -3,6 +3,7 @@
 
 mod orders;
 mod reports;
+mod walks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
+use walks::Walks;
 
 /// Everything that actions go out to.
 pub struct Outlets {
@@ -61,6 +63,7 @@ pub struct Performer {
     barriers: Barriers,
     questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
+    walks: Walks,
     /// Staff who let somebody through and wait for what comes of it, by the number of the presentation.
     awaited: BTreeMap<u64, oneshot::Sender<Said>>,
 }
@@ -87,6 +90,7 @@ impl Performer {
             barriers,
             questions: BTreeMap::new(),
             granted: BTreeMap::new(),
+            walks: Walks::default(),
             awaited: BTreeMap::new(),
         }
     }
@@ -210,15 +214,7 @@ impl Performer {
                 .online_wait
                 .observe(seconds(waited));
         }
-        tracing::info!(
-            lane,
-            direction = decided.direction.as_str(),
-            medium,
-            verdict = decided.verdict.as_str(),
-            reason = decided.reason.as_str(),
-            grant = decided.grant.map(tracing::field::display),
-            "decided"
-        );
+        self.walks.decided(&lane, decided);
         if decided.grant.is_some() {
             let &Decided {
                 number,
@@ -267,14 +263,7 @@ impl Performer {
             .passages
             .with_label_values(&[name.as_str(), outcome.as_str()])
             .inc();
-        let grant_text = grant.map(tracing::field::display);
-        tracing::info!(
-            lane = name,
-            direction = direction.as_str(),
-            outcome = outcome.as_str(),
-            grant = grant_text,
-            "ended"
-        );
+        self.walks.ended(&name, direction, outcome, grant);
         if grant.is_some() {
             self.granted.remove(&lane);
         }
