@@ -28,6 +28,7 @@ mod explain;
 pub mod gate;
 pub mod journal;
 pub mod lane;
+pub mod pages;
 pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
@@ -75,6 +76,9 @@ enum Command {
     /// The journal of a stopped gate: export, verify
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Write man pages and shell completions, for the package
+    #[command(hide = true)]
+    Pages(pages::Args),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -187,6 +191,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             log::start("info");
             journal::run(&command)
         }
+        Command::Pages(args) => pages::run(&args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "lab")]
