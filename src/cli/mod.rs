@@ -34,6 +34,7 @@ pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
 pub mod trust;
+pub mod undrive;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ enum Command {
     /// The journal of a stopped gate: export, verify
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Leave every output of a stopped gate undriven, the safe state
+    Undrive(undrive::Args),
     /// Write man pages and shell completions, for the package
     #[command(hide = true)]
     Pages(pages::Args),
@@ -191,6 +194,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             log::start("info");
             journal::run(&command)
         }
+        Command::Undrive(args) => undrive::run(&args),
         Command::Pages(args) => pages::run(&args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
