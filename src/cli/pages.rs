@@ -58,7 +58,10 @@ mod tests {
         }
         assert!(read("man/turnstiled-run.1").contains("\\-\\-config"));
         for file in ["turnstiled.bash", "_turnstiled", "turnstiled.fish"] {
-            assert!(read(&format!("completions/{file}")).contains("doctor"), "{file}");
+            assert!(
+                read(&format!("completions/{file}")).contains("doctor"),
+                "{file}"
+            );
         }
         assert!(!args.folder.join("man/turnstiled-pages.1").exists());
     }

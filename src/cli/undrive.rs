@@ -74,6 +74,9 @@ mod tests {
 
     #[test]
     fn a_config_that_is_refused_touches_no_line() {
-        assert_eq!(run_with("[gpio]\ndriver = \"magic\"").unwrap_err().code, CONFIG);
+        assert_eq!(
+            run_with("[gpio]\ndriver = \"magic\"").unwrap_err().code,
+            CONFIG
+        );
     }
 }
