@@ -22,8 +22,8 @@ APT::Sandbox::User "root";
 CONF
     export APT_CONFIG=$prefix/apt/apt.conf
     apt-get update -qq
-    std=$(apt-cache depends rustc-web | sed -n 's/.*Depends: \(libstd-rust-web-[0-9][0-9.]*\).*/\1/p' | head -1)
-    llvm=$(apt-cache depends "$std" rustc-web | sed -n 's/.*Depends: \(libllvm[0-9][0-9]*\).*/\1/p' | head -1)
+    std=$(apt-cache depends libstd-rust-web-dev | sed -n 's/.*Depends: \(libstd-rust-web-[0-9][0-9.]*\).*/\1/p' | head -1)
+    llvm=$(apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9][0-9]*\).*/\1/p' | head -1)
     (cd "$prefix/deb" && apt-get download -qq rustc-web "$std" libstd-rust-web-dev "$llvm" libstd-rust-web-dev:arm64)
     unset APT_CONFIG
     for package in "$prefix"/deb/*.deb; do dpkg-deb -x "$package" "$prefix"; done
