@@ -59,7 +59,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
 
-/// Settings of a unit: key, value, and the comment above it; lines in a row share the comment above the first.
+/// Settings of a unit: key, value, and the comment above it; lines in a row with the same key share the one above the first.
 fn settings(unit: &str) -> Vec<(String, String, String)> {
     let (mut found, mut comment, mut in_comment) = (Vec::new(), String::new(), false);
     for line in unit.lines() {
@@ -71,10 +71,16 @@ fn settings(unit: &str) -> Vec<(String, String, String)> {
             in_comment = true;
             continue;
         }
-        in_comment = false;
-        if line.is_empty() || line.starts_with('[') {
+        let was_comment = std::mem::take(&mut in_comment);
+        if line.is_empty() {
             comment.clear();
         } else if let Some((key, value)) = line.split_once('=') {
+            let same = found
+                .last()
+                .is_some_and(|(before, _, _): &(String, String, String)| before == key);
+            if !was_comment && !same {
+                comment.clear();
+            }
             found.push((key.to_owned(), value.to_owned(), comment.clone()));
         }
     }
