@@ -2,8 +2,9 @@
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz
+.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64
 
 setup:
 	@sh .ci/setup
@@ -49,3 +50,13 @@ fuzz: setup-tests
 			--target $(FUZZ_HOST) --bin $$target -- \
 			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 \
 			-artifact_prefix=../../target/fuzz/$$target- ../../target/fuzz/corpus/$$target || exit 1; done
+
+# The package without the feature `lab`, for this machine and for arm64, tried in a clean Debian root.
+deb: setup
+	@sh .ci/setup package
+	packaging/deb.sh
+	packaging/test.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb
+
+deb-arm64: setup
+	@sh .ci/setup package
+	packaging/deb.sh arm64
