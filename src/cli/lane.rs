@@ -53,6 +53,14 @@ enum Command {
         #[arg(value_parser = direction)]
         direction: Option<Direction>,
     },
+    /// Whoever was refused last for passback on that side may pass once more, within ten minutes
+    Forgive {
+        /// Name of the lane
+        lane: String,
+        /// entry or exit; may be left out where the lane serves one way only
+        #[arg(value_parser = direction)]
+        direction: Option<Direction>,
+    },
     /// The fire is over; only once the fire input is quiet
     ResetFire,
 }
@@ -74,6 +82,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
             for_s: lasts,
         },
         Command::Open { lane, direction } => Request::OpenOnce { lane, direction },
+        Command::Forgive { lane, direction } => Request::Forgive { lane, direction },
         Command::ResetFire => Request::ResetFire,
     };
     let reply = ask(&args.socket, &request).map_err(|error| unanswered(&args.socket, &error))?;

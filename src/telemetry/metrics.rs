@@ -28,12 +28,17 @@ pub struct Metrics {
     pub presentations: IntCounterVec,
     /// `turnstile_passages_total{lane,outcome}`: what the sensors say came of it.
     pub passages: IntCounterVec,
-    /// `turnstile_own_share_seconds{lane}`: text or card facts at hand to relay commanded, without online waits.
+    /// `turnstile_own_share_seconds{lane}`: text or card facts at hand to relay commanded, without waits for the backend.
     pub own_share: HistogramVec,
     /// `turnstile_decode_seconds{device}`: one frame through the pipeline.
     pub decode: HistogramVec,
     /// `turnstile_online_wait_seconds`: how long the backend was waited for.
     pub online_wait: Histogram,
+    /// `turnstile_claims_total{result,when}`: claims by what came of them: `won`, `replayed`, `passback`, `unanswered`; `when`
+    /// is `in_time`, or `late` where the gate had decided by itself.
+    pub claims: IntCounterVec,
+    /// `turnstile_claim_wait_seconds`: how long a claim was waited for.
+    pub claim_wait: Histogram,
     /// `turnstile_learned_hits_total{answer}`: presentations answered from earlier online answers: `known` or `nobody`.
     pub learned_hits: IntCounterVec,
     /// `turnstile_learned_answers`: online answers that are kept.
@@ -161,7 +166,7 @@ impl Metrics {
             )?,
             own_share: new.histograms(
                 "turnstile_own_share_seconds",
-                "Text or card facts at hand to relay commanded, without online waits",
+                "Text or card facts at hand to relay commanded, without waits for the backend",
                 &["lane"],
             )?,
             decode: new.histograms(
@@ -172,6 +177,15 @@ impl Metrics {
             online_wait: new.histogram(
                 "turnstile_online_wait_seconds",
                 "How long the backend was waited for",
+            )?,
+            claims: new.counters(
+                "turnstile_claims_total",
+                "Uses claimed at the backend, by what came of it and whether somebody waited",
+                &["result", "when"],
+            )?,
+            claim_wait: new.histogram(
+                "turnstile_claim_wait_seconds",
+                "How long a claim was waited for",
             )?,
             learned_hits: new.counters(
                 "turnstile_learned_hits_total",
