@@ -92,7 +92,8 @@ impl Claiming {
         // The lane beside may have decided meanwhile.
         let memory = turn
             .ledger
-            .recall_but(turn.now, &self.slip, &self.credential, self.claim);
+            .recall_before(turn.now, &self.slip, &self.credential, self.claim);
+        let lost = matches!(answer, Claimed::Replayed(_) | Claimed::PassedBack(_));
         let advice = match answer {
             Claimed::Replayed(by) => {
                 self.slip.elsewhere = Some(by);
@@ -113,7 +114,9 @@ impl Claiming {
             Claimed::Unanswered => advise(&self.slip, memory, self.open, turn),
         };
         let claim = self.claim;
-        if matches!(advice, Advice::Refuse(..)) {
+        if lost {
+            turn.ledger.lose_claim(claim);
+        } else if matches!(advice, Advice::Refuse(..)) {
             turn.ledger.give_up_claim(claim);
         }
         settle(self.slip, &self.credential, advice, Some(claim), turn)

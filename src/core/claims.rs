@@ -13,8 +13,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// No claim has this number.
-    pub(super) const NONE: ClaimId = ClaimId(0);
+    /// Every claim is begun before this one.
+    pub(super) const NEXT: ClaimId = ClaimId(u64::MAX);
 
     pub(super) fn begin(
         &mut self,
@@ -32,19 +32,19 @@ impl Claims {
         Claim { id, replay, person }
     }
 
-    /// True if another claim is about this code.
-    pub(super) fn has_code(&self, key: &ReplayKey, but: ClaimId) -> bool {
-        let mut others = self.under_way.iter().filter(|(id, _)| **id != but);
+    /// True if a claim that was begun before this one is about this code.
+    pub(super) fn has_code(&self, key: &ReplayKey, before: ClaimId) -> bool {
+        let mut others = self.under_way.range(..before);
         others.any(|(_, (code, _))| code.as_ref() == Some(key))
     }
 
-    /// True if another claim is about this person.
-    pub(super) fn has_person(&self, key: &PassbackKey, but: ClaimId) -> bool {
-        let mut others = self.under_way.iter().filter(|(id, _)| **id != but);
+    /// True if a claim that was begun before this one is about this person.
+    pub(super) fn has_person(&self, key: &PassbackKey, before: ClaimId) -> bool {
+        let mut others = self.under_way.range(..before);
         others.any(|(_, (_, person))| person.as_ref() == Some(key))
     }
 
-    /// Its presentation is let through.
+    /// Its presentation is let through, or somebody else has won it.
     pub(super) fn settle(&mut self, claim: ClaimId) {
         self.under_way.remove(&claim);
     }

@@ -99,11 +99,11 @@ impl Ledger {
 
     /// What is remembered of this code and this person, of what other lanes are claiming too.
     pub(super) fn recall(&self, now: Now, slip: &Slip, credential: &Credential) -> Memory {
-        self.recall_but(now, slip, credential, Claims::NONE)
+        self.recall_before(now, slip, credential, Claims::NEXT)
     }
 
-    /// The same without what this claim itself is about.
-    pub(super) fn recall_but(
+    /// The same without what this claim itself and those after it are about.
+    pub(super) fn recall_before(
         &self,
         now: Now,
         slip: &Slip,
@@ -158,6 +158,11 @@ impl Ledger {
         person: Option<PersonClaim>,
     ) -> Claim {
         self.claims.begin(self.boot, replay, person)
+    }
+
+    /// Somebody else has won what this claim is about: there is nothing to take back.
+    pub(super) fn lose_claim(&mut self, claim: ClaimId) {
+        self.claims.settle(claim);
     }
 
     /// A claim whose presentation is not let through is taken back.

@@ -276,6 +276,7 @@ impl World {
                         known.ended += 1;
                         let ended = known.ended;
                         assert_eq!(ended, 1, "{grant} ends twice: {:#?}", self.trace);
+                        self.was_released(*grant);
                     }
                 }
                 Action::Decided(decided) => {
@@ -351,6 +352,25 @@ impl World {
             "granted at a barrier that cannot be moved: {:#?}",
             self.trace
         );
+    }
+
+    /// Which of several grants without a record a release was for shows at the end of the first of them.
+    fn was_released(&mut self, grant: GrantId) {
+        let known = self.known(grant);
+        if known.released || known.durable {
+            return;
+        }
+        let (lane, direction) = (known.lane, known.direction);
+        let mut others = self.grants.values_mut();
+        let taken_for = others.find(|other| {
+            (other.lane, other.direction, other.ended) == (lane, direction, 0)
+                && other.released
+                && !other.durable
+        });
+        if let Some(taken_for) = taken_for {
+            taken_for.released = false;
+            self.known(grant).released = true;
+        }
     }
 
     fn see_lock(&self, lane: LaneId) {

@@ -9,8 +9,7 @@ use super::super::scene::{
 use super::super::settings::Settings;
 use crate::domain::{
     Action, Claim, ClaimId, Claimed, Deed, Direction, Elsewhere, Event, Finding, GateId,
-    HealthOutcome, Kind, Mode, Mono, Outcome, Reason, StateChange, Verdict,
-    Wanted,
+    HealthOutcome, Kind, Mode, Mono, Outcome, Reason, StateChange, Verdict, Wanted,
 };
 use Direction::{Entry, Exit};
 
