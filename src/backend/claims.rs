@@ -2,7 +2,6 @@
 //! not one a passenger.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -22,23 +21,19 @@ type Waiting = (Order, oneshot::Sender<Result<Said, String>>);
 pub(super) struct ClaimsDesk {
     orders: Option<SyncSender<Waiting>>,
     thread: Option<JoinHandle<()>>,
-    /// For who wants to count them.
-    pub(super) claims: Arc<Claims>,
 }
 
 impl ClaimsDesk {
     pub(super) fn open(dir: &Path, clock: Clock) -> Result<Self, BackendError> {
-        let claims = Arc::new(Claims::open(dir)?);
+        let claims = Claims::open(dir)?;
         let (orders, waiting) = sync_channel(WAITING_MAX);
-        let worker = Arc::clone(&claims);
         let thread = thread::Builder::new()
             .name("claims".into())
-            .spawn(move || work(&worker, &waiting, &clock))
+            .spawn(move || work(&claims, &waiting, &clock))
             .map_err(StoreError::from)?;
         Ok(Self {
             orders: Some(orders),
             thread: Some(thread),
-            claims,
         })
     }
 

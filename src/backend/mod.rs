@@ -11,6 +11,8 @@
 pub mod ca;
 mod caller;
 mod claims;
+#[cfg(test)]
+mod claims_tests;
 pub mod directives;
 pub mod enrol;
 mod error;

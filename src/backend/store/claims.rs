@@ -7,8 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
-    TableDefinition, WriteTransaction,
+    Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 
@@ -152,11 +151,6 @@ impl Claims {
         expire(&transaction, now_ms, CLAIMS_MAX)?;
         transaction.commit()?;
         Ok(said)
-    }
-
-    /// How many claims are kept, with those that were taken back a moment ago.
-    pub(in crate::backend) fn len(&self) -> Result<u64, StoreError> {
-        Ok(self.0.begin_read()?.open_table(CLAIMS)?.len()?)
     }
 }
 
@@ -389,4 +383,243 @@ fn after(at: u64, seconds: u32) -> u64 {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_900_000_000;
+    const KEY: [u8; 32] = [7; 32];
+
+    fn claims() -> Claims {
+        let backend = redb::backends::InMemoryBackend::new();
+        Claims::of(redb::Builder::new().create_with_backend(backend).unwrap()).unwrap()
+    }
+
+    fn gate(name: &str) -> GateId {
+        GateId::new(name).unwrap()
+    }
+
+    fn code(of: &str, claim: u8) -> Asked {
+        Asked {
+            gate: gate(of),
+            claim: [claim; 16],
+            code: Some((KEY, 60)),
+            person: None,
+            takes_over: Vec::new(),
+            age: Duration::ZERO,
+        }
+    }
+
+    fn person(of: &str, claim: u8, direction: Direction) -> Asked {
+        Asked {
+            code: None,
+            person: Some(Person {
+                area: "zone:line-2".into(),
+                key: vec![9; 8],
+                direction,
+                remember_s: 3_600,
+                enforced: true,
+            }),
+            ..code(of, claim)
+        }
+    }
+
+    impl Claims {
+        fn ask(&self, s: u64, asked: Asked) -> Said {
+            self.order(s, Order::Claim(asked))
+        }
+
+        fn order(&self, s: u64, order: Order) -> Said {
+            let now = Utc::from_secs(START + s);
+            self.carry_out(now, &[order]).unwrap().remove(0)
+        }
+
+        fn take_back(&self, s: u64, of: &str, claim: u8) {
+            let said = self.order(s, Order::TakeBack(gate(of), [claim; 16]));
+            assert_eq!(said, Said::TakenBack);
+        }
+
+        fn rows(&self) -> [u64; 4] {
+            let transaction = self.0.begin_write().unwrap();
+            [
+                transaction.open_table(CLAIMS).unwrap().len().unwrap(),
+                transaction.open_table(CODES).unwrap().len().unwrap(),
+                transaction.open_table(PEOPLE).unwrap().len().unwrap(),
+                transaction.open_table(EXPIRES).unwrap().len().unwrap(),
+            ]
+        }
+    }
+
+    fn by(of: &str, s: u64) -> Elsewhere {
+        elsewhere(&gate(of), (START + s) * 1_000)
+    }
+
+    #[test]
+    fn the_first_claim_wins_inside_its_window_and_the_same_claim_again_changes_nothing() {
+        let claims = claims();
+        assert_eq!(claims.ask(0, code("a", 1)), Said::Won(None));
+        assert_eq!(claims.ask(5, code("a", 1)), Said::Won(None));
+        let taken = Said::Taken(Conflict::Replay, by("a", 0), [1; 16]);
+        assert_eq!(claims.ask(10, code("b", 2)), taken);
+        assert_eq!(claims.ask(10, code("a", 2)), taken, "of the same gate too");
+        assert_eq!(
+            claims.ask(60, code("b", 2)),
+            taken,
+            "the last second counts"
+        );
+        assert_eq!(claims.ask(61, code("b", 2)), Said::Won(None));
+        assert_eq!(claims.rows(), [1, 1, 0, 1], "what is over is gone");
+    }
+
+    #[test]
+    fn a_claim_that_was_taken_back_is_free_and_does_not_come_back_by_a_call_on_its_way() {
+        let claims = claims();
+        claims.ask(0, code("a", 1));
+        claims.take_back(1, "a", 1);
+        assert_eq!(claims.ask(2, code("a", 1)), Said::Gone);
+        assert_eq!(claims.ask(3, code("b", 2)), Said::Won(None));
+        // Before it has come at all.
+        claims.take_back(4, "a", 3);
+        assert_eq!(claims.ask(5, code("a", 3)), Said::Gone);
+        // Taking back what somebody else holds by now changes nothing.
+        claims.take_back(6, "a", 1);
+        let taken = Said::Taken(Conflict::Replay, by("b", 3), [2; 16]);
+        assert_eq!(claims.ask(7, code("c", 4)), taken);
+        claims.ask(200, code("d", 5));
+        assert_eq!(claims.rows(), [1, 1, 0, 1], "marks go too");
+    }
+
+    #[test]
+    fn a_use_that_never_came_about_gives_way_to_its_own_gate_only() {
+        let claims = claims();
+        claims.ask(0, code("a", 1));
+        let over = |of| Asked {
+            takes_over: vec![[1; 16]],
+            ..code(of, 2)
+        };
+        assert!(matches!(claims.ask(1, over("b")), Said::Taken(..)));
+        assert_eq!(claims.ask(1, over("a")), Said::Won(None));
+        claims.take_back(2, "a", 1);
+        let taken = Said::Taken(Conflict::Replay, by("a", 1), [2; 16]);
+        assert_eq!(
+            claims.ask(3, code("b", 3)),
+            taken,
+            "a late call takes nothing away"
+        );
+    }
+
+    #[test]
+    fn a_claim_id_stands_for_one_thing() {
+        let claims = claims();
+        claims.ask(0, code("a", 1));
+        let other = Asked {
+            code: Some(([8; 32], 60)),
+            ..code("a", 1)
+        };
+        assert_eq!(claims.ask(1, other), Said::Other);
+        assert_eq!(claims.ask(1, person("a", 1, Direction::Entry)), Said::Other);
+    }
+
+    #[test]
+    fn entry_and_exit_pair_up_over_the_gates_of_an_area() {
+        use Direction::{Entry, Exit};
+        let claims = claims();
+        assert_eq!(claims.ask(0, person("a", 1, Entry)), Said::Won(None));
+        let taken = Said::Taken(Conflict::Passback, by("a", 0), [1; 16]);
+        assert_eq!(claims.ask(10, person("b", 2, Entry)), taken);
+        let mut elsewhere = person("b", 3, Entry);
+        elsewhere.person.as_mut().unwrap().area = "zone:line-9".into();
+        assert_eq!(claims.ask(10, elsewhere), Said::Won(None), "another area");
+        let before = |direction, of, s| {
+            Said::Won(Some(Before {
+                direction,
+                by: by(of, s),
+            }))
+        };
+        assert_eq!(claims.ask(20, person("b", 4, Exit)), before(Entry, "a", 0));
+        assert_eq!(claims.ask(30, person("c", 5, Entry)), before(Exit, "b", 20));
+        // The time is over.
+        assert_eq!(claims.ask(3_631, person("a", 6, Entry)), Said::Won(None));
+    }
+
+    #[test]
+    fn whoever_did_not_walk_is_where_they_were_before() {
+        use Direction::{Entry, Exit};
+        let claims = claims();
+        claims.ask(0, person("a", 1, Entry));
+        claims.ask(10, person("b", 2, Exit));
+        claims.take_back(15, "b", 2);
+        let taken = Said::Taken(Conflict::Passback, by("a", 0), [1; 16]);
+        assert_eq!(claims.ask(20, person("c", 3, Entry)), taken);
+        claims.ask(30, person("c", 4, Exit));
+        // Somebody who has passed since is not set back.
+        claims.take_back(35, "a", 1);
+        let taken = Said::Taken(Conflict::Passback, by("c", 30), [4; 16]);
+        assert_eq!(claims.ask(40, person("a", 5, Exit)), taken);
+    }
+
+    #[test]
+    fn soft_forgiven_and_late_claims_refuse_nobody_and_set_nobody_back() {
+        use Direction::{Entry, Exit};
+        let claims = claims();
+        claims.ask(0, person("a", 1, Entry));
+        let soft = |claim, direction, age_s| {
+            let mut asked = person("b", claim, direction);
+            asked.person.as_mut().unwrap().enforced = false;
+            asked.age = Duration::from_secs(age_s);
+            asked
+        };
+        let before = |direction, of, s| {
+            Said::Won(Some(Before {
+                direction,
+                by: by(of, s),
+            }))
+        };
+        assert_eq!(claims.ask(10, soft(2, Entry, 0)), before(Entry, "a", 0));
+        claims.ask(100, person("c", 3, Exit));
+        // They came in at b at second 50, and the backend hears of it now.
+        assert_eq!(claims.ask(110, soft(4, Entry, 60)), before(Exit, "c", 100));
+        assert_eq!(
+            claims.ask(120, person("a", 5, Entry)),
+            before(Exit, "c", 100)
+        );
+    }
+
+    #[test]
+    fn a_claim_for_code_and_person_is_kept_whole_or_not_at_all() {
+        let claims = claims();
+        claims.ask(0, person("a", 1, Direction::Entry));
+        let both = Asked {
+            code: Some((KEY, 60)),
+            ..person("b", 2, Direction::Entry)
+        };
+        assert!(matches!(
+            claims.ask(1, both),
+            Said::Taken(Conflict::Passback, ..)
+        ));
+        assert_eq!(claims.ask(2, code("c", 3)), Said::Won(None));
+    }
+
+    #[test]
+    fn past_its_limit_the_first_to_be_over_goes() {
+        let claims = claims();
+        for n in 0..20u8 {
+            let asked = Asked {
+                code: Some(([n; 32], 60 + u32::from(n))),
+                ..code("a", n)
+            };
+            claims.ask(0, asked);
+        }
+        let transaction = claims.0.begin_write().unwrap();
+        expire(&transaction, START * 1_000, 5).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(claims.rows(), [5, 5, 0, 5]);
+        let longest = Asked {
+            code: Some(([19; 32], 60)),
+            ..code("b", 99)
+        };
+        assert!(matches!(claims.ask(1, longest), Said::Taken(..)));
+    }
 }
