@@ -41,7 +41,7 @@ impl ClaimsDesk {
     pub(super) async fn carry_out(&self, order: Order) -> Result<Option<Said>, StoreError> {
         let (answer, said) = oneshot::channel();
         let orders = self.orders.as_ref();
-        if !orders.is_some_and(|orders| orders.try_send((order, answer)).is_ok()) {
+        if orders.is_none_or(|orders| orders.try_send((order, answer)).is_err()) {
             return Ok(None);
         }
         match said.await {

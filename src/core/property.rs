@@ -252,7 +252,10 @@ impl World {
                 Action::AskOnline { number, .. } => self.asked.push(*number),
                 Action::Claim { claim, until } => {
                     let budget = self.settings.claims.unwrap();
-                    assert_eq!(until.as_micros(), self.now_us + budget.as_micros() as u64);
+                    assert_eq!(
+                        until.as_micros(),
+                        self.now_us + u64::try_from(budget.as_micros()).unwrap()
+                    );
                     assert!(claim.replay.is_some() || claim.person.is_some());
                     let before = self.claims.insert(claim.id, Held::Asked(self.now_us));
                     assert_eq!(before, None, "a claim has a name of its own");

@@ -140,6 +140,8 @@ fn day(barrier: Barrier, sensors: &[Sensor]) -> (f64, f64, u32) {
                 | Action::LockBarrier(_)
                 | Action::Show(..)
                 | Action::AskOnline { .. }
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
                 | Action::Decided(_)
                 | Action::Ended(..)
                 | Action::SensorSticks(..)

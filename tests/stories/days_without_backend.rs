@@ -293,6 +293,8 @@ impl Station {
                 | Action::LockBarrier(_)
                 | Action::Show(..)
                 | Action::AskOnline { .. }
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
                 | Action::SensorSticks(..)
                 | Action::Alarm(..) => {}
             }

@@ -169,12 +169,10 @@ fn claim(transaction: &WriteTransaction, now: u64, asked: &Asked) -> Result<Said
             Kept { .. } => Said::Other,
         });
     }
-    let at = now.saturating_sub(millis(asked.age));
     let gives_way =
         |gate: &str, claim: &Id| gate == asked.gate.as_str() && asked.takes_over.contains(claim);
-    let mut codes = transaction.open_table(CODES)?;
     if let Some((key, _)) = &asked.code
-        && let Some(row) = codes.get(key)?
+        && let Some(row) = transaction.open_table(CODES)?.get(key)?
     {
         let (holder, gate, first, until) = row.value();
         if until >= now && !gives_way(gate, holder) {
@@ -182,9 +180,8 @@ fn claim(transaction: &WriteTransaction, now: u64, asked: &Asked) -> Result<Said
         }
     }
     let mut before = None;
-    let mut people = transaction.open_table(PEOPLE)?;
     if let Some(person) = &asked.person {
-        let last = last(&people, person)?.filter(|last| last.until >= now);
+        let last = last(transaction, person)?.filter(|last| last.until >= now);
         before = match last {
             // What came before a use that never came about counts again.
             Some(last) if gives_way(last.gate.as_str(), &last.claim) => {
@@ -200,36 +197,46 @@ fn claim(transaction: &WriteTransaction, now: u64, asked: &Asked) -> Result<Said
             return taken(Conflict::Passback, last.gate.as_str(), last.at, &last.claim);
         }
     }
+    let shown = before.as_ref().map(Last::shown);
+    write(transaction, now, asked, before)?;
+    Ok(Said::Won(shown))
+}
+
+/// Writes a claim that is won.
+fn write(
+    transaction: &WriteTransaction,
+    now: u64,
+    asked: &Asked,
+    before: Option<Last>,
+) -> Result<(), StoreError> {
+    let (gate, claim) = (asked.gate.as_str(), &asked.claim);
+    let at = now.saturating_sub(millis(asked.age));
     let mut until = now;
     if let Some((key, window_s)) = &asked.code {
         let end = after(at, *window_s);
         until = until.max(end);
-        codes.insert(key, (&asked.claim, asked.gate.as_str(), at, end))?;
+        let mut codes = transaction.open_table(CODES)?;
+        codes.insert(key, (claim, gate, at, end))?;
     }
     if let Some(person) = &asked.person {
         let end = after(at, person.remember_s);
         until = until.max(end);
         // Somebody who was seen since is not set back by a claim that comes late.
         if before.as_ref().is_none_or(|last| last.at <= at) {
-            let way = byte(person.direction);
-            let row = (&asked.claim, asked.gate.as_str(), way, at, end);
+            let row = (claim, gate, byte(person.direction), at, end);
+            let mut people = transaction.open_table(PEOPLE)?;
             people.insert((person.area.as_str(), person.key.as_slice()), row)?;
         }
     }
-    drop((codes, people));
-    let shown = before.as_ref().map(Last::shown);
+    let person = asked.person.as_ref();
     let new = Kept {
         until,
         taken_back: false,
         code: asked.code.map(|(key, _)| key),
-        person: asked
-            .person
-            .as_ref()
-            .map(|person| (person.area.clone(), person.key.clone())),
+        person: person.map(|person| (person.area.clone(), person.key.clone())),
         before,
     };
-    keep(transaction, id, &new)?;
-    Ok(Said::Won(shown))
+    keep(transaction, (gate, claim), &new)
 }
 
 fn taken(what: Conflict, gate: &str, at: u64, holder: &Id) -> Result<Said, StoreError> {
@@ -349,10 +356,8 @@ fn keep(transaction: &WriteTransaction, id: (&str, &Id), kept: &Kept) -> Result<
     Ok(())
 }
 
-fn last(
-    people: &redb::Table<'_, (&'static str, &'static [u8]), PersonRow<'static>>,
-    person: &Person,
-) -> Result<Option<Last>, StoreError> {
+fn last(transaction: &WriteTransaction, person: &Person) -> Result<Option<Last>, StoreError> {
+    let people = transaction.open_table(PEOPLE)?;
     let Some(row) = people.get((person.area.as_str(), person.key.as_slice()))? else {
         return Ok(None);
     };
