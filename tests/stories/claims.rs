@@ -482,11 +482,14 @@ async fn an_altered_signature_changes_nothing_at_either_gate() {
         ..ride_v81::Ride::at(Seed(1), now)
     };
     let code = chain.code(&ride, ride_v81::Dialect::default()).unwrap();
-    let first = north.shows(IN, &ride_v81::text(&code)).await;
+    let first = north.shows(IN, &turnstiled::lab::mint::hex(&code)).await;
     assert_eq!(first, (Verdict::Grant, Reason::SiteRule));
     north.walks(IN).await;
     sleep(AWAY).await;
-    assert_eq!(south.shows(IN, &ride_v81::text(&code)).await, REPLAYED);
+    assert_eq!(
+        south.shows(IN, &turnstiled::lab::mint::hex(&code)).await,
+        REPLAYED
+    );
     north.running.stop().await;
     south.running.stop().await;
 }
