@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use super::claims::ClaimsDesk;
 use super::http::held::Sent;
 use super::seen::Seen;
 use super::store::intake::Intake;
@@ -78,6 +79,8 @@ pub(super) struct Inner {
     pub(super) public_key: String,
     pub(super) lists: Lists,
     pub(super) passages: Passages,
+    /// Which codes were used where.
+    pub(super) claims: ClaimsDesk,
     /// The trust list that gates are given.
     pub(super) trust: Trust,
     published: RwLock<BTreeMap<ListId, Arc<Published>>>,
@@ -104,6 +107,7 @@ impl Inner {
         let inner = Self {
             lists: Lists::open(&dir, key)?,
             passages: Passages::open(&dir)?,
+            claims: ClaimsDesk::open(&dir, Arc::clone(&clock))?,
             trust: Trust::new(&dir),
             dir,
             addr,

@@ -190,6 +190,11 @@ pub enum Deed {
         /// For at most so many seconds.
         for_s: u32,
     },
+    /// Whoever was refused last for passback may pass once more.
+    Forgive {
+        /// On which side they were refused.
+        direction: super::ids::Direction,
+    },
 }
 
 #[cfg(test)]

@@ -78,7 +78,23 @@ impl Gateway {
         let id = lane.unwrap_or(LaneId(0));
         let view = self.gate.lane_view(id);
         let name = self.perform.lane_name(id);
-        if let Some(why) = hindrance(deed, &view, self.gate.is_fire_sensed(), &name) {
+        let now = self.clock.now();
+        let nobody = match deed {
+            Deed::Forgive { direction } if !self.gate.may_forgive(id, direction, now) => {
+                Some(format!(
+                    "nobody was refused for passback at lane {name} on the side \"{direction}\" in the last ten minutes"
+                ))
+            }
+            Deed::Forgive { .. }
+            | Deed::SetMode { .. }
+            | Deed::EndMode
+            | Deed::OpenOnce { .. }
+            | Deed::ProvisionReader { .. }
+            | Deed::ResetFire => None,
+        };
+        if let Some(why) =
+            nobody.or_else(|| hindrance(deed, &view, self.gate.is_fire_sensed(), &name))
+        {
             self.perform.ordered(uid, deed, false);
             // Whoever asked may be gone.
             let _ = answer.send(Said::Refused(why));
@@ -108,6 +124,14 @@ impl Gateway {
                 self.step(Event::FireReset);
                 "the fire is reset".into()
             }
+            Deed::Forgive { direction } => format!(
+                "lane {name}: whoever was refused last for passback on the way {} may pass once more, within ten minutes",
+                if direction == Direction::Entry {
+                    "in"
+                } else {
+                    "out"
+                }
+            ),
         };
         let _ = answer.send(Said::Done(said));
     }
@@ -173,6 +197,6 @@ fn hindrance(deed: Deed, view: &LaneView, fire_sensed: bool, name: &str) -> Opti
             "lane {name} is in maintenance by {}: nothing moves there until that is over",
             view.mode.source.as_str()
         )),
-        Deed::OpenOnce { .. } => None,
+        Deed::OpenOnce { .. } | Deed::Forgive { .. } => None,
     }
 }

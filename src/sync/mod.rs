@@ -1,4 +1,4 @@
-//! Lists down, passages up, online answers.
+//! Lists down, passages up, online answers, claims.
 //!
 //! Each list has a task that follows it, and the journal has one that delivers it. They reconnect for ever, never
 //! decide, and end when told. Whatever goes wrong, what the gate has stays in force. [`mod@format`] says how a list is
@@ -7,6 +7,8 @@
 mod backoff;
 mod begun;
 pub mod chunk;
+pub mod claim_wire;
+pub mod claims;
 pub mod client;
 pub mod directives;
 pub mod dsse;

@@ -18,6 +18,7 @@ impl Gate {
         (configured.entry, configured.exit) = (settings.entry, settings.exit);
         for known in [&mut self.settings, configured] {
             (known.resolve, known.stall) = (settings.resolve, settings.stall);
+            known.claims = settings.claims;
             (known.on_stall, known.on_full) = (settings.on_stall, settings.on_full);
             known.required_entitlements = settings.required_entitlements;
         }

@@ -34,8 +34,8 @@ use super::desk::{self, Desk};
 use super::settings::{Barrier, Below, Drive, LaneSettings};
 use super::turn::Turn;
 use crate::domain::{
-    Action, Alarm, Assessed, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, LaneId,
-    Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
+    Action, Alarm, Assessed, ClaimId, Claimed, Direction, Finding, GrantId, HealthOutcome,
+    JournalTrouble, LaneId, Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
 };
 
 const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
@@ -166,6 +166,11 @@ impl Lane {
         self.ask_desk(desk::Input::Answered(answer), turn);
     }
 
+    /// What came of the claim that the desk waits for.
+    pub(super) fn claimed(&mut self, answer: Claimed, turn: &mut Turn<'_>) {
+        self.ask_desk(desk::Input::Claimed(answer), turn);
+    }
+
     /// The grant that the desk waits for is on the disk.
     pub(super) fn durable(&mut self, turn: &mut Turn<'_>) {
         self.ask_desk(desk::Input::Durable, turn);
@@ -179,6 +184,11 @@ impl Lane {
     /// The presentation that the backend is asked about.
     pub(super) fn asks_about(&self) -> Option<u64> {
         self.desk.asks_about()
+    }
+
+    /// The claim that the desk waits for.
+    pub(super) fn claims(&self) -> Option<ClaimId> {
+        self.desk.claims()
     }
 
     /// The grant that waits for the disk.

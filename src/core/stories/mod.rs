@@ -2,6 +2,7 @@
 
 mod at_the_barrier;
 mod at_the_desk;
+mod claims;
 mod fire_and_modes;
 mod groups_and_turns;
 mod journal;

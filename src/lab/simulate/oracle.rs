@@ -178,7 +178,11 @@ impl Oracle {
                 }
                 Action::LockBarrier(_) => self.see_lock(scene),
                 Action::Show(_, side, prompt) => *self.sign(*side) = Some(*prompt),
-                Action::AskOnline { .. } | Action::Record(_) | Action::SensorSticks(..) => {}
+                Action::AskOnline { .. }
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
+                | Action::Record(_)
+                | Action::SensorSticks(..) => {}
                 Action::Decided(decided) => {
                     self.see_decision(decided, scene, shown.get(&decided.number));
                     if decided.verdict != Verdict::Grant {
@@ -342,7 +346,8 @@ impl Oracle {
         let again = last.is_some_and(|grant| {
             grant.in_order
                 && grant.direction == Direction::Entry
-                && u128::from(now.saturating_sub(grant.at)) + 2_000_000 < remember.as_micros()
+                && u128::from(now.saturating_sub(grant.at)) + 2_000_000
+                    < remember.remember.as_micros()
         });
         self.must(!again, "somebody enters twice");
     }

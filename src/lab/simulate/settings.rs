@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::faults::pick;
-use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
+use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Passback, Rules, Settings};
 use crate::domain::{Assurance, Direction, Mode, Rule, Schedule, Sensor};
 use crate::lab::random::SplitMix64;
 
@@ -52,7 +52,13 @@ pub(super) fn draw(random: &mut SplitMix64) -> Settings {
                 Some(Duration::from_secs(4 * 3_600)),
             ],
             None,
-        ),
+        )
+        .map(|remember| Passback {
+            remember,
+            soft: false,
+            wide: false,
+        }),
+        claims: None,
         resolve: pick(random, &[None, Some(Duration::from_millis(800))], None),
         stall: Duration::from_millis(300),
         on_stall: pick(random, &trouble, OnTrouble::Hold),

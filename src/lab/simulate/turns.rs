@@ -50,6 +50,7 @@ impl World {
                 Event::ModeSet(_, wanted) => self.oracle.mode(wanted.mode.unwrap_or_default()),
                 Event::Presented(_)
                 | Event::Answered { .. }
+                | Event::Claimed(..)
                 | Event::Durable(_)
                 | Event::NotDurable(..)
                 | Event::Sensed(..)
@@ -134,6 +135,8 @@ impl World {
                 }
                 Action::Decided(decided) => self.decided(&decided),
                 Action::Show(..)
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
                 | Action::Ended(..)
                 | Action::SensorSticks(..)
                 | Action::Alarm(..) => {}
