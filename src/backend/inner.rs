@@ -16,7 +16,7 @@ use super::store::lists::{Import, Lists, Meta};
 use super::store::passages::Passages;
 use super::trust::Trust;
 use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
-use crate::codes::row_key::{Pepper, row_key};
+use crate::codes::row_key::{Pepper, row_key, subject_key};
 use crate::domain::{
     Colour, GateId, HealthOutcome, IssuerId, ListId, ListVersion, Row, Subject, Utc,
 };
@@ -289,31 +289,62 @@ impl Inner {
     }
 
     /// What these lists say of a credential, all lists if none is named; `None` if none knows it.
-    pub(super) fn resolve(
-        &self,
-        lists: &[ListId],
-        kind: &str,
-        issuer: &IssuerId,
-        identifier: &str,
-    ) -> Result<Option<Answer>, BackendError> {
-        let mut answer = None;
-        for (list, published) in self.all_published() {
-            if !lists.is_empty() && !lists.contains(&list) {
-                continue;
-            }
-            let Ok(key) = row_key(&self.pepper(&list)?, kind, issuer, identifier) else {
+    pub(super) fn resolve(&self, asked: &Asked<'_>) -> Result<Option<Answer>, BackendError> {
+        let mut answer: Option<Answer> = None;
+        let lists = self.all_published().into_iter();
+        let lists: Vec<_> = lists.filter(|(list, _)| asked.follows(list)).collect();
+        for (list, published) in lists.iter().filter(|(list, _)| asked.is_held_by(list)) {
+            let pepper = self.pepper(list)?;
+            let Ok(key) = row_key(&pepper, asked.kind, asked.issuer, asked.identifier) else {
                 return Ok(None);
             };
-            if let Some(row) = self.lists.row(&list, &key)? {
-                let spoke = ListVersion {
-                    list,
-                    era: published.era,
-                    version: published.version,
+            if let Some(row) = self.lists.row(list, &key)? {
+                let answer = answer.get_or_insert_with(nothing_known);
+                join(answer, &row, spoke(list, published));
+            }
+        }
+        // The same person by another credential, as a gate joins them.
+        let subject = answer.as_ref().and_then(|answer| answer.subject.as_deref());
+        if let (Some(subject), Some(answer)) = (subject.and_then(hex::decode), answer.as_mut()) {
+            for (list, published) in &lists {
+                let Ok(key) = subject_key(&self.pepper(list)?, Subject(subject)) else {
+                    continue;
                 };
-                join(answer.get_or_insert_with(nothing_known), &row, spoke);
+                if let Some(row) = self.lists.row(list, &key)? {
+                    join(answer, &row, spoke(list, published));
+                }
             }
         }
         Ok(answer)
+    }
+}
+
+/// Who is asked about.
+pub(super) struct Asked<'a> {
+    /// The lists to answer from; empty: all.
+    pub(super) lists: &'a [ListId],
+    /// Those that hold what the issuer made; `None`: all of them.
+    pub(super) held_by: Option<&'a [ListId]>,
+    pub(super) kind: &'a str,
+    pub(super) issuer: &'a IssuerId,
+    pub(super) identifier: &'a str,
+}
+
+impl Asked<'_> {
+    fn follows(&self, list: &ListId) -> bool {
+        self.lists.is_empty() || self.lists.contains(list)
+    }
+
+    fn is_held_by(&self, list: &ListId) -> bool {
+        self.held_by.is_none_or(|held_by| held_by.contains(list))
+    }
+}
+
+fn spoke(list: &ListId, published: &Published) -> ListVersion {
+    ListVersion {
+        list: list.clone(),
+        era: published.era,
+        version: published.version,
     }
 }
 
@@ -326,6 +357,7 @@ const fn nothing_known() -> Answer {
         valid_until: None,
         entitlements: 0,
         lists: Vec::new(),
+        region: 0,
     }
 }
 
@@ -341,8 +373,9 @@ fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
         | HealthOutcome::TimedOut => 0,
     };
     let health = row.colour.map_or(HealthOutcome::NotApplied, Colour::into);
-    if severity(health) > severity(answer.health) {
+    if answer.lists.is_empty() || severity(health) > severity(answer.health) {
         answer.health = health;
+        answer.region = row.region;
     }
     let bound = |seconds: u32| Some(u64::from(seconds)).filter(|seconds| *seconds != 0);
     answer.valid_from = answer.valid_from.max(bound(row.valid_from_s));
@@ -354,5 +387,7 @@ fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
     if answer.subject.is_none() && row.subject != Subject::NONE {
         answer.subject = Some(hex::encode(&row.subject.0));
     }
-    answer.lists.push(spoke);
+    if !answer.lists.contains(&spoke) {
+        answer.lists.push(spoke);
+    }
 }

@@ -34,4 +34,4 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
-pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
+pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Rules, Settings};

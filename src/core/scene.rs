@@ -127,6 +127,8 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         on_full: OnTrouble::Hold,
         software: "1.2.3".into(),
         required_entitlements: 1,
+        health_required: true,
+        overlays: Vec::new(),
     }
 }
 
@@ -182,6 +184,7 @@ pub(super) fn standing(health: HealthOutcome) -> Standing {
         entitlements: 1,
         lists: Vec::new(),
         stale: false,
+        region: 0,
     }
 }
 

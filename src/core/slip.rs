@@ -18,6 +18,7 @@ pub(super) struct Slip {
     pub(super) issuer: Option<IssuerId>,
     pub(super) subject: Option<Subject>,
     pub(super) lists: Vec<ListVersion>,
+    pub(super) region: u8,
     pub(super) seen: Mono,
     pub(super) read: Mono,
     pub(super) online_us: u64,
@@ -33,6 +34,7 @@ impl Slip {
             issuer: None,
             subject: None,
             lists: Vec::new(),
+            region: 0,
             seen: assessed.seen,
             read: assessed.read,
             online_us: 0,
@@ -74,6 +76,7 @@ impl Slip {
             prompt: policy::prompt(verdict, reason),
             grant,
             lists: self.lists.clone(),
+            region: self.region,
         }
     }
 

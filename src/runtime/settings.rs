@@ -1,7 +1,7 @@
 //! From the config to the core's own words.
 
 use crate::config::tree::{self, Config, Full, PassbackMode, Stall};
-use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};
+use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Rules, Settings};
 use crate::domain::Direction;
 use crate::telemetry::display::Signs;
 
@@ -17,7 +17,14 @@ pub fn core_settings(config: &Config) -> Settings {
             .collect(),
         entry: rules(&config.policy.entry),
         exit: rules(&config.policy.exit),
-        required_entitlements: 0,
+        required_entitlements: config.policy.required_entitlements(),
+        health_required: config.policy.requires_health(),
+        overlays: config
+            .policy
+            .overlay
+            .iter()
+            .map(|one| overlay(config, one))
+            .collect(),
         passback: match config.passback.mode {
             PassbackMode::Hard => Some(config.passback.remember_min.duration()),
             PassbackMode::Off => None,
@@ -82,6 +89,15 @@ fn lane(lane: &tree::Lane, schedule: &tree::Schedule) -> LaneSettings {
         },
         group_max: lane.group_max.get(),
         duty_percent: lane.duty_percent.unwrap_or_default().get(),
+    }
+}
+
+fn overlay(config: &Config, overlay: &tree::Overlay) -> Overlay {
+    Overlay {
+        issuers: overlay.issuer.clone(),
+        regions: overlay.region.clone(),
+        entry: rules(&config.policy.entry).changed(&overlay.entry),
+        exit: rules(&config.policy.exit).changed(&overlay.exit),
     }
 }
 

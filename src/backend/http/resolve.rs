@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use super::super::blocking;
 use super::super::caller::Caller;
 use super::super::error::Refusal;
-use super::super::inner::Inner;
+use super::super::inner::{Asked, Inner};
 use super::json;
 use crate::domain::Personal;
 use crate::sync::wire::{Answer, Question};
@@ -29,18 +29,30 @@ pub(super) async fn resolve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Answer>, Refusal> {
-    let question: Question = json(&headers, &body)?;
-    let identifier = Personal::new(question.identifier);
+    let mut question: Question = json(&headers, &body)?;
+    let identifier = Personal::new(std::mem::take(&mut question.identifier));
     caller.speaks_for(&question.gate, "/v1/resolve", &inner)?;
     if identifier.expose().len() > IDENTIFIER_BYTES_MAX
         || question.lists.len() > LISTS_MAX
+        || question
+            .held_by
+            .as_ref()
+            .is_some_and(|lists| lists.len() > LISTS_MAX)
         || question.id.len() > ID_BYTES_MAX
     {
         return Err(Refusal::bad("the question is too long"));
     }
-    let (lists, profile, issuer) = (question.lists, question.profile, question.issuer);
-    let id = question.id;
-    blocking(move || inner.resolve(&lists, &profile, &issuer, identifier.expose()))
+    let id = question.id.clone();
+    let listed = blocking(move || {
+        inner.resolve(&Asked {
+            lists: &question.lists,
+            held_by: question.held_by.as_deref(),
+            kind: &question.profile,
+            issuer: &question.issuer,
+            identifier: identifier.expose(),
+        })
+    });
+    listed
         .await??
         .map(|answer| Json(Answer { id, ..answer }))
         .ok_or_else(|| Refusal::not_found("no list knows this credential"))

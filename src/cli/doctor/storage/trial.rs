@@ -232,6 +232,7 @@ fn grant(n: u64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(n)),
         lists: Vec::new(),
+        region: 0,
     };
     let mut key = [0; 32];
     key.iter_mut()
