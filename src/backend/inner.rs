@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use super::adapter::{Adapters, Found};
 use super::http::held::Sent;
 use super::seen::Seen;
 use super::store::intake::Intake;
@@ -78,6 +79,8 @@ pub(super) struct Inner {
     pub(super) public_key: String,
     pub(super) lists: Lists,
     pub(super) passages: Passages,
+    /// Issuers' own services.
+    pub(super) adapters: Adapters,
     /// The trust list that gates are given.
     pub(super) trust: Trust,
     published: RwLock<BTreeMap<ListId, Arc<Published>>>,
@@ -104,6 +107,7 @@ impl Inner {
         let inner = Self {
             lists: Lists::open(&dir, key)?,
             passages: Passages::open(&dir)?,
+            adapters: Adapters::read(&dir.join("adapters"))?,
             trust: Trust::new(&dir),
             dir,
             addr,
@@ -319,6 +323,28 @@ impl Inner {
     }
 }
 
+/// What a service found, as an answer, beside what lists say of the person whom it names.
+pub(super) fn with_found(listed: Option<Answer>, found: &Found) -> Option<Answer> {
+    let mut answer = listed;
+    if let Some(health) = found.health {
+        let answer = answer.get_or_insert_with(nothing_known);
+        let unheard = answer.lists.is_empty();
+        if unheard || severity(health) > severity(answer.health) {
+            answer.health = health;
+            answer.region = found.region;
+        }
+    }
+    answer
+}
+
+/// No standing, for a reason of its own.
+pub(super) fn no_standing(health: HealthOutcome) -> Answer {
+    Answer {
+        health,
+        ..nothing_known()
+    }
+}
+
 /// Who is asked about.
 pub(super) struct Asked<'a> {
     /// The lists to answer from; empty: all.
@@ -361,9 +387,8 @@ const fn nothing_known() -> Answer {
     }
 }
 
-/// The worst colour wins, validity is what all agree on, entitlements are joined.
-fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
-    let severity = |health: HealthOutcome| match health {
+const fn severity(health: HealthOutcome) -> u8 {
+    match health {
         HealthOutcome::Green => 1,
         HealthOutcome::Yellow => 2,
         HealthOutcome::Red => 3,
@@ -371,7 +396,11 @@ fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
         | HealthOutcome::NotApplied
         | HealthOutcome::QueryFailed
         | HealthOutcome::TimedOut => 0,
-    };
+    }
+}
+
+/// The worst colour wins, validity is what all agree on, entitlements are joined.
+fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
     let health = row.colour.map_or(HealthOutcome::NotApplied, Colour::into);
     if answer.lists.is_empty() || severity(health) > severity(answer.health) {
         answer.health = health;

@@ -523,3 +523,6 @@ mod tests {
         assert_eq!(case(&known), Some(refused));
     }
 }
+
+#[cfg(test)]
+mod decision_table;
