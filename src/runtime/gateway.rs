@@ -62,7 +62,7 @@ pub struct Gateway {
 /// What a turn of the loop is about.
 enum Turn {
     Reader(ReaderEvent),
-    Assessed(Assessment),
+    Assessed(Box<Assessment>),
     Lines(usize, GpioEvent),
     Order(Order),
     Written(Written),
@@ -106,7 +106,7 @@ impl Gateway {
                 Some(order) = inlets.orders.recv() => Turn::Order(order),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
-                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(assessment),
+                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(Box::new(assessment)),
                 () = async { match due {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
@@ -156,7 +156,7 @@ impl Gateway {
         match turn {
             Turn::Reader(event) => self.reader(event),
             Turn::Assessed(assessment) => {
-                let Assessment { assessed, asking } = assessment;
+                let Assessment { assessed, asking } = *assessment;
                 self.perform
                     .remember_question(assessed.lane, assessed.number, asking);
                 self.step(Event::Presented(assessed));
