@@ -2,8 +2,9 @@
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz
+.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64
 
 setup:
 	@sh .ci/setup
@@ -21,6 +22,7 @@ test: setup-tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
+	cd tests/fuzz && cargo check --locked --target-dir $(FUZZ_BUILD)
 	cargo test --locked
 
 crash: setup-tests
@@ -31,17 +33,30 @@ bench: setup-tests
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
-FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque
+FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag
+FUZZ_BUILD := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz/build
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 fuzz: setup-tests
-	cd tests/fuzz && cargo run --locked --bin seeds -- ../../target/fuzz/corpus
+	cd tests/fuzz && cargo run --locked --target-dir $(FUZZ_BUILD) --bin seeds -- ../../target/fuzz/corpus
 	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
-		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target $(FUZZ_HOST) --bin $$target -- \
+		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target-dir $(FUZZ_BUILD) \
+			--target $(FUZZ_HOST) --bin $$target -- \
 			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 \
 			-artifact_prefix=../../target/fuzz/$$target- ../../target/fuzz/corpus/$$target || exit 1; done
+
+# The package without the feature `lab`, for this machine and for arm64, tried in a clean Debian root.
+deb: setup
+	@sh .ci/setup package
+	packaging/deb.sh
+	packaging/test.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb
+
+deb-arm64: setup
+	@sh .ci/setup package
+	packaging/deb.sh arm64

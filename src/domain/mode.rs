@@ -183,6 +183,13 @@ pub enum Deed {
     },
     /// The fire is over.
     ResetFire,
+    /// They let an OSDP reader be given its key.
+    ProvisionReader {
+        /// Its address on its line.
+        address: u8,
+        /// For at most so many seconds.
+        for_s: u32,
+    },
 }
 
 #[cfg(test)]

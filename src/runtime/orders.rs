@@ -98,6 +98,11 @@ impl Gateway {
                 let (word, source) = (mode.mode.as_str(), mode.source.as_str());
                 format!("lane {name}: staff want nothing any more; mode {word} by {source}")
             }
+            Deed::ProvisionReader { address, for_s } => {
+                format!(
+                    "lane {name}: the reader with address {address} may be given its key for {for_s} s"
+                )
+            }
             Deed::OpenOnce { direction } => return self.open_once(id, direction, answer),
             Deed::ResetFire => {
                 self.step(Event::FireReset);
@@ -155,7 +160,7 @@ impl Gateway {
 /// Why something cannot be done now; nothing is recorded then.
 fn hindrance(deed: Deed, view: &LaneView, fire_sensed: bool, name: &str) -> Option<String> {
     match deed {
-        Deed::SetMode { .. } | Deed::EndMode => None,
+        Deed::SetMode { .. } | Deed::EndMode | Deed::ProvisionReader { .. } => None,
         Deed::ResetFire if !view.fire => Some("there is no fire to reset".into()),
         Deed::ResetFire if fire_sensed => Some(
             "the fire input still says fire: the loop is open or broken; close it first, then reset".into(),
