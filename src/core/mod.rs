@@ -37,4 +37,6 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
-pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Passback, Rules, Settings};
+pub use settings::{
+    Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
+};

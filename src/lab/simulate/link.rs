@@ -100,6 +100,7 @@ impl Transport for Centre {
             valid_until: None,
             entitlements: row.entitlements,
             lists: Vec::new(),
+            region: row.region,
         };
         serde_json::to_vec(&answer).map_err(|_| LinkError::Status(500))
     }

@@ -65,6 +65,8 @@ pub(super) fn draw(random: &mut SplitMix64) -> Settings {
         on_full: pick(random, &trouble, OnTrouble::Hold),
         software: "simulated".into(),
         required_entitlements: 1,
+        health_required: true,
+        overlays: Vec::new(),
     }
 }
 
