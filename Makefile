@@ -3,7 +3,7 @@
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
-# make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
+# make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
 .PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64
 
 setup:
@@ -33,10 +33,12 @@ bench: setup-tests
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+	cargo bench --locked --bench readers
 	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
-FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag
+FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag \
+	reader_text reader_identifiers reader_sam reader_pn532 reader_osdp
 FUZZ_BUILD := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz/build
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
