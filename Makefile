@@ -3,8 +3,9 @@
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
+# make rig    an emulated board with systemd, relay board, scanner and camera: the package from install to purge
 # make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64
+.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64 rig
 
 setup:
 	@sh .ci/setup
@@ -62,3 +63,10 @@ deb: setup
 deb-arm64: setup
 	@sh .ci/setup package
 	packaging/deb.sh arm64
+
+# An emulated amd64 board with systemd: relay board, scanner and camera, plugged out and in; kill, upgrade, a version that does not
+# start, purge.
+rig: setup
+	@sh .ci/setup rig
+	packaging/deb.sh
+	tests/rig/amd64.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb
