@@ -138,7 +138,10 @@ pub fn decode<G: BitGrid>(grid: &Grid<G>, found: &mut Found) -> bool {
 fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         let bytes = error.as_bytes();
-        let in_a_row = bytes.windows(2).any(|pair| pair.iter().all(|&b| b >= 0x80));
+        // 0x80 to 0x9F are no letters in ISO 8859-1, and its letters hardly ever stand two in a row.
+        let is_high = |b: &u8| *b >= 0x80;
+        let in_a_row = bytes.windows(2).any(|pair| pair.iter().all(is_high))
+            || bytes.iter().any(|b| (0x80..0xA0).contains(b));
         let (text, _, damaged) = encoding_rs::SHIFT_JIS.decode(bytes);
         if in_a_row && !damaged {
             text.into_owned()

@@ -123,7 +123,7 @@ mod tests {
     #[cfg(feature = "lab")]
     fn damaged(text: &str, frame: usize) -> Vec<f32> {
         let spoil = |(i, v): (usize, f32)| {
-            if (i / 7 + frame) % 3 == 0 {
+            if (i / 7 + frame).is_multiple_of(3) {
                 -0.6 * v
             } else {
                 v
