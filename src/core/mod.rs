@@ -34,4 +34,6 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
+#[cfg(feature = "lab")]
+pub use lane::pairs::Pairs;
 pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Rules, Settings};

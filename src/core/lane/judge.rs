@@ -123,6 +123,8 @@ impl Lane {
 
     pub(super) fn drive(&mut self, input: Input, turn: &mut Turn<'_>) {
         let mut effects = Vec::new();
+        #[cfg(feature = "lab")]
+        self.pairs.see(&self.machine, input);
         self.machine.step(turn.mono(), input, &mut effects);
         if matches!(input, Input::HoldOpen | Input::Withdraw) {
             let waiting = self.group.dissolve();

@@ -11,6 +11,8 @@ mod flap;
 mod group;
 mod judge;
 mod machine;
+#[cfg(any(test, feature = "lab"))]
+pub mod pairs;
 mod rotor;
 mod signs;
 mod suspects;
@@ -81,6 +83,9 @@ pub(super) struct Lane {
     stopping: bool,
     /// When somebody last walked through uncontrolled.
     strode: Option<Mono>,
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pairs: pairs::Pairs,
 }
 
 impl Lane {
@@ -121,6 +126,8 @@ impl Lane {
             last_way: Direction::Entry,
             stopping: false,
             strode: None,
+            #[cfg(feature = "lab")]
+            pairs: pairs::Pairs::default(),
         };
         if lane.is_held_open() {
             lane.drive(Input::HoldOpen, turn);
@@ -291,6 +298,12 @@ impl Lane {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pub(super) const fn pairs(&self) -> &pairs::Pairs {
+        &self.pairs
     }
 
     pub(super) fn is_occupied(&self) -> bool {
