@@ -12,7 +12,7 @@ mod group;
 mod judge;
 mod machine;
 #[cfg(any(test, feature = "lab"))]
-pub mod pairs;
+pub(in crate::core) mod pairs;
 mod rotor;
 mod signs;
 mod suspects;

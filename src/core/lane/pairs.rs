@@ -57,6 +57,7 @@ const TRIPODS: [&str; 10] = [
 const HELD: usize = 7;
 
 /// The name of a leaf's state.
+#[cfg(test)]
 pub(super) fn flap(state: &Flap) -> &'static str {
     FLAPS.get(flap_place(state)).copied().unwrap_or_default()
 }
@@ -78,6 +79,7 @@ const fn flap_place(state: &Flap) -> usize {
 }
 
 /// The name of a tripod's state.
+#[cfg(test)]
 pub(super) fn tripod(state: &Tripod) -> &'static str {
     TRIPODS.get(tripod_place(state)).copied().unwrap_or_default()
 }

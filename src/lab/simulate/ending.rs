@@ -1,6 +1,5 @@
 //! The end of a day: the faults end, every lane serves again, and everything has been said.
 
-use super::cast::Manner;
 use super::faults::Fault;
 use super::script::{Item, What, probe};
 use super::wishes::serves;
@@ -109,6 +108,8 @@ impl World {
         post.oracle.refresh(now, clocks);
         let mode = post.oracle.mode(lane, now);
         let settings = post.oracle.settings.lanes.get(usize::from(lane.0));
+        // A solenoid that had to hold a lane open cools for longer than that.
+        let rests = rests || settings.is_some_and(|lane| lane.duty_percent < 100);
         let sides = settings.map_or(&[][..], |lane| &lane.directions);
         let mode = mode.filter(|mode| !mode.is_open() && !rests);
         let Some(mode) = mode else { return };
@@ -126,7 +127,6 @@ impl World {
         if blocked == Some(true) {
             return;
         }
-        debug_assert!(visit.manner == Manner::Walks);
         self.probes.insert(person);
         self.comes(visit, 0);
     }

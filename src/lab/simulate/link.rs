@@ -1,6 +1,5 @@
 //! The link of a gate to the centre, as its mood has it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +20,6 @@ pub(super) struct Link {
     plant: Option<Plant>,
     /// The epoch under which this gate delivered first.
     first_epoch: Arc<Mutex<Option<String>>>,
-    /// How often the link was used.
-    calls: Arc<AtomicU64>,
 }
 
 /// What a captive portal says to everything.
@@ -47,14 +44,7 @@ impl Link {
             gate,
             plant,
             first_epoch: Arc::default(),
-            calls: Arc::default(),
         }
-    }
-
-    /// How often it was used.
-    #[must_use]
-    pub(super) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
     }
 
     /// A record sent under a stale epoch: whoever sends has not noticed that a new one has begun.
@@ -85,7 +75,6 @@ impl Link {
 
 impl Transport for Link {
     async fn manifest(&self, _list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         let state = self.centre.state();
         let mood = state.there(self.gate)?;
         if state.newest.is_empty() {
@@ -120,7 +109,6 @@ impl Transport for Link {
     }
 
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         let stale = self.plant == Some(Plant::StaleEpoch);
         let (delivery, epoch) = if stale {
             self.under_first_epoch(delivery)?

@@ -26,7 +26,10 @@ pub(super) fn draw(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u
             unknown: pick(random, &[Rule::Hold, Rule::Hold, Rule::Assist, Rule::Open], Rule::Hold),
             ..entry_rules()
         },
-        exit: all(pick(random, &[Rule::Open, Rule::Open, Rule::Assist, Rule::Hold], Rule::Open)),
+        exit: Rules {
+            green: Rule::Open,
+            ..all(pick(random, &[Rule::Open, Rule::Open, Rule::Assist, Rule::Hold], Rule::Open))
+        },
         passback: pick(random, &memory, None).map(Duration::from_secs),
         resolve: pick(random, &[None, Some(Duration::from_millis(800))], None),
         stall: Duration::from_millis(300),

@@ -11,7 +11,7 @@ use super::oracle::Scene;
 use super::plant::Plant;
 use super::script::{Item, MS, SECOND, What};
 use super::world::{At, Happens, World, micros};
-use crate::domain::{Event, LaneId, Mode, Service, Source, Wanted};
+use crate::domain::{Event, LaneId, Mode, Service, Source, Utc, Wanted};
 use crate::store::codes::Codes as _;
 
 const SIDES: [crate::domain::Direction; 2] = [
@@ -232,8 +232,10 @@ impl World {
 
     fn directs(&mut self, at: At, mode: Mode, lasts: u64) {
         let after = self.random.below(5 * SECOND);
-        let from = self.utc(self.now + after);
-        let until = self.utc(self.now + 6 * SECOND + lasts);
+        // Directives say whole seconds.
+        let whole = |utc: Utc| Utc::from_secs(utc.as_secs());
+        let from = whole(self.utc(self.now + after));
+        let until = whole(self.utc(self.now + 7 * SECOND + lasts));
         let Some(post) = self.posts.get_mut(at) else { return };
         let gate = &post.lasting.gate;
         if let Err(error) = self.centre.direct(gate, Some(mode), from, until) {
