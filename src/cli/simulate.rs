@@ -93,8 +93,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         return trace(args, &mut out);
     }
     let clock = MonoClock::start();
-    let summary =
-        simulate::days(args.seeds.clone(), &args.options()).map_err(|error| Failure::new(SOFTWARE, &error))?;
+    let summary = simulate::days(args.seeds.clone(), &args.options())
+        .map_err(|error| Failure::new(SOFTWARE, &error))?;
     let seconds = clock
         .now()
         .since(crate::domain::Mono::default())

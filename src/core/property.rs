@@ -43,8 +43,11 @@ impl Random {
 /// What the oracle knows of a grant.
 #[derive(Debug)]
 struct Known {
+    number: u64,
     lane: LaneId,
     direction: Direction,
+    /// Refused after all, or not needed any more because the lane opens.
+    held_back: bool,
     asked: bool,
     durable: bool,
     released: bool,
@@ -211,6 +214,7 @@ impl World {
                 Action::ReleaseBarrier(lane, side) => self.see_release(*lane, *side),
                 Action::ReleaseBothWays(lane) => {
                     assert!(self.is_held_open(*lane), "{:#?}", self.trace);
+                    self.hold_back(|known| known.lane == *lane);
                 }
                 Action::LockBarrier(lane) => self.see_lock(*lane),
                 Action::Show(lane, ..) => assert!(lane.0 < LANES),
@@ -240,6 +244,9 @@ impl World {
                     if let Some(grant) = decided.grant {
                         let known = self.known(grant);
                         (known.lane, known.direction) = (decided.lane, decided.direction);
+                        known.number = decided.number;
+                    } else {
+                        self.hold_back(|known| known.number == decided.number);
                     }
                 }
                 Action::Ended(lane, ..) | Action::SensorSticks(lane, ..) => {
@@ -259,13 +266,22 @@ impl World {
 
     fn known(&mut self, grant: GrantId) -> &mut Known {
         self.grants.entry(grant).or_insert(Known {
+            number: 0,
             lane: LaneId(0),
             direction: Direction::Entry,
+            held_back: false,
             asked: false,
             durable: false,
             released: false,
             ended: 0,
         })
+    }
+
+    /// Grants that were on their way to the disk, and are not released any more.
+    fn hold_back(&mut self, which: impl Fn(&Known) -> bool) {
+        let held = self.grants.values_mut().filter(|known| !known.released);
+        held.filter(|known| which(known))
+            .for_each(|known| known.held_back = true);
     }
 
     fn may_open_unrecorded(&self) -> bool {
@@ -274,24 +290,13 @@ impl World {
 
     fn see_release(&mut self, lane: LaneId, side: Direction) {
         let may_open = self.may_open_unrecorded();
-        let waits = |known: &&mut Known| {
-            (known.lane, known.direction, known.ended, known.released) == (lane, side, 0, false)
-        };
-        // In the order of a group; one that is not durable may have been given up long ago.
-        let durable = self.grants.values().any(|known| {
-            known.durable
-                && (known.lane, known.direction, known.ended, known.released)
-                    == (lane, side, 0, false)
+        // In the order of a group.
+        let live = self.grants.values_mut().find(|known| {
+            (known.lane, known.direction, known.ended) == (lane, side, 0)
+                && !known.released
+                && !known.held_back
         });
-        let live = if durable {
-            self.grants
-                .values_mut()
-                .filter(waits)
-                .find(|known| known.durable)
-        } else {
-            let mut waiting = self.grants.values_mut().rev().filter(waits);
-            waiting.next().filter(|_| may_open)
-        };
+        let live = live.filter(|known| known.durable || may_open);
         assert!(
             live.is_some(),
             "released without a grant: {:#?}",

@@ -19,7 +19,10 @@ fn traced() -> Options {
 
 #[test]
 fn every_rule_holds_in_five_hundred_bad_days() {
-    if let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
+    if let Some(seed) = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         let day = day(seed, &traced()).unwrap();
         println!("{}", day.trace.join("\n"));
         assert_eq!(day.violation, None, "seed {seed}");

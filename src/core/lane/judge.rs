@@ -58,8 +58,10 @@ impl Lane {
 
     /// A grant is durable: the barrier is released for it, now or once the one ahead is through.
     pub(super) fn release(&mut self, pass: Pass, turn: &mut Turn<'_>) {
-        let queues = !self.machine.is_locked() && !self.is_held_open() && self.group.has_room();
-        if queues {
+        let behind = !self.machine.is_locked() && self.group.has_room();
+        // Nobody overtakes who waits, and the rest of the turn of the one before is not this rider's.
+        let waits = !self.group.is_empty() || self.aisle.is_leaving();
+        if !self.is_held_open() && (behind || waits) {
             self.group.wait(pass);
             // The sign says so already; this is his own tone.
             turn.act(Action::Show(self.id, pass.direction, Prompt::Go));

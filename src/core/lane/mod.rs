@@ -364,6 +364,7 @@ impl Lane {
     /// nobody who stands there.
     fn is_free_for(&self, side: Direction) -> bool {
         let rider = self.machine.pass().map(|pass| pass.direction);
+        let rider = rider.or(self.group.way());
         if rider == Some(side) && self.group.has_room() {
             return true;
         }
@@ -375,7 +376,7 @@ impl Lane {
         };
         // A leaf that a stuck beam keeps open serves whoever comes.
         let waits_in_vain = self.watch.is_obstructed() && self.machine.takes_next();
-        (self.machine.is_locked() || waits_in_vain) && way_is_free
+        (self.machine.is_locked() || waits_in_vain) && self.group.is_empty() && way_is_free
     }
 }
 

@@ -81,7 +81,10 @@ const fn flap_place(state: &Flap) -> usize {
 /// The name of a tripod's state.
 #[cfg(test)]
 pub(super) fn tripod(state: &Tripod) -> &'static str {
-    TRIPODS.get(tripod_place(state)).copied().unwrap_or_default()
+    TRIPODS
+        .get(tripod_place(state))
+        .copied()
+        .unwrap_or_default()
 }
 
 const fn tripod_place(state: &Tripod) -> usize {

@@ -101,11 +101,7 @@ fn table<S: Copy + PartialEq>(
             assert!(is_in_table(input));
             let (mut after, mut effects) = (*state, Vec::new());
             step(&mut after, input, &mut effects);
-            let then = if after == *state {
-                "-"
-            } else {
-                name(&after)
-            };
+            let then = if after == *state { "-" } else { name(&after) };
             let does: Vec<_> = effects.iter().map(effect).collect();
             let does = if does.is_empty() {
                 "-".into()

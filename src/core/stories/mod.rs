@@ -3,6 +3,7 @@
 mod at_the_barrier;
 mod at_the_desk;
 mod fire_and_modes;
+mod found_by_the_simulator;
 mod groups_and_turns;
 mod journal;
 mod modes;

@@ -124,7 +124,13 @@ impl Aisle {
     }
 
     /// Somebody sets out; the number of the body.
-    pub(super) fn enter(&mut self, way: Direction, steps: Vec<Step>, climbs: bool, now: u64) -> u64 {
+    pub(super) fn enter(
+        &mut self,
+        way: Direction,
+        steps: Vec<Step>,
+        climbs: bool,
+        now: u64,
+    ) -> u64 {
         self.next = self.next.saturating_add(1);
         let body = Body {
             way,

@@ -29,9 +29,7 @@ use crate::sync::lists::{Follower, floor_name};
 use crate::sync::online::{Online, Question};
 use crate::sync::passages::{Next, Uplink};
 use crate::sync::trust::{self, FollowedTrust, SignedTrust};
-use crate::sync::{
-    self, Addressee, Followed, Parts, PinnedKeys, Report, SyncEvent, directives,
-};
+use crate::sync::{self, Addressee, Followed, Parts, PinnedKeys, Report, SyncEvent, directives};
 
 /// From which age the list is stale.
 const STALE_AFTER: Duration = Duration::from_secs(86_400);
@@ -97,8 +95,8 @@ fn file() -> Result<TrustList, SimulationError> {
     if let Some(list) = FILE.get() {
         return Ok(list.clone());
     }
-    let list = TrustList::parse(include_str!("../demo/trust.toml"))
-        .map_err(|error| wrong(&error))?;
+    let list =
+        TrustList::parse(include_str!("../demo/trust.toml")).map_err(|error| wrong(&error))?;
     Ok(FILE.get_or_init(|| list).clone())
 }
 
@@ -186,11 +184,7 @@ impl Controller {
             assessor,
             follower: Follower::new(of_lists, followed),
             trust: trust::Follower::new(Arc::clone(&parts), trusted),
-            directives: directives::Follower::new(
-                Arc::clone(&parts),
-                addressee,
-                accepted.clone(),
-            ),
+            directives: directives::Follower::new(Arc::clone(&parts), addressee, accepted.clone()),
             accepted,
             uplink: Uplink::new(parts),
             online,

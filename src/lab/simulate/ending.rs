@@ -41,7 +41,10 @@ impl World {
         let (disks, others): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(_, fault)| {
             matches!(
                 fault,
-                Fault::DiskRefuses | Fault::DiskFailsMidway(_) | Fault::DiskHangs | Fault::DiskSlow(_)
+                Fault::DiskRefuses
+                    | Fault::DiskFailsMidway(_)
+                    | Fault::DiskHangs
+                    | Fault::DiskSlow(_)
             )
         });
         for (at, fault) in disks {
@@ -61,7 +64,9 @@ impl World {
         let newest = self.centre.newest();
         let mut ahead = self.restored;
         for at in 0..self.posts.len() {
-            let Some(post) = self.posts.get(at) else { continue };
+            let Some(post) = self.posts.get(at) else {
+                continue;
+            };
             let live = post.lasting.codes.state(&post.lasting.list);
             ahead |= live.is_some_and(|live| (live.era, live.version) > newest);
             if !post.fire_input {
@@ -102,7 +107,9 @@ impl World {
     fn send_probe(&mut self, at: usize, lane: LaneId, person: usize) {
         let clocks = self.gate_now(at);
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         // A barrier that has failed somebody is left alone for a while, longer each time.
         let rests = post.place(lane).is_none_or(|place| place.had_barrier_fault);
         post.oracle.refresh(now, clocks);
@@ -117,7 +124,10 @@ impl World {
         let Some(side) = side else { return };
         let visit = probe(person, at, lane.0, side);
         if side == Direction::Entry && self.said(visit) != Some(Some(Colour::Green)) {
-            return self.violated(at, "the list is not in force 10 s after the faults have ended");
+            return self.violated(
+                at,
+                "the list is not in force 10 s after the faults have ended",
+            );
         }
         let blocked = self.posts.get_mut(at).and_then(|post| {
             let place = post.place(lane)?;
@@ -137,7 +147,8 @@ impl World {
             let Some(controller) = &post.controller else {
                 return false;
             };
-            let nothing = controller.unwritten().0 == 0 && controller.journal().status().backlog == 0;
+            let nothing =
+                controller.unwritten().0 == 0 && controller.journal().status().backlog == 0;
             let nobody = post.places.iter().all(|place| place.aisle.is_empty());
             nothing && nobody && controller.is_at_rest() && post.granted.is_empty()
         })
@@ -156,7 +167,9 @@ impl World {
 
     fn close_gate(&mut self, at: usize) {
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return post.oracle.violated("there is no power in the end");
         };

@@ -79,7 +79,9 @@ impl Fault {
             Self::DiskRefuses => "disk_refuses",
             Self::DiskFailsMidway(_) => "disk_fails_midway",
             Self::PowerCut { midway: None, .. } => "power_cut",
-            Self::PowerCut { midway: Some(_), .. } => "power_cut_midway",
+            Self::PowerCut {
+                midway: Some(_), ..
+            } => "power_cut_midway",
             Self::ClockSteps(_) => "clock_steps",
             Self::ClockDrifts(_) => "clock_drifts",
             Self::ClockUntrusted => "clock_untrusted",
@@ -105,7 +107,10 @@ impl Fault {
     /// True if dates cannot be relied on that day.
     #[must_use]
     pub(super) const fn is_of_the_clock(self) -> bool {
-        matches!(self, Self::ClockSteps(_) | Self::ClockDrifts(_) | Self::ClockUntrusted)
+        matches!(
+            self,
+            Self::ClockSteps(_) | Self::ClockDrifts(_) | Self::ClockUntrusted
+        )
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Granted {
     pub(super) taken_back: bool,
     pub(super) annulled: bool,
     pub(super) in_order: bool,
+    /// A gap record speaks for it.
+    pub(super) gap_told: bool,
 }
 
 /// A lane as the oracle knows it.
@@ -216,6 +218,13 @@ impl Oracle {
                         *sign = Some(*prompt);
                     }
                 }
+                // The gap is on its way to the journal: it speaks for those that are known not to be there.
+                Action::Record(entry) if matches!(entry.record.kind, Kind::Gap { .. }) => {
+                    self.unrecorded.clear();
+                    let boot = self.boot;
+                    let of_boot = self.grants.values_mut().filter(|grant| grant.boot == boot);
+                    of_boot.for_each(|grant| grant.gap_told |= !grant.durable);
+                }
                 Action::AskOnline { .. } | Action::Record(_) | Action::SensorSticks(..) => {}
                 Action::Decided(decided) => {
                     self.see_decision(decided, scene, shown.get(&decided.number));
@@ -235,7 +244,9 @@ impl Oracle {
             }
         }
         for decided in refused {
-            let sign = self.sign(decided.lane, decided.direction).and_then(|sign| *sign);
+            let sign = self
+                .sign(decided.lane, decided.direction)
+                .and_then(|sign| *sign);
             let silent = matches!(sign, None | Some(Prompt::Idle | Prompt::Wait));
             self.must(!silent, "somebody is refused and the sign says nothing");
         }
@@ -271,7 +282,7 @@ impl Oracle {
         };
         grant.released = Some(now);
         if !grant.durable {
-            self.unrecorded.insert(*id);
+            self.unrecorded.extend((!grant.gap_told).then_some(*id));
             self.must(may_open, "released before the grant was durable");
         }
     }

@@ -25,11 +25,15 @@ impl World {
         let Some((shown, medium)) = person.map(|person| person.shows(visit.code)) else {
             return;
         };
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let power = post.controller.is_some();
         let unread = post.reader_away || post.camera_blind && medium != Medium::IdCard;
         let late = post.reader_late;
-        let Some(place) = post.place(lane) else { return };
+        let Some(place) = post.place(lane) else {
+            return;
+        };
         if place.aisle.stands == Stands::Both || visit.manner.shows_nothing() {
             return self.walks(visit);
         }
@@ -121,7 +125,9 @@ impl World {
         let now = self.gate_now(at);
         let waiting = self.posts.get(at).and_then(|post| post.visits.get(&number));
         let said = waiting.and_then(|waiting| self.said(waiting.visit));
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -159,7 +165,9 @@ impl World {
         self.presentations = self.presentations.saturating_add(1);
         let number = self.presentations;
         let now = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let waiting = Waiting {
             visit,
             tries: TRIES,
@@ -183,7 +191,9 @@ impl World {
 
     /// A gate has decided: who is granted waits for the barrier, who is not tries again or leaves.
     pub(super) fn decided(&mut self, at: At, decided: &Decided) {
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(Waiting { visit, tries }) = post.visits.get(&decided.number).copied() else {
             return;
         };
@@ -201,7 +211,9 @@ impl World {
 
     /// The barrier of a lane is released for this direction: the first who was granted it sets out.
     pub(super) fn sets_out(&mut self, at: At, lane: LaneId, way: Direction) {
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let mut waiting = post.granted.iter();
         let found = waiting.find_map(|(grant, number)| {
             let waiting = post.visits.get(number)?;
@@ -293,7 +305,9 @@ impl World {
     /// A sensor may see a difference: its edge is reported, or lost, or comes twice.
     pub(super) fn edge(&mut self, at: At, lane: LaneId) {
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let (lost, doubled) = (post.edges_lost, post.edges_doubled);
         let Some(place) = post.place(lane).filter(|place| !place.lines_lost) else {
             return;

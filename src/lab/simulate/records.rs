@@ -44,7 +44,8 @@ impl Oracle {
         });
         self.must(known, "staff never wanted the mode that a lane starts with");
         let open = |lane: LaneId| {
-            let opens = |action: &Action| matches!(action, Action::ReleaseBothWays(of) if *of == lane);
+            let opens =
+                |action: &Action| matches!(action, Action::ReleaseBothWays(of) if *of == lane);
             actions.iter().any(opens)
         };
         let mut ids = (0..=u8::MAX).map(LaneId).zip(&self.lanes);
@@ -61,7 +62,11 @@ impl Oracle {
 
     /// The writer says that the record of a grant is durable.
     pub(super) fn durable(&mut self, id: GrantId) {
-        let recorded = self.log.iter().rev().any(|logged| logged.begins == Some(id));
+        let recorded = self
+            .log
+            .iter()
+            .rev()
+            .any(|logged| logged.begins == Some(id));
         self.must(
             recorded,
             "a grant is called durable and is not in the journal",
@@ -156,6 +161,21 @@ impl Oracle {
         let invented = !arrived.keys().all(known);
         self.must(!invented, "the backend has what the journal never had");
         self.each_grant_ends_once();
+        self.gaps_are_told();
+    }
+
+    /// Whoever was let through without a record is in the count of a gap record; what a power cut took is not known.
+    fn gaps_are_told(&mut self) {
+        let begun: BTreeSet<_> = self.log.iter().filter_map(|logged| logged.begins).collect();
+        let untold = self.grants.iter().filter(|(id, grant)| {
+            grant.boot == self.boot && grant.released.is_some() && !begun.contains(id)
+        });
+        let (untold, gaps) = (untold.count(), self.gaps as usize);
+        let same_boot = self.boot == 1;
+        self.must(
+            untold <= gaps || !same_boot,
+            "a grant without a record is in no gap record",
+        );
     }
 
     fn each_grant_ends_once(&mut self) {

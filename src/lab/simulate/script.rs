@@ -138,7 +138,10 @@ impl Script {
         let mut visits = Vec::new();
         let mut people = 0;
         for gate in 0..self.gates.len() {
-            let lanes = self.gates.get(gate).map_or(0, |gate| gate.settings.lanes.len());
+            let lanes = self
+                .gates
+                .get(gate)
+                .map_or(0, |gate| gate.settings.lanes.len());
             for lane in 0..lanes {
                 let mut at = 3 * SECOND;
                 while at < self.length {
@@ -153,7 +156,11 @@ impl Script {
         }
         for (at, visit) in visits {
             let by_staff = random.percent(1);
-            let what = if by_staff { What::OpensOnce(visit) } else { What::Comes(visit) };
+            let what = if by_staff {
+                What::OpensOnce(visit)
+            } else {
+                What::Comes(visit)
+            };
             self.item(at, what);
         }
         self.people = cast::people(random, people);
@@ -185,7 +192,11 @@ impl Script {
             person,
             // Somebody may come to a side that is not served.
             side: if random.percent(2) {
-                pick(random, &[Direction::Entry, Direction::Exit], Direction::Entry)
+                pick(
+                    random,
+                    &[Direction::Entry, Direction::Exit],
+                    Direction::Entry,
+                )
             } else {
                 pick(random, sides, Direction::Entry)
             },
@@ -198,7 +209,9 @@ impl Script {
         for kind in kinds {
             for _ in 0..=random.below(3) {
                 let gate = random.index(self.gates.len());
-                let Some(of) = self.gates.get(gate) else { continue };
+                let Some(of) = self.gates.get(gate) else {
+                    continue;
+                };
                 let lane = random.index(of.settings.lanes.len());
                 let sensors: &[Sensor] = of
                     .settings

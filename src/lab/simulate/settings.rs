@@ -23,12 +23,20 @@ pub(super) fn draw(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u
         lanes,
         entry: Rules {
             yellow: pick(random, &rules, Rule::Assist),
-            unknown: pick(random, &[Rule::Hold, Rule::Hold, Rule::Assist, Rule::Open], Rule::Hold),
+            unknown: pick(
+                random,
+                &[Rule::Hold, Rule::Hold, Rule::Assist, Rule::Open],
+                Rule::Hold,
+            ),
             ..entry_rules()
         },
         exit: Rules {
             green: Rule::Open,
-            ..all(pick(random, &[Rule::Open, Rule::Open, Rule::Assist, Rule::Hold], Rule::Open))
+            ..all(pick(
+                random,
+                &[Rule::Open, Rule::Open, Rule::Assist, Rule::Hold],
+                Rule::Open,
+            ))
         },
         passback: pick(random, &memory, None).map(Duration::from_secs),
         resolve: pick(random, &[None, Some(Duration::from_millis(800))], None),
@@ -44,7 +52,14 @@ fn lane(random: &mut SplitMix64, n: u8, start_s: u64, length_s: u64) -> LaneSett
     use Direction::{Entry, Exit};
     let sides: [&[Direction]; 5] = [&[Entry], &[Entry], &[Entry, Exit], &[Entry, Exit], &[Exit]];
     let (barrier, sensors) = parts(random);
-    let mode = [Mode::Normal, Mode::Normal, Mode::Normal, Mode::Normal, Mode::Normal, Mode::EntryOnly];
+    let mode = [
+        Mode::Normal,
+        Mode::Normal,
+        Mode::Normal,
+        Mode::Normal,
+        Mode::Normal,
+        Mode::EntryOnly,
+    ];
     LaneSettings {
         name: format!("lane-{n}"),
         barrier,
@@ -57,7 +72,11 @@ fn lane(random: &mut SplitMix64, n: u8, start_s: u64, length_s: u64) -> LaneSett
         sensors,
         travel: Duration::from_secs(2),
         follower_gap: Duration::from_millis(pick(random, &[0, 1_000], 1_000)),
-        below: pick(random, &[Below::Luggage, Below::Companion, Below::Tailgating], Below::Luggage),
+        below: pick(
+            random,
+            &[Below::Luggage, Below::Companion, Below::Tailgating],
+            Below::Luggage,
+        ),
         group_max: pick(random, &[1, 1, 1, 2, 4], 1),
         duty_percent: pick(random, &[100, 100, 50], 100),
     }
@@ -103,20 +122,38 @@ fn parts(random: &mut SplitMix64) -> (Barrier, Vec<Sensor>) {
 fn schedule(random: &mut SplitMix64, start_s: u64, length_s: u64) -> Schedule {
     let mut schedule = Schedule {
         calendar: Arc::new(Calendar::default()),
-        dateless: pick(random, &[Dateless::LaneMode, Dateless::Last], Dateless::LaneMode),
+        dateless: pick(
+            random,
+            &[Dateless::LaneMode, Dateless::Last],
+            Dateless::LaneMode,
+        ),
         ..Schedule::default()
     };
     if random.percent(70) {
         return schedule;
     }
     let minute = |s: u64| s / MINUTE_S % DAY_MIN;
-    let modes = [Mode::Free, Mode::Closed, Mode::ExitOnly, Mode::EntryOnly, Mode::Maintenance];
+    let modes = [
+        Mode::Free,
+        Mode::Closed,
+        Mode::ExitOnly,
+        Mode::EntryOnly,
+        Mode::Maintenance,
+    ];
     for _ in 0..=random.below(2) {
         let from = minute(start_s + random.below(length_s));
         let to = (from + 1 + random.below(length_s / MINUTE_S + 5)) % DAY_MIN;
         let to = if to == 0 { DAY_MIN } else { to };
         schedule.spans.push(Span {
-            days: vec![Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun],
+            days: vec![
+                Day::Mon,
+                Day::Tue,
+                Day::Wed,
+                Day::Thu,
+                Day::Fri,
+                Day::Sat,
+                Day::Sun,
+            ],
             from: u16::try_from(from).unwrap_or(0),
             to: u16::try_from(to).unwrap_or(1),
             mode: pick(random, &modes, Mode::Closed),

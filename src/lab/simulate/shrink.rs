@@ -72,5 +72,8 @@ pub fn shrink(seed: u64, options: &Options) -> Result<Option<Shrunk>, Simulation
 
 /// Which rule a violation is of: without the numbers in it.
 fn rule(violation: &str) -> String {
-    violation.chars().filter(|char| !char.is_ascii_digit()).collect()
+    violation
+        .chars()
+        .filter(|char| !char.is_ascii_digit())
+        .collect()
 }

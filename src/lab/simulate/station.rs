@@ -69,7 +69,11 @@ fn post(
         settings,
         disk,
         limits: Limits {
-            bytes_max: if gate.small_journal { 24 << 10 } else { 64 << 20 },
+            bytes_max: if gate.small_journal {
+                24 << 10
+            } else {
+                64 << 20
+            },
             free_min: 0,
             keep: Duration::from_secs(1_800),
         },
@@ -132,8 +136,7 @@ impl World {
         for (n, person) in self.script.people.iter().enumerate() {
             for (code, (kind, issuer, text)) in (0..).zip(person.identifiers()) {
                 let issuer = IssuerId::new(issuer).map_err(|error| wrong(&error))?;
-                let key =
-                    row_key(&pepper, kind, &issuer, &text).map_err(|error| wrong(&error))?;
+                let key = row_key(&pepper, kind, &issuer, &text).map_err(|error| wrong(&error))?;
                 self.keys.insert((n, code), key);
                 match person.known {
                     Known::Listed(row) => rows.push((key, row)),

@@ -31,7 +31,9 @@ impl World {
         self.note(at, || format!("-- {fault:?} for {} ms", lasts / MS));
         self.soon(lasts, Happens::Ends(item));
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         match fault {
             Fault::Backend(mood) => self.centre.set_mood(at, mood),
             Fault::BackendRestored => self.restores_backend(),
@@ -113,7 +115,10 @@ impl World {
         else {
             return;
         };
-        let is_on = self.posts.get(at).is_some_and(|post| post.controller.is_some());
+        let is_on = self
+            .posts
+            .get(at)
+            .is_some_and(|post| post.controller.is_some());
         if !is_on && matches!(fault, Fault::Staff(..)) {
             // Nobody can take it back while there is no power.
             return self.soon(SECOND, Happens::Ends(item));
@@ -124,7 +129,9 @@ impl World {
 
     pub(super) fn relieve(&mut self, at: At, fault: Fault) {
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         match fault {
             Fault::Backend(_) => self.centre.set_mood(at, Mood::Well),
             Fault::BackendRestored => self.soon(0, Happens::Recovers),
@@ -216,7 +223,9 @@ impl World {
     }
 
     fn tell_readers(&mut self, at: At) {
-        let Some(post) = self.posts.get(at) else { return };
+        let Some(post) = self.posts.get(at) else {
+            return;
+        };
         let service = if post.camera_blind {
             Service::CardsOnly
         } else {
@@ -236,7 +245,9 @@ impl World {
         let whole = |utc: Utc| Utc::from_secs(utc.as_secs());
         let from = whole(self.utc(self.now + after));
         let until = whole(self.utc(self.now + 7 * SECOND + lasts));
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let gate = &post.lasting.gate;
         if let Err(error) = self.centre.direct(gate, Some(mode), from, until) {
             post.oracle.violated(error.to_string());
@@ -261,7 +272,12 @@ impl World {
     }
 
     pub(super) fn publishes(&mut self) {
-        let listed = self.script.people.iter().enumerate().take(self.script.fresh);
+        let listed = self
+            .script
+            .people
+            .iter()
+            .enumerate()
+            .take(self.script.fresh);
         let listed: Vec<_> = listed
             .filter(|(_, person)| matches!(person.known, Known::Listed(_)))
             .map(|(n, _)| n)
@@ -281,7 +297,9 @@ impl World {
     fn power_cut(&mut self, at: At, midway: Option<u64>, unsynced: Unsynced, cache_lost: bool) {
         self.learn_pairs(at);
         let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -296,7 +314,11 @@ impl World {
         if cache_lost {
             post.lasting.codes.lose(&post.lasting.list);
         }
-        let stands = if post.fail_safe { Stands::Both } else { Stands::Locked };
+        let stands = if post.fail_safe {
+            Stands::Both
+        } else {
+            Stands::Locked
+        };
         for place in &mut post.places {
             place.aisle.stand(stands, now);
         }
@@ -308,7 +330,9 @@ impl World {
 
     /// Switches a controller on. Whoever supervises it tries again while the disk refuses.
     pub(super) fn power_on(&mut self, at: At) {
-        let Some(post) = self.posts.get(at) else { return };
+        let Some(post) = self.posts.get(at) else {
+            return;
+        };
         if post.controller.is_some() {
             return;
         }
@@ -344,7 +368,9 @@ impl World {
         let lanes = u8::try_from(post.places.len()).unwrap_or(0);
         let staff = |lane| {
             let mut wishes = controller.gate().wishes(lane).iter();
-            wishes.find(|wish| wish.source == Source::Staff).map(|wish| wish.mode)
+            wishes
+                .find(|wish| wish.source == Source::Staff)
+                .map(|wish| wish.mode)
         };
         let staff: Vec<_> = (0..lanes).map(LaneId).map(staff).collect();
         let accepted = controller.accepted();
@@ -354,7 +380,11 @@ impl World {
         }
         let scene = Scene {
             now,
-            aisles: post.places.iter().map(|place| (&place.aisle, false)).collect(),
+            aisles: post
+                .places
+                .iter()
+                .map(|place| (&place.aisle, false))
+                .collect(),
             timer: None,
         };
         post.controller = Some(controller);
@@ -389,7 +419,9 @@ impl World {
     /// One turn of who follows the list.
     pub(super) fn follow(&mut self, at: At, boot: u32) {
         let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -403,7 +435,9 @@ impl World {
     /// One turn of who follows trust list and directives.
     pub(super) fn follow_papers(&mut self, at: At, boot: u32) {
         let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -432,7 +466,9 @@ impl World {
         // What a failing disk has taken all the same must be seen before it is delivered and deleted.
         self.look_at_journal(at);
         let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -457,10 +493,14 @@ impl World {
 
     /// The gate accepts directives: the centre must have signed them, and none is older than one before.
     fn directed(&mut self, at: At, directives: Vec<std::sync::Arc<crate::domain::Directive>>) {
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         for directive in &directives {
             let state = self.centre.state();
-            let signed = state.papers.directive(&post.lasting.gate, directive.version);
+            let signed = state
+                .papers
+                .directive(&post.lasting.gate, directive.version);
             if signed != Some(directive) {
                 post.oracle
                     .violated("a directive that the centre never signed is in force");
@@ -476,7 +516,9 @@ impl World {
 
     /// The list in force is never below the floor, nor below one that was in force before.
     fn look_at_list(&mut self, at: At) {
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = &post.controller else {
             return;
         };

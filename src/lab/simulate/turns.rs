@@ -35,7 +35,9 @@ impl World {
 
     fn turn(&mut self, at: At, event: Event, events: &mut Vec<Event>) {
         let mut now = self.gate_now(at);
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -47,9 +49,16 @@ impl World {
         }
         let lanes = u8::try_from(post.places.len()).unwrap_or(0);
         let gate = controller.gate();
-        let timer = is_timer.then(|| (0..lanes).map(|n| gate.lane_view(LaneId(n)).state).collect());
+        let timer = is_timer.then(|| {
+            (0..lanes)
+                .map(|n| gate.lane_view(LaneId(n)).state)
+                .collect()
+        });
         let code = discriminant_of(&event);
-        let quiet = matches!(event, Event::Sensed(..) | Event::Fire(_) | Event::TimedOut | Event::ModeSet(..));
+        let quiet = matches!(
+            event,
+            Event::Sensed(..) | Event::Fire(_) | Event::TimedOut | Event::ModeSet(..)
+        );
         let told = self.trace.is_some().then(|| format!("{event:?}"));
         let mut out = Vec::new();
         gate.step(now, event, &mut out);
@@ -67,7 +76,9 @@ impl World {
     /// Every lane stands as it must.
     pub(super) fn look_at_lanes(&mut self, at: At) {
         let (now, clocks) = (self.now, self.gate_now(at));
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -167,7 +178,9 @@ impl World {
 
     fn record(&mut self, at: At, entry: Entry, events: &mut Vec<Event>) {
         let now = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -186,7 +199,9 @@ impl World {
 
     fn ask(&mut self, at: At, number: u64, until: Mono) {
         let within = until.since(self.gate_now(at).mono);
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let (boot, Some(controller)) = (post.boot, &post.controller) else {
             return;
         };
@@ -212,7 +227,9 @@ impl World {
 
     pub(super) fn write(&mut self, at: At) {
         let (now, mono) = (self.now, self.gate_now(at).mono);
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let (boot, booted_at) = (post.boot, post.booted_at);
         let Some(controller) = post.controller.as_mut() else {
             return;
@@ -233,7 +250,8 @@ impl World {
         controller.tell_time(mono);
         let answers = controller.write();
         let all_written = controller.unwritten() == (0, 0);
-        let took = post.write_us + self.random.below(post.write_us.saturating_mul(2)) + post.disk_slow;
+        let took =
+            post.write_us + self.random.below(post.write_us.saturating_mul(2)) + post.disk_slow;
         let deliver = !post.delivering;
         post.delivering = true;
         if all_written {
@@ -264,7 +282,9 @@ impl World {
 
     /// Reads what was appended. A disk that refuses is looked at later.
     pub(super) fn look_at_journal(&mut self, at: At) {
-        let Some(post) = self.posts.get_mut(at) else { return };
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         let after = post.oracle.last_seq();
         let Some(controller) = &post.controller else {
             return;

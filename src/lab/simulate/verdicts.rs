@@ -2,9 +2,7 @@
 
 use super::oracle::{Expected, Granted, Oracle, Scene};
 use super::post::Said;
-use crate::domain::{
-    Decided, Direction, GrantId, HealthOutcome, Reason, Rule, Verdict,
-};
+use crate::domain::{Decided, Direction, GrantId, HealthOutcome, Reason, Rule, Verdict};
 
 /// How old a presentation may be that opens: it is fresh for a second, and the backend may be asked.
 const OLD: u64 = 2_000_000;
@@ -36,7 +34,7 @@ impl Oracle {
             self.must(age <= OLD, "an old presentation opens the gate");
             if direction == Direction::Entry {
                 self.see_entry(reason, expected.said);
-                self.see_again(expected, scene.now);
+                self.see_again(expected, reason, scene.now);
             }
         }
         let granted = Granted {
@@ -50,7 +48,8 @@ impl Oracle {
             released: None,
             taken_back: false,
             annulled: false,
-            in_order: true,
+            in_order: reason == Reason::InOrder,
+            gap_told: false,
         };
         let before = self.grants.insert(id, granted);
         self.must(before.is_none(), "a grant has the number of another");
@@ -126,21 +125,21 @@ impl Oracle {
     }
 
     /// No code opens twice, nobody enters twice.
-    fn see_again(&mut self, expected: &Expected, now: u64) {
+    fn see_again(&mut self, expected: &Expected, reason: Reason, now: u64) {
         let remembered = |grant: &&Granted| {
             !grant.annulled && (grant.boot == self.boot || self.clean_clock && grant.durable)
         };
         let of_code = |grant: &Granted| {
             let of = grant.expected.as_ref().and_then(|of| of.dynamic.as_ref());
-            of.is_some()
-                && of == expected.dynamic.as_ref()
-                && now.saturating_sub(grant.at) < WINDOW
+            of.is_some() && of == expected.dynamic.as_ref() && now.saturating_sub(grant.at) < WINDOW
         };
         let mut known = self.grants.values().filter(remembered);
         if known.any(of_code) {
             return self.violated("a code opens the gate twice");
         }
-        let Some(remember) = self.settings.passback else {
+        // Without a list that knows them, a new code is somebody new.
+        let known = reason == Reason::InOrder;
+        let Some(remember) = self.settings.passback.filter(|_| known) else {
             return;
         };
         let theirs = |grant: &&Granted| {
@@ -152,8 +151,7 @@ impl Oracle {
         let again = last.is_some_and(|grant| {
             grant.in_order
                 && grant.direction == Direction::Entry
-                && u128::from(now.saturating_sub(grant.at)) + u128::from(OLD)
-                    < remember.as_micros()
+                && u128::from(now.saturating_sub(grant.at)) + u128::from(OLD) < remember.as_micros()
         });
         self.must(!again, "somebody enters twice");
     }

@@ -104,13 +104,21 @@ impl Sights {
         way: Direction,
         dithers: bool,
     ) -> Vec<Step> {
-        let length = if random.percent(8) { 1 } else { 2 + random.below(2) };
+        let length = if random.percent(8) {
+            1
+        } else {
+            2 + random.below(2)
+        };
         let end = 2 * self.count() + length;
         let stands_at = if dithers { random.below(end) } else { u64::MAX };
         let mut head = 0;
         let mut steps = self.walk(way, length, 1..end, || {
             head += 1;
-            let stands = if head == stands_at { ms(random, 500, 4_000) } else { 0 };
+            let stands = if head == stands_at {
+                ms(random, 500, 4_000)
+            } else {
+                0
+            };
             stands + ms(random, 70, 260)
         });
         if let Some(first) = steps.first_mut() {
@@ -133,9 +141,7 @@ impl Sights {
     /// A bag or a child, close behind somebody: only the low beam sees it.
     pub(super) fn bag(&self, random: &mut SplitMix64, after: u64) -> Vec<Step> {
         let low = Place {
-            levels: Levels::NONE
-                .with(Sensor::LowBeam, true)
-                .only(self.own),
+            levels: Levels::NONE.with(Sensor::LowBeam, true).only(self.own),
             under: true,
         };
         vec![
@@ -152,7 +158,11 @@ impl Sights {
             Direction::Exit => (S::ExitRotor, S::EntryRotor),
         };
         let seen: [&[Sensor]; 3] = if self.own.is_active(S::PassPoint) {
-            [&[near], &[near, S::PassPoint], &[near, S::PassPoint, S::ResetPoint]]
+            [
+                &[near],
+                &[near, S::PassPoint],
+                &[near, S::PassPoint, S::ResetPoint],
+            ]
         } else {
             [&[near], &[near, far], &[far]]
         };
@@ -162,7 +172,11 @@ impl Sights {
         };
         let mut steps = Vec::new();
         for (nth, sensors) in seen.into_iter().enumerate() {
-            let after = if nth == 0 { ms(random, 200, 1_500) } else { ms(random, 80, 300) };
+            let after = if nth == 0 {
+                ms(random, 200, 1_500)
+            } else {
+                ms(random, 80, 300)
+            };
             steps.push((after, place(sensors)));
         }
         steps.push((ms(random, 80, 300), OUT));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::LaneSettings;
-use crate::domain::{Directive, Direction, Mode, Now, Utc};
+use crate::domain::{Direction, Directive, Mode, Now, Utc};
 
 const MINUTE_S: u64 = 60;
 const DAY_MIN: u64 = 24 * 60;
@@ -104,7 +104,8 @@ impl Wishes {
     #[must_use]
     pub(super) fn mode(&self, now: u64) -> Option<Mode> {
         let settled = now.saturating_sub(self.since) > self.slack;
-        self.mode.filter(|_| settled && self.differs_since.is_none())
+        self.mode
+            .filter(|_| settled && self.differs_since.is_none())
     }
 
     fn wanted(&self, clocks: Now, directives: &[Arc<Directive>]) -> Option<Mode> {
@@ -146,7 +147,6 @@ impl Wishes {
         });
         covering.next().map(|(_, _, mode)| *mode)
     }
-
 }
 
 /// True if a lane in this mode decides on who comes to this side.

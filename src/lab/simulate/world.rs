@@ -16,9 +16,7 @@ use super::post::Post;
 use super::script::{Item, MS, Options, SECOND, Script, What};
 use super::{Day, SimulationError};
 use crate::core::Pairs;
-use crate::domain::{
-    Event, HealthOutcome, LaneId, Levels, Presentation, RowKey, Standing, Utc,
-};
+use crate::domain::{Event, HealthOutcome, LaneId, Levels, Presentation, RowKey, Standing, Utc};
 use crate::lab::random::SplitMix64;
 use crate::store::journal::Written;
 
@@ -131,7 +129,10 @@ impl World {
         };
         world.enrol()?;
         for (place, Item { at, .. }) in world.script.items.clone().into_iter().enumerate() {
-            let happens = options.only.as_ref().is_none_or(|only| only.contains(&place));
+            let happens = options
+                .only
+                .as_ref()
+                .is_none_or(|only| only.contains(&place));
             if happens {
                 world.at(at, Happens::Item(place));
             }
@@ -180,7 +181,9 @@ impl World {
     }
 
     pub(super) fn is_violated(&self) -> bool {
-        self.posts.iter().any(|post| post.oracle.violation.is_some())
+        self.posts
+            .iter()
+            .any(|post| post.oracle.violation.is_some())
     }
 
     pub(super) fn at(&mut self, at: u64, happens: Happens) {
@@ -312,7 +315,11 @@ impl World {
 
     /// Says the levels of every sensor, key switch and the fire loop again, as their drivers do.
     fn repeat(&mut self, at: At) {
-        let Some(post) = self.posts.get_mut(at).filter(|post| post.controller.is_some()) else {
+        let Some(post) = self
+            .posts
+            .get_mut(at)
+            .filter(|post| post.controller.is_some())
+        else {
             return;
         };
         post.ticks = post.ticks.wrapping_add(1);
