@@ -487,6 +487,12 @@ impl World {
         }
         assert_eq!(self.gate.deadline(), None, "{:#?}", self.trace);
         self.alarms.remove(&(None, Alarm::Unrecorded));
+        // The relay of a tripod is in order again when somebody has turned.
+        for (lane, settings) in (0..LANES).map(LaneId).zip(&self.settings.lanes) {
+            if settings.barrier.is_tripod() {
+                self.alarms.remove(&(Some(lane), Alarm::BarrierFault));
+            }
+        }
         assert!(
             self.alarms.is_empty(),
             "{:?} stay on: {:#?}",

@@ -13,6 +13,7 @@ mod judge;
 mod machine;
 #[cfg(any(test, feature = "lab"))]
 pub(in crate::core) mod pairs;
+mod relay;
 mod rotor;
 mod signs;
 mod suspects;
@@ -29,6 +30,7 @@ use duty::Duty;
 use feedback::Feedback;
 use group::{Group, Turns};
 use machine::{Input, Machine};
+use relay::Relay;
 use signs::Signs;
 use watch::Watch;
 
@@ -72,6 +74,8 @@ pub(super) struct Lane {
     /// What the limit switches of a leaf say; nothing where there are none.
     feedback: Option<Feedback>,
     duty: Duty,
+    /// What the turns say of a tripod's relay.
+    relay: Relay,
     /// How long a release powers the solenoid.
     pulse: Duration,
     group: Group,
@@ -119,6 +123,7 @@ impl Lane {
             feedback: has(Sensor::Closed)
                 .then(|| Feedback::new(settings.travel, has(Sensor::Opened))),
             duty: Duty::new(settings.duty_percent),
+            relay: Relay::default(),
             pulse,
             group: Group::new(settings.group_max),
             turns: Turns::default(),

@@ -193,6 +193,10 @@ fn document() -> String {
          grant's. A table shows its state with its time just run out. In italics are outcomes, which are recorded; \
          \"alarm\" calls staff. Before an input comes here the lane has judged the sensors: the aisle is clear only when \
          no beam, no low beam and no sensor of presence sees anything, not even for an instant.\n\n\
+         A leaf's relay is known by its limit switches. A tripod has none: its relay counts as dead when three releases in \
+         a row run out and the rotor has not left home, and as welded when the rotor has turned through three times though \
+         it was locked. Staff are called; a dead one is left alone for a while after each further release, and is in order \
+         once the rotor moves; a welded one is once two riders have followed each other and nobody has turned between them.\n\n\
          ## `flap`, `swing`, `full_height`\n\n\
          One machine; they differ in their sensors and times. It locks on \"aisle clear\" alone.\n{}\n\
          ## `tripod`, pulse\n{}\n\

@@ -9,4 +9,5 @@ mod journal;
 mod modes;
 mod moving_parts;
 mod out_of_service;
+mod turns_that_are_counted;
 mod what_sensors_tell;

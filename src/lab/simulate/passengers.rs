@@ -138,9 +138,17 @@ impl World {
         self.step(at, Event::Presented(assessed));
     }
 
-    /// A prankster at each lane: one code after the other that nobody made.
+    /// A prankster, or, while a disk hangs, one at each lane: one code after the other that nobody made.
     pub(super) fn nonsense(&mut self, at: At) {
-        let lanes = self.posts.get(at).map_or(0, |post| post.places.len());
+        let Some(post) = self.posts.get(at) else {
+            return;
+        };
+        let hangs = self.now < post.hangs_until;
+        // A journal that is small on purpose is full at once.
+        if post.is_small && post.ticks % 16 != 0 {
+            return;
+        }
+        let lanes = if hangs { post.places.len() } else { 1 };
         for lane in (0..u8::try_from(lanes).unwrap_or(0)).map(LaneId) {
             for text in ["HC:nobody", "XX", "\u{7}", ""] {
                 let now = self.gate_now(at);

@@ -77,6 +77,8 @@ pub(super) struct Post {
     /// A write that has begun does not end before.
     pub(super) hangs_until: u64,
     pub(super) flood: bool,
+    /// Its journal has room for few records.
+    pub(super) is_small: bool,
     pub(super) fail_safe: bool,
     pub(super) oracle: Oracle,
     /// How often levels have been repeated.

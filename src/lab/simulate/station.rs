@@ -111,6 +111,7 @@ fn post(
         disk_slow: 0,
         hangs_until: 0,
         flood: false,
+        is_small: gate.small_journal,
         fail_safe: gate.fail_safe,
         oracle: Oracle::new(gate.settings.clone(), gate.clean_clock),
         ticks: 0,
