@@ -34,7 +34,7 @@ use crate::sync::{self, Addressee, Followed, Parts, PinnedKeys, Report, SyncEven
 /// From which age the list is stale.
 const STALE_AFTER: Duration = Duration::from_secs(86_400);
 /// How often a newer manifest is looked for.
-const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_secs(4);
 /// Events of sync that wait to be heard.
 const EVENTS_MAX: usize = 64;
 

@@ -16,6 +16,8 @@ use crate::domain::{
 const TRIES: u32 = 3;
 /// Who stands at the local socket.
 const UID: u32 = 1_000;
+/// What a prankster shows.
+const NONSENSE: [&str; 4] = ["HC:nobody", "XX", "\u{7}", ""];
 
 impl World {
     /// Somebody is at a gate.
@@ -150,20 +152,19 @@ impl World {
         }
         let lanes = if hangs { post.places.len() } else { 1 };
         for lane in (0..u8::try_from(lanes).unwrap_or(0)).map(LaneId) {
-            for text in ["HC:nobody", "XX", "\u{7}", ""] {
-                let now = self.gate_now(at);
-                self.presentations = self.presentations.saturating_add(1);
-                let number = self.presentations;
-                let shown = Shown::Code(Personal::new(text.to_owned()));
-                let presentation =
-                    self.presentation(at, lane, Direction::Entry, shown, Medium::QrCode);
-                let post = self.posts.get_mut(at);
-                let Some(controller) = post.and_then(|post| post.controller.as_mut()) else {
-                    return;
-                };
-                let assessed = controller.assess(number, now, presentation);
-                self.step(at, Event::Presented(assessed));
-            }
+            let now = self.gate_now(at);
+            let nth = usize::try_from(self.presentations % 4).unwrap_or(0);
+            let text = NONSENSE.get(nth).copied().unwrap_or_default();
+            self.presentations = self.presentations.saturating_add(1);
+            let number = self.presentations;
+            let shown = Shown::Code(Personal::new(text.to_owned()));
+            let presentation = self.presentation(at, lane, Direction::Entry, shown, Medium::QrCode);
+            let post = self.posts.get_mut(at);
+            let Some(controller) = post.and_then(|post| post.controller.as_mut()) else {
+                return;
+            };
+            let assessed = controller.assess(number, now, presentation);
+            self.step(at, Event::Presented(assessed));
         }
     }
 

@@ -73,6 +73,8 @@ pub(super) struct Post {
     pub(super) edges_doubled: u64,
     /// How long a write takes at the least, microseconds.
     pub(super) write_us: u64,
+    /// How long what is written waits for its way to the centre, microseconds.
+    pub(super) link_us: u64,
     pub(super) disk_slow: u64,
     /// A write that has begun does not end before.
     pub(super) hangs_until: u64,

@@ -38,6 +38,8 @@ pub(super) struct GateScript {
     pub(super) fail_safe: bool,
     pub(super) small_journal: bool,
     pub(super) write_us: u64,
+    /// How long what is written waits for its way to the centre, microseconds.
+    pub(super) link_us: u64,
     pub(super) clean_clock: bool,
 }
 
@@ -236,7 +238,8 @@ fn gate(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u64) -> Gate
         settings: settings::draw(random, lanes, start_s, length_s),
         fail_safe: random.percent(50),
         small_journal: random.percent(8),
-        write_us: pick(random, &[300, 2 * MS, 12 * MS], 300),
+        write_us: pick(random, &[300, 2 * MS, 12 * MS, 40 * MS], 300),
+        link_us: pick(random, &[200 * MS, 2 * SECOND, 5 * SECOND], SECOND),
         clean_clock: true,
     }
 }

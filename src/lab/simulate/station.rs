@@ -108,6 +108,7 @@ fn post(
         edges_lost: 0,
         edges_doubled: 0,
         write_us: gate.write_us,
+        link_us: gate.link_us,
         disk_slow: 0,
         hangs_until: 0,
         flood: false,

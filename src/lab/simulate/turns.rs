@@ -252,7 +252,7 @@ impl World {
         let all_written = controller.unwritten() == (0, 0);
         let took =
             post.write_us + self.random.below(post.write_us.saturating_mul(2)) + post.disk_slow;
-        let deliver = !post.delivering;
+        let (deliver, link) = (!post.delivering, post.link_us);
         post.delivering = true;
         if all_written {
             post.oracle.settled();
@@ -261,7 +261,7 @@ impl World {
         self.soon(took, Happens::Written(at, boot, answers));
         self.soon(took, Happens::Write(at, boot));
         if deliver {
-            self.soon(took + 500 * MS, Happens::Deliver(at, boot));
+            self.soon(took + link, Happens::Deliver(at, boot));
         }
     }
 
