@@ -2,8 +2,9 @@
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make soak   an hour of simulated days that nobody has seen before; MINUTES
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz
+.PHONY: setup setup-tests build demo test crash soak bench fuzz
 
 setup:
 	@sh .ci/setup
@@ -25,6 +26,11 @@ test: setup-tests
 
 crash: setup-tests
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
+
+soak: setup-tests
+	cargo build --release --locked
+	from=$$(($$(date +%s) * 1000)); target/release/turnstiled simulate \
+		--seeds $$from..$$((from + 9000000)) --minutes $(or $(MINUTES),60)
 
 bench: setup-tests
 	cargo bench --locked --bench codes

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -28,6 +29,9 @@ pub struct Args {
     /// Only these items of a single seed happen, as a shrunk failure names them
     #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
     only: Vec<usize>,
+    /// End after so many minutes, whatever seeds are left
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "M")]
+    minutes: Option<u64>,
     /// The pairs of state and input that no day reached, a line each
     #[arg(long)]
     pairs: bool,
@@ -93,8 +97,18 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         return trace(args, &mut out);
     }
     let clock = MonoClock::start();
-    let summary = simulate::days(args.seeds.clone(), &args.options())
-        .map_err(|error| Failure::new(SOFTWARE, &error))?;
+    let until = args
+        .minutes
+        .map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
+    let mut summary = Summary::default();
+    for seed in args.seeds.clone() {
+        let day = simulate::day(seed, &args.options());
+        summary.add(seed, day.map_err(|error| Failure::new(SOFTWARE, &error))?);
+        let passed = clock.now().since(crate::domain::Mono::default());
+        if until.is_some_and(|until| passed >= until) {
+            break;
+        }
+    }
     let seconds = clock
         .now()
         .since(crate::domain::Mono::default())

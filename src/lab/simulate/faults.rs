@@ -174,7 +174,7 @@ pub(super) fn draw(random: &mut SplitMix64, kind: u64, lane: u8, sensors: &[Sens
         21 => Fault::Staff(lane, pick(random, &modes, Mode::Free)),
         22 => Fault::Key(lane, pick(random, &modes, Mode::Free)),
         23 => Fault::Directive(pick(random, &modes, Mode::Free)),
-        24 => Fault::EdgesLost(1 + random.below(20)),
+        24 => Fault::EdgesLost(1 + random.below(30)),
         _ => Fault::EdgesDoubled(1 + random.below(30)),
     }
 }

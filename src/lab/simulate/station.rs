@@ -125,6 +125,7 @@ fn place(lane: &LaneSettings) -> Place {
         told: None,
         blind_until: 0,
         lines_lost: false,
+        empty_since: None,
         key: None,
         barrier_faults: 0,
         had_barrier_fault: false,
