@@ -4,8 +4,9 @@
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
 # make rig    an emulated board with systemd, relay board, scanner and camera: the package from install to purge
+# make soak   an hour of simulated days that nobody has seen before; MINUTES
 # make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64 rig
+.PHONY: setup setup-tests build demo test crash soak bench fuzz deb deb-arm64 rig
 
 setup:
 	@sh .ci/setup
@@ -28,6 +29,11 @@ test: setup-tests
 
 crash: setup-tests
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
+
+soak: setup-tests
+	cargo build --release --locked
+	from=$$(($$(date +%s) * 1000)); target/release/turnstiled simulate \
+		--seeds $$from..$$((from + 9000000)) --minutes $(or $(MINUTES),60)
 
 bench: setup-tests
 	cargo bench --locked --bench codes

@@ -86,6 +86,11 @@ impl Performer {
             .read(name, presentation.read, took, &board.metrics);
     }
 
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.board.sensed(lane, levels);
+    }
+
     /// A sensor contradicts the others, or says something again.
     pub(super) fn sensor_sticks(&self, lane: LaneId, sensor: Sensor, on: bool) {
         let (lane, sensor) = (self.board.lane_name(lane), sensor.as_str());
