@@ -60,6 +60,7 @@ impl Random {
 
 /// What the oracle knows of a grant.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     number: u64,
     lane: LaneId,

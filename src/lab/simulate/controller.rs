@@ -101,6 +101,10 @@ fn file() -> Result<TrustList, SimulationError> {
 }
 
 impl Controller {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "every part of a gate is put together once"
+    )]
     /// Switches it on; the first actions go to `out`. `now` gives both clocks at a clock floor.
     ///
     /// # Errors

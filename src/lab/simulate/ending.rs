@@ -27,15 +27,15 @@ impl World {
         // The power first: nobody hears anything without it.
         let under_way: Vec<(usize, Fault)> = gone
             .into_iter()
-            .filter_map(|happens| match happens {
-                Happens::Ends(place) => match self.script.items.get(place)? {
-                    Item {
-                        what: What::Fault(at, fault, _),
-                        ..
-                    } => Some((*at, *fault)),
-                    Item { .. } => None,
-                },
-                _ => None,
+            .filter_map(|happens| {
+                let Happens::Ends(place) = happens else {
+                    return None;
+                };
+                let Item { what, .. } = self.script.items.get(place)?;
+                let What::Fault(at, fault, _) = what else {
+                    return None;
+                };
+                Some((*at, *fault))
             })
             .collect();
         let (disks, others): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(_, fault)| {

@@ -48,9 +48,9 @@ impl Link {
     }
 
     /// A record sent under a stale epoch: whoever sends has not noticed that a new one has begun.
-    fn under_first_epoch(&self, delivery: Vec<u8>) -> Result<(Vec<u8>, String), LinkError> {
+    fn under_first_epoch(&self, delivery: &[u8]) -> Result<(Vec<u8>, String), LinkError> {
         let mut sent: Delivery =
-            serde_json::from_slice(&delivery).map_err(|_| LinkError::Status(400))?;
+            serde_json::from_slice(delivery).map_err(|_| LinkError::Status(400))?;
         let mut first = self
             .first_epoch
             .lock()
@@ -111,7 +111,7 @@ impl Transport for Link {
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
         let stale = self.plant == Some(Plant::StaleEpoch);
         let (delivery, epoch) = if stale {
-            self.under_first_epoch(delivery)?
+            self.under_first_epoch(&delivery)?
         } else {
             (delivery, String::new())
         };

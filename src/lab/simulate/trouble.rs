@@ -26,6 +26,7 @@ impl World {
     }
 
     /// A fault of the script begins.
+    #[expect(clippy::too_many_lines, reason = "one arm a fault")]
     pub(super) fn begins(&mut self, item: usize, at: At, fault: Fault, lasts: u64) {
         self.count(fault.as_str());
         self.note(at, || format!("-- {fault:?} for {} ms", lasts / MS));

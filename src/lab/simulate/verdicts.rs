@@ -57,16 +57,18 @@ impl Oracle {
 
     fn see_entry(&mut self, reason: Reason, said: Said) {
         let rules = self.settings.entry;
-        let holds = match reason {
-            Reason::InOrder => said == Some(Some(crate::domain::Colour::Green)),
-            Reason::SiteRule => match said {
+        let holds = if reason == Reason::InOrder {
+            said == Some(Some(crate::domain::Colour::Green))
+        } else if reason == Reason::SiteRule {
+            match said {
                 Some(Some(colour)) => rules.of(HealthOutcome::from(colour)) == Rule::Open,
                 Some(None) => rules.not_applied == Rule::Open,
                 None => [rules.unknown, rules.query_failed, rules.timed_out].contains(&Rule::Open),
-            },
-            // Whoever only the backend knows is unknown while it does not answer.
-            _ => false,
+            }
+        } else {
+            false
         };
+        // Whoever only the backend knows is unknown while it does not answer.
         let unknown_opens = reason == Reason::SiteRule && rules.unknown == Rule::Open;
         self.must(
             holds || unknown_opens,
@@ -103,16 +105,19 @@ impl Oracle {
         }
         let Some(expected) = shown else { return };
         let counts = |grant: &&Granted| !grant.annulled;
-        let holds = match reason {
-            Reason::Passback => self.grants.values().filter(counts).any(|grant| {
-                let of = grant.expected.as_ref().map(|of| of.person);
-                of == Some(expected.person) && grant.direction == direction
-            }),
-            Reason::Replayed => self.grants.values().filter(counts).any(|grant| {
-                let of = grant.expected.as_ref().and_then(|of| of.dynamic.as_ref());
-                of.is_some() && of == expected.dynamic.as_ref()
-            }),
-            _ => true,
+        let passed = |grant: &Granted| {
+            let of = grant.expected.as_ref().map(|of| of.person);
+            of == Some(expected.person) && grant.direction == direction
+        };
+        let used = |grant: &Granted| {
+            let of = grant.expected.as_ref().and_then(|of| of.dynamic.as_ref());
+            of.is_some() && of == expected.dynamic.as_ref()
+        };
+        let mut known = self.grants.values().filter(counts);
+        let holds = if reason == Reason::Passback {
+            known.any(passed)
+        } else {
+            reason != Reason::Replayed || known.any(used)
         };
         self.must(holds, "refused for a passage that never was");
     }
