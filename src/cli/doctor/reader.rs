@@ -211,7 +211,17 @@ async fn examine(
                 faults = faults.saturating_add(count);
                 (String::new(), false)
             }
-            other => (words(&other), false),
+            other @ (ReaderReport::Prompt(_)
+            | ReaderReport::Up(_)
+            | ReaderReport::Port(_)
+            | ReaderReport::Identified(_)
+            | ReaderReport::Blind(_)
+            | ReaderReport::Frame { .. }
+            | ReaderReport::TooFast(_)
+            | ReaderReport::NotAuthentic
+            | ReaderReport::Tamper(_)
+            | ReaderReport::Provisioned(_)
+            | ReaderReport::PowerFailure(_)) => (words(&other), false),
         };
         if !line.is_empty() && lines.send(Told { line, is_read }).await.is_err() {
             return;
@@ -292,6 +302,7 @@ fn port_words(news: &PortNews) -> String {
 }
 
 #[cfg(all(test, feature = "lab"))]
+#[expect(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 mod tests {
     use std::path::Path;
 

@@ -135,7 +135,7 @@ impl Device {
     /// Takes bytes of the host; gives its replies.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         match &mut self.module {
-            Module::Sam(module) => module.hear(bytes, self.laid.map(card)),
+            Module::Sam(module) => module.hear(bytes, self.laid.map(card).as_ref()),
             Module::Osdp(bus) => bus.hear(bytes),
             Module::Pn532(module) => module.hear(bytes, self.laid.map(uid)),
             Module::Unasked => Vec::new(),

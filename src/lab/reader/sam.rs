@@ -14,14 +14,14 @@ pub(super) struct Sam {
 }
 
 impl Sam {
-    pub(super) fn hear(&mut self, bytes: &[u8], laid: Option<IdCard>) -> Vec<Vec<u8>> {
+    pub(super) fn hear(&mut self, bytes: &[u8], laid: Option<&IdCard>) -> Vec<Vec<u8>> {
         self.received.extend(bytes);
         let mut replies = Vec::new();
         loop {
             let used = match decode_command(&self.received) {
                 Ok(None) => break,
                 Ok(Some((code, used))) => {
-                    replies.push(answer(code, laid.as_ref()));
+                    replies.push(answer(code, laid));
                     used
                 }
                 Err(FrameError::Checksum) => {
