@@ -21,6 +21,7 @@ test: setup-tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
+	cd tests/fuzz && cargo check --locked --target-dir $(FUZZ_BUILD)
 	cargo test --locked
 
 crash: setup-tests
@@ -31,17 +32,20 @@ bench: setup-tests
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
-FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque
+FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag
+FUZZ_BUILD := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz/build
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 fuzz: setup-tests
-	cd tests/fuzz && cargo run --locked --bin seeds -- ../../target/fuzz/corpus
+	cd tests/fuzz && cargo run --locked --target-dir $(FUZZ_BUILD) --bin seeds -- ../../target/fuzz/corpus
 	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
-		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target $(FUZZ_HOST) --bin $$target -- \
+		RUSTFLAGS="$(FUZZ_COVERAGE)" cargo run --locked --release --target-dir $(FUZZ_BUILD) \
+			--target $(FUZZ_HOST) --bin $$target -- \
 			-max_total_time=$(or $(SECONDS),120) -max_len=2000 -print_final_stats=1 \
 			-artifact_prefix=../../target/fuzz/$$target- ../../target/fuzz/corpus/$$target || exit 1; done

@@ -130,6 +130,7 @@ fn a_scrape_is_as_prometheus_wants_it() {
         .with_label_values(&["north", "qr_code", "granted"])
         .inc();
     metrics
+        .stages
         .own_share
         .with_label_values(&["north"])
         .observe(0.003);

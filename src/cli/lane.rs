@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::table::{Cell, Grade, has_colours, paint, table};
 use super::{Failure, UNAVAILABLE, output};
 use crate::config::staff::SOCKET;
 use crate::domain::{Direction, Mode};
@@ -63,6 +64,14 @@ enum Command {
     },
     /// The fire is over; only once the fire input is quiet
     ResetFire,
+    /// Give an OSDP reader, new or reset, the key that its config names; everybody on its line could read that key now
+    Provision {
+        /// Name of the reader
+        reader: String,
+        /// For how long it is waited for: 1s to 5m
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds, default_value = "60s")]
+        lasts: u32,
+    },
 }
 
 /// A mode, or none.
@@ -84,6 +93,10 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Open { lane, direction } => Request::OpenOnce { lane, direction },
         Command::Forgive { lane, direction } => Request::Forgive { lane, direction },
         Command::ResetFire => Request::ResetFire,
+        Command::Provision { reader, lasts } => Request::Provision {
+            reader,
+            for_s: lasts,
+        },
     };
     let reply = ask(&args.socket, &request).map_err(|error| unanswered(&args.socket, &error))?;
     let code = match reply.result {
@@ -97,14 +110,117 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         let text = serde_json::to_string(&reply).map_err(|error| Failure::new(1, &error))?;
         writeln!(io::stdout(), "{text}")
     } else if code == 0 {
-        let mut lines = reply.said.iter();
+        let lines = match &reply.status {
+            Some(status) => standing(status, &reply.said, has_colours()),
+            None => reply.said.clone(),
+        };
+        let mut lines = lines.iter();
         lines.try_for_each(|line| writeln!(io::stdout(), "{line}"))
     } else {
         let sentence = reply.said.join("; ");
         return Err(Failure { code, sentence });
     };
     told.map_err(|error| output(&error))?;
-    Ok(code)
+    match request {
+        Request::Provision { reader, for_s } if code == 0 => {
+            provisioned(&args.socket, &reader, for_s)
+        }
+        Request::Provision { .. }
+        | Request::Status
+        | Request::Mode { .. }
+        | Request::OpenOnce { .. }
+        | Request::Forgive { .. }
+        | Request::ResetFire => Ok(code),
+    }
+}
+
+/// Waits until the reader has taken its key, or has not.
+fn provisioned(socket: &Path, reader: &str, for_s: u32) -> Result<u8, Failure> {
+    // A moment more than the gate waits: it says itself when the time is over.
+    let looks = u64::from(for_s).saturating_add(5) * 2;
+    for _ in 0..looks {
+        std::thread::sleep(Duration::from_millis(500));
+        let reply = ask(socket, &Request::Status).map_err(|error| unanswered(socket, &error))?;
+        let how = reply
+            .status
+            .as_ref()
+            .and_then(|status| port_of(status, reader));
+        let how = how.and_then(|port| port.get("provisioning")?.as_str());
+        let (code, sentence) = match how {
+            Some("taken") => (0, "it has taken its key, and is served with it"),
+            Some("refused") => (
+                1,
+                "it does not take a key: look at its manual for its install mode",
+            ),
+            Some("timed_out") => (
+                1,
+                "it has not asked for a key in time: is it in its install mode, at its address?",
+            ),
+            Some(_) | None => continue,
+        };
+        if code == 0 {
+            writeln!(io::stdout(), "reader {reader}: {sentence}")
+                .map_err(|error| output(&error))?;
+            return Ok(0);
+        }
+        let sentence = format!("reader {reader}: {sentence}");
+        return Err(Failure { code, sentence });
+    }
+    let sentence = format!("reader {reader}: the gate does not say what has come of it");
+    Err(Failure { code: 1, sentence })
+}
+
+/// What the status says of the port of a reader.
+pub(super) fn port_of<'a>(
+    status: &'a serde_json::Value,
+    reader: &str,
+) -> Option<&'a serde_json::Value> {
+    let devices = status.get("devices")?.as_array()?;
+    let is_it = |device: &&serde_json::Value| {
+        device.get("name").and_then(serde_json::Value::as_str) == Some(reader)
+    };
+    devices.iter().find(is_it)?.get("port")
+}
+
+/// How the lanes stand, as a table; below it what else the gate says, in its sentences.
+fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<String> {
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+    let lanes = status["lanes"].as_array().into_iter().flatten();
+    let row = |lane: &serde_json::Value| -> Vec<Cell> {
+        let mode = word(&lane["mode"]);
+        let as_usual = mode == "normal";
+        let prompts = lane["prompts"].as_array().into_iter().flatten();
+        let shown: Vec<_> = prompts
+            .map(|prompt| format!("{} {}", word(&prompt[0]), word(&prompt[1])))
+            .collect();
+        let trouble = shown.iter().any(|shown| shown.ends_with("out_of_service"));
+        let aisle = if lane["occupied"] == true {
+            "occupied"
+        } else {
+            "clear"
+        };
+        vec![
+            (word(&lane["name"]), None),
+            (word(&lane["barrier"]), None),
+            (word(&lane["state"]), None),
+            (aisle.into(), None),
+            (mode, Some(if as_usual { Grade::Good } else { Grade::Look })),
+            (word(&lane["mode_source"]), None),
+            (shown.join(", "), trouble.then_some(Grade::Wrong)),
+        ]
+    };
+    let rows: Vec<_> = lanes.map(row).collect();
+    let heading = ["lane", "barrier", "state", "aisle", "mode", "by", "shows"];
+    let mut lines = table(&heading, &rows, colours);
+    lines.extend(said.iter().map(|line| {
+        let alarm = line.starts_with("FIRE") || line.starts_with("alarm");
+        paint(
+            line,
+            if alarm { Grade::Wrong } else { Grade::Good },
+            colours && alarm,
+        )
+    }));
+    lines
 }
 
 /// Says one request at the socket and hears the reply.
@@ -184,6 +300,26 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_standing_is_a_table_with_what_the_gate_says_below_it() {
+        let status = serde_json::json!({"lanes": [{
+            "name": "north", "barrier": "flap", "state": "locked", "occupied": false,
+            "mode": "closed", "mode_source": "staff", "prompts": [["entry", "lane_closed"]],
+        }]});
+        let said = ["alarm at north: assist".to_owned()];
+        let lines = standing(&status, &said, false);
+        assert_eq!(
+            lines[0],
+            "lane   barrier  state   aisle  mode    by     shows"
+        );
+        assert_eq!(
+            lines[1],
+            "north  flap     locked  clear  closed  staff  entry lane_closed"
+        );
+        assert_eq!(lines[2], said[0]);
+        assert!(standing(&status, &said, true)[2].starts_with("\u{1b}[1;31m"));
+    }
 
     #[test]
     fn a_time_is_read_and_what_is_none_is_told_how_one_looks() {

@@ -32,6 +32,7 @@ pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
+pub mod table;
 pub mod trust;
 
 use std::io::Write as _;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::rules::{Broken, broken};
 use super::schedule;
 use super::sensor_rules;
-use super::tree::{Barrier, Key, Lane, Osdp, Reader, Scanner, Serial, Wiegand};
+use super::tree::{Barrier, Key, Lane, Osdp, Reader, Serial, Wiegand};
 use crate::domain::{Direction, Mode};
 
 /// Readers of one lane.
@@ -147,8 +147,8 @@ pub(super) fn check_reader<'a>(
     let (Some(device), None) = (given.next(), given.next()) else {
         return broken(
             at,
-            "a reader has exactly one of \"camera\", \"folder\", \"id_card\", \"line\", \"rdm6300\", \"wiegand\", \
-             \"pn532\" and \"osdp\"",
+            "a reader has exactly one of \"camera\", \"folder\", \"id_card\", \"line\", \"keyboard\", \"rdm6300\", \
+             \"wiegand\", \"pn532\" and \"osdp\"",
         );
     };
     if let Some([width, height]) = camera.map(|camera| camera.size)
@@ -182,7 +182,10 @@ pub(super) fn check_reader<'a>(
         return broken(format!("{at}.osdp.address"), sentence);
     }
     if let Some(line) = line {
-        check_line(&format!("{at}.line"), line)?;
+        check_prefix(&format!("{at}.line"), &line.prefix)?;
+    }
+    if let Some(typing) = &reader.keyboard {
+        check_prefix(&format!("{at}.keyboard"), &typing.prefix)?;
     }
     if let Some(wiegand) = wiegand {
         check_wiegand(&format!("{at}.wiegand"), wiegand)?;
@@ -204,6 +207,10 @@ fn devices(reader: &Reader) -> impl Iterator<Item = (&'static str, &Path)> {
             .as_ref()
             .map(|serial| ("id_card", &*serial.port)),
         reader.line.as_ref().map(|line| ("line", &*line.port)),
+        reader
+            .keyboard
+            .as_ref()
+            .map(|typing| ("keyboard", &*typing.device)),
         reader
             .rdm6300
             .as_ref()
@@ -237,13 +244,17 @@ pub(super) fn check_osdp_line(
             let sentence = format!("{first} has {} on the same line", other.baud);
             return broken(format!("{at}.osdp.baud"), sentence);
         }
+        if other.direction != reader.direction {
+            let sentence = format!("{first} has another one on the same line");
+            return broken(format!("{at}.osdp.direction"), sentence);
+        }
     }
     Ok(())
 }
 
-fn check_line(at: &str, line: &Scanner) -> Result<(), Broken> {
+fn check_prefix(at: &str, prefix: &str) -> Result<(), Broken> {
     let plain = |byte: u8| matches!(byte, b' '..=b'~');
-    if line.prefix.len() > PREFIX_LEN_MAX || !line.prefix.bytes().all(plain) {
+    if prefix.len() > PREFIX_LEN_MAX || !prefix.bytes().all(plain) {
         let sentence =
             format!("a prefix has 0 to {PREFIX_LEN_MAX} characters out of ASCII, space to \"~\"");
         return broken(format!("{at}.prefix"), sentence);

@@ -23,6 +23,8 @@ pub struct Reader {
     pub id_card: Option<Serial>,
     /// A scanner module that sends text lines.
     pub line: Option<Scanner>,
+    /// A scanner that types, like a keyboard on USB.
+    pub keyboard: Option<Typing>,
     /// An RDM6300 or ID-12 module for 125 kHz tags.
     pub rdm6300: Option<Serial>,
     /// A Wiegand line behind a converter to serial.
@@ -79,6 +81,20 @@ pub struct Scanner {
     pub aim_id: bool,
 }
 
+/// `keyboard = { device = "/dev/input/by-path/...-event-kbd" }`: a scanner that types its codes, set to US layout.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    /// Its input device. It is grabbed: nobody else hears what it types.
+    pub device: PathBuf,
+    /// What it types before every code; it is cut off, and a line without it is no code.
+    #[serde(default)]
+    pub prefix: String,
+    /// It types the AIM symbology id (`]Q1`) before every code; it is cut off, and a line without it is no code.
+    #[serde(default)]
+    pub aim_id: bool,
+}
+
 /// `osdp = { port = "/dev/ttyUSB3", address = 0, key_file = "reader-0.key" }`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +104,10 @@ pub struct Osdp {
     /// Line speed; all readers of one line have the same.
     #[serde(default = "osdp_baud")]
     pub baud: u32,
+    /// What turns the half duplex line around: "adapter", which does it by itself, or "driver", whose kernel driver is told to
+    /// (`TIOCSRS485`); all readers of one line have the same.
+    #[serde(default)]
+    pub direction: LineDirection,
     /// Its address on the line, 0 to 126.
     pub address: u8,
     /// File with its key, or name of a systemd credential: 32 hex digits. A reader is never spoken to without it.
@@ -96,6 +116,17 @@ pub struct Osdp {
     /// provided it: its cards are "authenticated" then, and "identifier" otherwise.
     #[serde(default)]
     pub card_auth: bool,
+}
+
+/// `osdp.direction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineDirection {
+    /// The adapter does it by itself.
+    #[default]
+    Adapter,
+    /// The driver of the port does it.
+    Driver,
 }
 
 const fn osdp_baud() -> u32 {

@@ -8,7 +8,8 @@ use serde::Deserialize;
 pub use super::backend::{Backend, List};
 pub use super::policy::{Policy, Rules};
 pub use super::readers::{
-    Camera, CodeEnd, Folder, Osdp, Reader, Scanner, Serial, Wiegand, WiegandForm,
+    Camera, CodeEnd, Folder, LineDirection, Osdp, Reader, Scanner, Serial, Typing, Wiegand,
+    WiegandForm,
 };
 pub use super::schedule::Schedule;
 pub use super::staff::Staff;

@@ -188,6 +188,13 @@ pub enum Deed {
         /// On which side they were refused.
         direction: super::ids::Direction,
     },
+    /// They let an OSDP reader be given its key.
+    ProvisionReader {
+        /// Its address on its line.
+        address: u8,
+        /// For at most so many seconds.
+        for_s: u32,
+    },
 }
 
 #[cfg(test)]

@@ -139,6 +139,11 @@ pub enum ClockQuality {
     Untrusted,
 }
 
+impl ClockQuality {
+    /// Every quality, the best first.
+    pub const ALL: [Self; 3] = [Self::Synchronised, Self::Held, Self::Untrusted];
+}
+
 impl fmt::Display for ClockQuality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

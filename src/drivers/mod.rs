@@ -9,4 +9,4 @@ pub mod reader;
 pub mod serial;
 
 pub use clock::MonoClock;
-pub use reader::{Blindness, Port, ReaderEvent, ReaderReport};
+pub use reader::{Blindness, Port, PortNews, PortState, ReaderEvent, ReaderReport};

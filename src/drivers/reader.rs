@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Direction, LaneId, Medium, Mono, Presentation, Prompt, Shown};
+use crate::proto::osdp::Provisioned;
 
 /// Where a reader stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,60 @@ pub enum Blindness {
     Dark,
 }
 
+/// How the port of a reader stands: one state at a time, in metrics and on the status page (READERS §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortState {
+    /// There is nothing where the port should be: unplugged.
+    #[default]
+    Absent,
+    /// It is there, and being opened.
+    Opening,
+    /// It is open; whether the device on it is the right one is being found out.
+    Probing,
+    /// The device works.
+    Ready,
+    /// It works, and its line brings more bad bytes than it should: a loose plug, a missing ground.
+    Degraded,
+    /// It cannot be opened, or the device on it is not served.
+    Lost,
+}
+
+impl PortState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Absent,
+        Self::Opening,
+        Self::Probing,
+        Self::Ready,
+        Self::Degraded,
+        Self::Lost,
+    ];
+
+    /// The word in metrics and on pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Opening => "opening",
+            Self::Probing => "probing",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// How a port stands, and what is known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortNews {
+    /// The state.
+    pub state: PortState,
+    /// Line speed it is or was opened at; 0 where there is none.
+    pub baud: u32,
+    /// Why it is absent or lost, in a sentence.
+    pub why: Option<String>,
+}
+
 /// What a reader can say.
 #[derive(Clone, Debug)]
 pub enum ReaderReport {
@@ -63,6 +118,10 @@ pub enum ReaderReport {
     Prompt(Prompt),
     /// The driver has a working connection, or has lost it. Sent once a change.
     Up(bool),
+    /// Its port stands otherwise than before. What comes and goes faster than it can be told is left out.
+    Port(PortNews),
+    /// What the module says of itself: a number or a name of the part, never of a person.
+    Identified(String),
     /// It is connected and of no use. It counts as down until it is said to be up. Sent once a change.
     Blind(Blindness),
     /// One frame went through the pipeline.
@@ -80,6 +139,8 @@ pub enum ReaderReport {
     NotAuthentic,
     /// The reader says that somebody opens it, or that it is closed again. Sent once a change.
     Tamper(bool),
+    /// How far giving a reader its key has come: while it is open, staff are called.
+    Provisioned(Provisioned),
     /// The reader says that its supply fails, or is back. Sent once a change.
     PowerFailure(bool),
 }

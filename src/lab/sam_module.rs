@@ -283,6 +283,7 @@ impl Module {
         match (Command::from_code(code), &world.laid) {
             (None, _) => status(0x21),
             (Some(Command::Reset | Command::Status), _) => status(0x90),
+            (Some(Command::ModuleId), _) => answer(0x90, b"LAB-MODULE-00001"),
             (Some(Command::Find), Some(_)) if !is_quiet => answer(0x9F, &[0; 4]),
             (Some(Command::Find), _) => status(0x80),
             (Some(Command::Select), Some(_)) => answer(0x90, &[0; 8]),

@@ -1,5 +1,6 @@
 //! Serial wire formats. Pure.
 
+pub mod keyboard;
 pub mod latch;
 pub mod line;
 pub mod osdp;

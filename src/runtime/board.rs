@@ -1,6 +1,7 @@
 //! What counters and pages are told: the loop's notice board.
 
 mod heard;
+mod minutes;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,16 +15,21 @@ use super::care::Care;
 use super::certificates::Certificates;
 use super::floods::Floods;
 use super::freshness::Freshness;
+use super::ports::Ports;
 use super::trust_watch::TrustWatch;
 use crate::domain::{
-    Alarm, Decided, Direction, LaneId, ListId, Mono, Now, Prompt, Reason, Verdict,
+    Alarm, Decided, Direction, LaneId, Levels, ListId, Mono, Now, Outcome, Prompt, Reason, Sensor,
+    Utc, Verdict,
 };
 use crate::store::codes::Codes;
 use crate::store::journal::{Journal, WriterStatus};
 use crate::store::learned::Learned;
 use crate::telemetry::Metrics;
 use crate::telemetry::display::Signs;
-use crate::telemetry::status::{DECISIONS_KEPT, DecisionStatus, DeviceState, ReloadStatus, Status};
+use crate::telemetry::status::{
+    DECISIONS_KEPT, DecisionStatus, DeviceState, MachineStatus, ReloadStatus, Status,
+};
+use minutes::Minutes;
 
 /// Alarm past 80 % of the journal's size.
 const JOURNAL_NEARLY_FULL: &str = "journal_nearly_full";
@@ -37,6 +43,8 @@ pub struct LaneBoard {
     pub barrier: &'static str,
     /// Sides it serves.
     pub directions: Vec<Direction>,
+    /// Its sensors.
+    pub sensors: Vec<Sensor>,
 }
 
 /// What the board is made of.
@@ -69,6 +77,8 @@ pub struct Sources {
     pub trust: TrustWatch,
     /// True if there is a backend at all.
     pub has_backend: bool,
+    /// What the board under the daemon tells of itself.
+    pub machine: watch::Receiver<MachineStatus>,
 }
 
 /// Metrics and the status page, as the loop sees them.
@@ -77,6 +87,8 @@ pub struct Board {
     pub metrics: Metrics,
     sources: Sources,
     devices: BTreeMap<String, DeviceState>,
+    /// What is known of each reader's port.
+    pub(super) ports: Ports,
     prompts: BTreeMap<(LaneId, Direction), Prompt>,
     /// Why the last passenger of a side was refused, until it is shown.
     refused: BTreeMap<(LaneId, Direction), Reason>,
@@ -90,6 +102,10 @@ pub struct Board {
     nearly_full: bool,
     freshness: Freshness,
     floods: Floods,
+    minutes: Minutes,
+    levels: BTreeMap<LaneId, Levels>,
+    worked: BTreeSet<String>,
+    unwritten: u64,
 }
 
 impl Board {
@@ -103,15 +119,21 @@ impl Board {
             .collect();
         for name in devices.keys() {
             metrics.device_up.with_label_values(&[name.as_str()]).set(0);
+            metrics
+                .device_reconnects
+                .with_label_values(&[name.as_str()]);
             let down = DeviceState::Down.as_str();
             Metrics::set_one_of(&metrics.device_state, name, down, down);
         }
         let freshness = Freshness::new(sources.lists.iter().cloned());
         let backend_up = sources.has_backend.then_some(false);
+        // A gate that never had a backend misses none.
+        metrics.backend_up.set(backend_up.map_or(-1, i64::from));
         Self {
             metrics,
             sources,
             devices,
+            ports: Ports::default(),
             prompts: BTreeMap::new(),
             refused: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -124,6 +146,10 @@ impl Board {
             nearly_full: false,
             freshness,
             floods: Floods::default(),
+            minutes: Minutes::default(),
+            levels: BTreeMap::new(),
+            worked: BTreeSet::new(),
+            unwritten: 0,
         }
     }
 
@@ -142,6 +168,10 @@ impl Board {
         let up = metrics.device_up.with_label_values(&[name]);
         up.set((state == DeviceState::Up).into());
         let before = self.devices.insert(name.into(), state).unwrap_or_default();
+        let is_back = state == DeviceState::Up && before != state;
+        if is_back && !self.worked.insert(name.into()) {
+            metrics.device_reconnects.with_label_values(&[name]).inc();
+        }
         Metrics::set_one_of(&metrics.device_state, name, state.as_str(), before.as_str());
         before != state
     }
@@ -150,7 +180,8 @@ impl Board {
     pub fn shown(&mut self, lane: LaneId, direction: Direction, prompt: Prompt) {
         self.prompts.insert((lane, direction), prompt);
         let refused = self.refused.remove(&(lane, direction));
-        let reason = refused.filter(|reason| reason.prompt() == prompt);
+        let reason =
+            refused.filter(|reason| reason.prompt() == prompt || prompt == Prompt::SeeStaff);
         let name = self.lane_name(lane);
         self.sources
             .signs
@@ -163,9 +194,11 @@ impl Board {
             let side = (decided.lane, decided.direction);
             self.refused.insert(side, decided.reason);
         }
+        self.minutes.decided(now.mono, decided.verdict);
         self.decisions.truncate(DECISIONS_KEPT - 1);
         self.decisions.push_front(DecisionStatus {
             at_ms: now.mono.as_millis(),
+            utc_ms: now.utc.map(Utc::as_millis),
             lane: self.lane_name(decided.lane),
             direction: decided.direction.as_str(),
             medium: decided.medium.as_str(),
@@ -173,6 +206,21 @@ impl Board {
             reason: decided.reason.as_str(),
             decided_us: u64::try_from(now.mono.since(decided.read).as_micros()).unwrap_or(u64::MAX),
         });
+    }
+
+    /// The relay of a grant was commanded, so long after its credential was at hand.
+    pub fn released(&mut self, own_share: Duration) {
+        self.minutes.released(self.now, own_share);
+    }
+
+    /// What the sensors say came of it.
+    pub fn ended(&mut self, outcome: Outcome) {
+        self.minutes.ended(self.now, outcome);
+    }
+
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.levels.insert(lane, levels);
     }
 
     /// An alarm begins or ends; returns where, and false if it was so already.
@@ -198,7 +246,8 @@ impl Board {
     }
 
     /// How the journal's writer stands.
-    pub fn writer(&self, writer: &WriterStatus) {
+    pub fn writer(&mut self, writer: &WriterStatus) {
+        self.unwritten = u64::try_from(writer.kept).unwrap_or(u64::MAX);
         self.metrics
             .journal_unwritten
             .set(i64::try_from(writer.kept).unwrap_or(i64::MAX));

@@ -230,6 +230,7 @@ impl Gateway {
         let ReaderEvent { port, report } = event;
         match report {
             ReaderReport::Presented(presentation) => {
+                self.perform.reader_read(&port.name, &presentation);
                 self.presentations += 1;
                 let job = Job {
                     number: self.presentations,
@@ -242,6 +243,9 @@ impl Gateway {
                 self.step(Event::ReaderPrompt(port.lane, port.direction, prompt))
             }
             other @ (ReaderReport::Up(_)
+            | ReaderReport::Port(_)
+            | ReaderReport::Identified(_)
+            | ReaderReport::Provisioned(_)
             | ReaderReport::Blind(_)
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
@@ -263,7 +267,10 @@ impl Gateway {
 
     fn lines(&mut self, event: GpioEvent) {
         match event {
-            GpioEvent::Sensed(lane, levels) => self.step(Event::Sensed(lane, levels)),
+            GpioEvent::Sensed(lane, levels) => {
+                self.perform.sensed(lane, levels);
+                self.step(Event::Sensed(lane, levels));
+            }
             GpioEvent::Fire(fire) => self.step(Event::Fire(fire)),
             GpioEvent::Key(lane, mode) => {
                 self.step(Event::ModeSet(lane, Wanted::by_key(mode)));

@@ -3,6 +3,7 @@
 
 mod orders;
 mod reports;
+mod walks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::sync::SyncEvent;
 use crate::sync::claims::Order;
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
+use walks::Walks;
 
 /// Everything that actions go out to.
 pub struct Outlets {
@@ -64,6 +66,7 @@ pub struct Performer {
     barriers: Barriers,
     questions: BTreeMap<LaneId, (u64, Asking)>,
     granted: BTreeMap<LaneId, Granted>,
+    walks: Walks,
     /// Staff who let somebody through and wait for what comes of it, by the number of the presentation.
     awaited: BTreeMap<u64, oneshot::Sender<Said>>,
 }
@@ -76,6 +79,8 @@ struct Granted {
     read: Mono,
     /// For the backend.
     waited_us: u64,
+    /// When the release was wanted: the grant is durable, or may go before.
+    wanted: Option<Mono>,
 }
 
 impl Performer {
@@ -89,6 +94,7 @@ impl Performer {
             barriers,
             questions: BTreeMap::new(),
             granted: BTreeMap::new(),
+            walks: Walks::default(),
             awaited: BTreeMap::new(),
         }
     }
@@ -97,6 +103,9 @@ impl Performer {
     pub fn perform(&mut self, now: Now, action: Action, follow_up: &mut VecDeque<Event>) {
         match action {
             Action::ReleaseBarrier(lane, direction) => {
+                if let Some(granted) = self.granted.get_mut(&lane) {
+                    granted.wanted = Some(now.mono);
+                }
                 self.lines(Command::Release(lane, direction));
                 self.answer_staff(lane);
             }
@@ -202,6 +211,7 @@ impl Performer {
     pub fn written(&mut self, written: &Written) -> Option<Event> {
         self.board
             .metrics
+            .stages
             .journal_append
             .observe(seconds(Duration::from_micros(written.took_us)));
         if written.result.is_ok() {
@@ -227,27 +237,26 @@ impl Performer {
             .presentations
             .with_label_values(&[lane.as_str(), medium, result])
             .inc();
+        let waited = Duration::from_micros(decided.online_us);
+        let claiming = Duration::from_micros(decided.claim_us);
+        let deciding = now.mono.since(decided.read);
+        let deciding = deciding.saturating_sub(waited.saturating_add(claiming));
+        let decide = &self.board.metrics.stages.decide;
+        decide
+            .with_label_values(&[lane.as_str(), medium])
+            .observe(seconds(deciding));
         if decided.online_us > 0 {
             self.board
                 .metrics
+                .stages
                 .online_wait
-                .observe(seconds(Duration::from_micros(decided.online_us)));
+                .observe(seconds(waited));
         }
         if decided.claim_us > 0 {
-            self.board
-                .metrics
-                .claim_wait
-                .observe(seconds(Duration::from_micros(decided.claim_us)));
+            let claim_wait = &self.board.metrics.stages.claim_wait;
+            claim_wait.observe(seconds(Duration::from_micros(decided.claim_us)));
         }
-        tracing::info!(
-            lane,
-            direction = decided.direction.as_str(),
-            medium,
-            verdict = decided.verdict.as_str(),
-            reason = decided.reason.as_str(),
-            grant = decided.grant.map(tracing::field::display),
-            "decided"
-        );
+        self.walks.decided(&lane, decided);
         if decided.grant.is_some() {
             let &Decided {
                 number,
@@ -266,6 +275,7 @@ impl Performer {
                     seen,
                     read,
                     waited_us: online_us.saturating_add(claim_us),
+                    wanted: None,
                 },
             );
         }
@@ -296,17 +306,11 @@ impl Performer {
             .passages
             .with_label_values(&[name.as_str(), outcome.as_str()])
             .inc();
-        let grant_text = grant.map(tracing::field::display);
-        tracing::info!(
-            lane = name,
-            direction = direction.as_str(),
-            outcome = outcome.as_str(),
-            grant = grant_text,
-            "ended"
-        );
+        self.walks.ended(&name, direction, outcome, grant);
         if grant.is_some() {
             self.granted.remove(&lane);
         }
+        self.board.ended(outcome);
         self.observe(Observation::Ended(lane, direction, outcome, grant));
     }
 
@@ -363,13 +367,21 @@ impl Performer {
             .saturating_sub(Duration::from_micros(granted.waited_us));
         let end_to_end = at.since(granted.seen);
         let name = self.board.lane_name(lane);
+        if let Some(wanted) = granted.wanted {
+            let relay = &self.board.metrics.stages.relay;
+            let relay = relay.with_label_values(&[name.as_str()]);
+            relay.observe(seconds(at.since(wanted)));
+        }
+        self.board.released(own_share);
         self.board
             .metrics
+            .stages
             .own_share
             .with_label_values(&[name.as_str()])
             .observe(seconds(own_share));
         self.board
             .metrics
+            .stages
             .end_to_end
             .with_label_values(&[name.as_str(), granted.medium.as_str()])
             .observe(seconds(end_to_end));

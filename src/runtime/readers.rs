@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, watch};
 use super::files::StartError;
 use super::start::OpenSource;
 use crate::config::Config;
+use crate::config::tree::LineDirection;
 use crate::domain::{Assurance, LaneId};
-use crate::drivers::serial::{Key, Looks, ReaderSettings, Seat};
+use crate::drivers::serial::{Key, LineSetup, Looks, Provision, ReaderSettings, Seat};
 use crate::drivers::{MonoClock, Port, ReaderEvent, camera, serial};
 
 /// What OSDP readers need beside their config.
@@ -21,6 +22,18 @@ pub(super) struct OsdpReaders {
     pub(super) looks: watch::Receiver<Looks>,
 }
 
+/// A reader that can be given its key.
+pub struct Keyed {
+    /// Its name.
+    pub name: String,
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its address.
+    pub address: u8,
+    /// Where it is asked for.
+    pub line: mpsc::Sender<Provision>,
+}
+
 /// Starts a thread or a task for each reader of the config; `sources` stand in for some of them.
 pub(super) fn start(
     config: &Config,
@@ -28,8 +41,8 @@ pub(super) fn start(
     sources: &[(String, OpenSource)],
     osdp: &OsdpReaders,
     events: &mpsc::Sender<ReaderEvent>,
-) -> Result<(), StartError> {
-    let mut lines: BTreeMap<PathBuf, (u32, Vec<Seat>)> = BTreeMap::new();
+) -> Result<Vec<Keyed>, StartError> {
+    let mut lines: BTreeMap<PathBuf, (LineSetup, Vec<Seat>)> = BTreeMap::new();
     for (lane, settings) in (0..).map(LaneId).zip(&config.lanes) {
         for reader in &settings.readers {
             let port = Arc::new(Port {
@@ -65,7 +78,14 @@ pub(super) fn start(
                     assurance,
                 };
                 let line = lines.entry(settings.port.clone());
-                let (_, seats) = line.or_insert_with(|| (settings.baud, Vec::new()));
+                let (_, seats) = line.or_insert_with(|| {
+                    let setup = LineSetup {
+                        port: settings.port.clone(),
+                        baud: settings.baud,
+                        driver_direction: settings.direction == LineDirection::Driver,
+                    };
+                    (setup, Vec::new())
+                });
                 seats.push(Seat {
                     port,
                     settings: settings_of,
@@ -73,9 +93,19 @@ pub(super) fn start(
             }
         }
     }
-    for (path, (baud, seats)) in lines {
+    let mut keyed = Vec::new();
+    for (setup, seats) in lines.into_values() {
         let (looks, events) = (osdp.looks.clone(), events.clone());
-        tokio::spawn(serial::run_osdp(path, baud, seats, looks, mono, events));
+        let (line, provisions) = mpsc::channel(1);
+        keyed.extend(seats.iter().map(|seat| Keyed {
+            name: seat.port.name.clone(),
+            lane: seat.port.lane,
+            address: seat.settings.address,
+            line: line.clone(),
+        }));
+        tokio::spawn(serial::run_osdp(
+            setup, seats, looks, provisions, mono, events,
+        ));
     }
-    Ok(())
+    Ok(keyed)
 }

@@ -17,6 +17,7 @@ use super::files::{StartError, read_files};
 use super::gateway::{Gateway, Inlets};
 use super::lines;
 use super::link::{Link, look_after, start_sync};
+use super::machine;
 use super::observe::Observation;
 use super::orders::Order;
 use super::perform::{Outlets, Performer};
@@ -40,6 +41,7 @@ use crate::store::learned::Learned;
 use crate::sync::SyncEvent;
 use crate::telemetry::display::{Displays, Signs};
 use crate::telemetry::http::{self, Pages};
+use crate::telemetry::status::MachineStatus;
 use crate::telemetry::{Metrics, Status};
 
 /// Presentations and reports of all readers that may wait for the loop.
@@ -161,7 +163,7 @@ pub async fn start(
         keys: std::mem::take(&mut files.reader_keys),
         looks: looks_out,
     };
-    readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
+    let keyed = readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -211,9 +213,17 @@ pub async fn start(
         displays: Displays::new(signs),
     };
     tokio::spawn(serve_pages(listener, served, tasks_stopping.clone()));
+    let (machine_in, machine) = watch::channel(MachineStatus::default());
+    tokio::spawn(machine::watch(
+        "/sys".into(),
+        config.data_dir.clone(),
+        metrics.clone(),
+        machine_in,
+        tasks_stopping.clone(),
+    ));
     let (allowed, may) = watch::channel(config.staff.clone().unwrap_or_default());
     if let Some(socket) = socket {
-        let desk = Desk::new(config, may, status.clone(), orders_in.clone());
+        let desk = Desk::new(config, may, status.clone(), orders_in.clone()).keyed(keyed);
         tokio::spawn(socket.serve(desk, tasks_stopping));
     }
     let board = Board::new(
@@ -225,7 +235,7 @@ pub async fn start(
             certificates,
             journal.clone(),
             trust.watch,
-            (status_in, signs_in, heartbeat_in),
+            (status_in, signs_in, heartbeat_in, machine),
         ),
     );
     let observer = stand.observer;
@@ -293,11 +303,12 @@ async fn serve_pages(listener: TcpListener, pages: Pages, stop: watch::Receiver<
     }
 }
 
-/// What the loop shows: to the pages, to the displays, and that it turns.
+/// What the loop shows: to the pages, to the displays, and that it turns; and what it shows of the machine.
 type Windows = (
     watch::Sender<Arc<Status>>,
     watch::Sender<Arc<Signs>>,
     watch::Sender<Instant>,
+    watch::Receiver<MachineStatus>,
 );
 
 fn sources(
@@ -307,12 +318,18 @@ fn sources(
     certificates: Option<Certificates>,
     journal: Journal,
     trust: TrustWatch,
-    (status, signs, heartbeat): Windows,
+    (status, signs, heartbeat, machine): Windows,
 ) -> Sources {
     let lane = |lane: &tree::Lane| LaneBoard {
         name: lane.name.clone(),
         barrier: settings::barrier_name(lane.barrier),
         directions: lane.directions.clone(),
+        sensors: lane
+            .sensors
+            .lines()
+            .into_iter()
+            .map(|(_, sensor, _)| sensor)
+            .collect(),
     };
     let readers = config
         .lanes
@@ -336,6 +353,7 @@ fn sources(
         heartbeat,
         remember: config.passback.remember_min.duration(),
         has_backend: config.backend.is_some(),
+        machine,
     }
 }
 

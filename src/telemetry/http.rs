@@ -7,6 +7,8 @@
 //! | `/readyz` | 200 while devices work and lists are there, else 503 with what is missing, a line each |
 //! | `/` | status page |
 //! | `/status.json` | the same for machines |
+//! | `/history.json` | the last hour, minute by minute |
+//! | `/status.css`, `/status.js` | what the status page needs; it takes nothing from anywhere else |
 //! | `/display/{lane}` | what the passenger sees: [`display`](super::display) |
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::display::{self, Displays};
+use super::hour::Minute;
 use super::metrics::Metrics;
 use super::status::Status;
 
@@ -57,6 +60,9 @@ pub async fn serve(
     let app = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
+        .route("/history.json", get(history_json))
+        .route("/status.css", get(status_style))
+        .route("/status.js", get(status_script))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -79,6 +85,23 @@ async fn status_page(State(pages): State<Pages>) -> Html<String> {
 
 async fn status_json(State(pages): State<Pages>) -> Json<Status> {
     Json(Status::clone(&pages.status.borrow()))
+}
+
+async fn history_json(State(pages): State<Pages>) -> Json<Vec<Minute>> {
+    Json(pages.status.borrow().minutes())
+}
+
+async fn status_style() -> impl IntoResponse {
+    const STYLE: &str = include_str!("pages/status.css");
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
+}
+
+async fn status_script() -> impl IntoResponse {
+    const SCRIPT: &str = include_str!("pages/status.js");
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        SCRIPT,
+    )
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {

@@ -1,6 +1,9 @@
-//! The log: to standard error, for journald to pick up. `RUST_LOG` narrows or widens it, and wins over the config.
+//! The log. Under systemd it goes to journald, field by field: `journalctl -o json` has `F_LANE`, `F_REASON` and the like,
+//! and `journalctl F_LANE=north` finds what happened at a lane. Anywhere else it is lines on standard error. `RUST_LOG`
+//! narrows or widens it, and wins over the config.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -15,14 +18,28 @@ static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 pub fn start(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter(level));
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    let registry = tracing_subscriber::registry().with(filter).with(lines);
-    if registry.try_init().is_ok() {
+    let journal = is_journal().then(tracing_journald::layer);
+    let journal = journal.and_then(Result::ok);
+    // Where the journal cannot be reached after all, its own pipe still takes lines.
+    let lines = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+    });
+    let journal = journal.map(|layer| layer.with_syslog_identifier("turnstiled".into()));
+    let registry = tracing_subscriber::registry().with(filter);
+    if registry.with(journal).with(lines).try_init().is_ok() {
         let _ = FILTER.set(handle);
     }
+}
+
+/// True if standard error is a pipe to journald: `JOURNAL_STREAM` is its device and inode (systemd.exec(5)). Whoever
+/// redirects it elsewhere wants lines there.
+fn is_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let stream = std::fs::metadata("/proc/self/fd/2");
+    stream.is_ok_and(|stream| named == format!("{}:{}", stream.dev(), stream.ino()))
 }
 
 /// Logs at another level from now on, unless `RUST_LOG` says otherwise, or nobody has started the log.

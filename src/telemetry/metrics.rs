@@ -2,17 +2,21 @@
 //! Labels are lanes, devices, lists, reasons and states, all bounded by the config or by an enum.
 
 mod build;
+mod machine;
+mod stages;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 use build::Build;
 pub use build::Described;
+pub use machine::MachineSeries;
+pub use stages::Stages;
 
 /// The metrics could not be built or rendered: a bug in their names, never a matter of input.
 #[derive(Debug, thiserror::Error)]
@@ -28,29 +32,30 @@ pub struct Metrics {
     pub presentations: IntCounterVec,
     /// `turnstile_passages_total{lane,outcome}`: what the sensors say came of it.
     pub passages: IntCounterVec,
-    /// `turnstile_own_share_seconds{lane}`: text or card facts at hand to relay commanded, without waits for the backend.
-    pub own_share: HistogramVec,
-    /// `turnstile_decode_seconds{device}`: one frame through the pipeline.
-    pub decode: HistogramVec,
-    /// `turnstile_online_wait_seconds`: how long the backend was waited for.
-    pub online_wait: Histogram,
+    /// How long each stage takes.
+    pub stages: Stages,
+    /// Temperature and disk.
+    pub machine: MachineSeries,
     /// `turnstile_claims_total{result,when}`: claims by what came of them: `won`, `replayed`, `passback`, `unanswered`; `when`
     /// is `in_time`, or `late` where the gate had decided by itself.
     pub claims: IntCounterVec,
-    /// `turnstile_claim_wait_seconds`: how long a claim was waited for.
-    pub claim_wait: Histogram,
     /// `turnstile_learned_hits_total{answer}`: presentations answered from earlier online answers: `known` or `nobody`.
     pub learned_hits: IntCounterVec,
     /// `turnstile_learned_answers`: online answers that are kept.
     pub learned_kept: IntGauge,
-    /// `turnstile_end_to_end_seconds{lane,medium}`: in view to relay commanded.
-    pub end_to_end: HistogramVec,
     /// `turnstile_frames_total{device,result}`: `read` or `empty`.
     pub frames: IntCounterVec,
+    /// `turnstile_reader_port_state{device,state}`: 1 for the state of the port: absent, opening, probing, ready,
+    /// degraded, lost.
+    pub reader_port_state: IntGaugeVec,
+    /// `turnstile_reader_read_seconds{device}`: card found, or first byte, to facts at hand.
+    pub reader_read: HistogramVec,
     /// `turnstile_device_up{device}`: 1 while the driver has a working connection.
     pub device_up: IntGaugeVec,
     /// `turnstile_device_state{device,state}`: 1 for the state it is in: up, down, dark, frozen.
     pub device_state: IntGaugeVec,
+    /// `turnstile_device_reconnects_total{device}`: it works again after it had worked before.
+    pub device_reconnects: IntCounterVec,
     /// `turnstile_device_faults_total{device}`: bad bytes, contained panics, read-back mismatches.
     pub device_faults: IntCounterVec,
     /// `turnstile_journal_backlog_records`: records the backend has not acknowledged.
@@ -69,8 +74,6 @@ pub struct Metrics {
     pub journal_kept_bytes: IntGauge,
     /// `turnstile_journal_limit_bytes`: configured limit of that size.
     pub journal_limit: IntGauge,
-    /// `turnstile_journal_append_seconds`: one durable group.
-    pub journal_append: Histogram,
     /// `turnstile_journal_unwritten_records`: records that wait in memory because the disk refuses.
     pub journal_unwritten: IntGauge,
     /// `turnstile_journal_dropped_records_total`: records given up because the disk refused for too long.
@@ -91,13 +94,16 @@ pub struct Metrics {
     pub trust_expires: Gauge,
     /// `turnstile_trust_failures_total`: trust lists refused, or not kept.
     pub trust_failures: IntCounter,
-    /// `turnstile_backend_up`: 1 while the backend answers.
+    /// `turnstile_backend_up`: 1 while the backend answers, 0 while it does not, -1 where there is none.
     pub backend_up: IntGauge,
     /// `turnstile_tls_refusals_total{certificate,reason}`: connections to the backend that did not come about because of
     /// our certificate (`ours`) or its (`theirs`).
     pub tls_refusals: IntCounterVec,
     /// `turnstile_certificate_expires_seconds{certificate}`: until the gate's certificate, or the authority's, ends.
     pub certificate_expires: GaugeVec,
+    /// `turnstile_uplink_lag_seconds`: how long records have waited without an acknowledgement; 0 while none waits. It goes
+    /// by the monotonic clock, so it is right without a date.
+    pub uplink_lag: Gauge,
     /// `turnstile_delivered_records_total`: records the backend has acknowledged.
     pub delivered: IntCounter,
     /// `turnstile_delivery_failures_total`: deliveries refused, or acknowledged in a way that is not believed; once a
@@ -127,6 +133,8 @@ pub struct Metrics {
     pub alarm: IntGaugeVec,
     /// `turnstile_clock_trusted`: 1 while dates may be used.
     pub clock_trusted: IntGauge,
+    /// `turnstile_clock_state{state}`: 1 for how far the date can be believed: synchronised, held, untrusted.
+    pub clock_state: IntGaugeVec,
     /// `turnstile_clock_jumps_total`: the date jumped against the monotonic clock.
     pub clock_jumps: IntCounter,
 }
@@ -164,28 +172,12 @@ impl Metrics {
                 "What the sensors say came of it",
                 &["lane", "outcome"],
             )?,
-            own_share: new.histograms(
-                "turnstile_own_share_seconds",
-                "Text or card facts at hand to relay commanded, without waits for the backend",
-                &["lane"],
-            )?,
-            decode: new.histograms(
-                "turnstile_decode_seconds",
-                "One frame through the pipeline",
-                &["device"],
-            )?,
-            online_wait: new.histogram(
-                "turnstile_online_wait_seconds",
-                "How long the backend was waited for",
-            )?,
+            stages: Stages::new(&new)?,
+            machine: MachineSeries::new(&new)?,
             claims: new.counters(
                 "turnstile_claims_total",
                 "Uses claimed at the backend, by what came of it and whether somebody waited",
                 &["result", "when"],
-            )?,
-            claim_wait: new.histogram(
-                "turnstile_claim_wait_seconds",
-                "How long a claim was waited for",
             )?,
             learned_hits: new.counters(
                 "turnstile_learned_hits_total",
@@ -193,15 +185,20 @@ impl Metrics {
                 &["answer"],
             )?,
             learned_kept: new.gauge("turnstile_learned_answers", "Online answers that are kept")?,
-            end_to_end: new.histograms(
-                "turnstile_end_to_end_seconds",
-                "In view to relay commanded",
-                &["lane", "medium"],
-            )?,
             frames: new.counters(
                 "turnstile_frames_total",
                 "Frames looked at",
                 &["device", "result"],
+            )?,
+            reader_port_state: new.gauges(
+                "turnstile_reader_port_state",
+                "1 for the state of a reader's port: absent, opening, probing, ready, degraded, lost",
+                &["device", "state"],
+            )?,
+            reader_read: new.histograms(
+                "turnstile_reader_read_seconds",
+                "Card found, or first byte, to facts at hand",
+                &["device"],
             )?,
             device_up: new.gauges(
                 "turnstile_device_up",
@@ -212,6 +209,11 @@ impl Metrics {
                 "turnstile_device_state",
                 "1 for the state of the device: up, down, dark, frozen",
                 &["device", "state"],
+            )?,
+            device_reconnects: new.counters(
+                "turnstile_device_reconnects_total",
+                "Times that a device worked again after it was away",
+                &["device"],
             )?,
             device_faults: new.counters(
                 "turnstile_device_faults_total",
@@ -250,10 +252,6 @@ impl Metrics {
                 "turnstile_journal_limit_bytes",
                 "Configured limit of the journal",
             )?,
-            journal_append: new.histogram(
-                "turnstile_journal_append_seconds",
-                "One durable group of records",
-            )?,
             journal_unwritten: new.gauge(
                 "turnstile_journal_unwritten_records",
                 "Records in memory because the disk refuses",
@@ -291,7 +289,10 @@ impl Metrics {
                 "turnstile_trust_failures_total",
                 "Trust lists refused, or not kept",
             )?,
-            backend_up: new.gauge("turnstile_backend_up", "1 while the backend answers")?,
+            backend_up: new.gauge(
+                "turnstile_backend_up",
+                "1 while the backend answers, 0 while it does not, -1 where there is none",
+            )?,
             tls_refusals: new.counters(
                 "turnstile_tls_refusals_total",
                 "Connections to the backend refused for a certificate, ours or theirs",
@@ -301,6 +302,10 @@ impl Metrics {
                 "turnstile_certificate_expires_seconds",
                 "Until a certificate ends",
                 &["certificate"],
+            )?,
+            uplink_lag: new.real_gauge(
+                "turnstile_uplink_lag_seconds",
+                "How long records have waited without an acknowledgement",
             )?,
             delivered: new.counter(
                 "turnstile_delivered_records_total",
@@ -361,6 +366,11 @@ impl Metrics {
                 &["lane", "alarm"],
             )?,
             clock_trusted: new.gauge("turnstile_clock_trusted", "1 while dates may be used")?,
+            clock_state: new.gauges(
+                "turnstile_clock_state",
+                "1 for how far the date can be believed: synchronised, held, untrusted",
+                &["state"],
+            )?,
             clock_jumps: new.counter(
                 "turnstile_clock_jumps_total",
                 "The date jumped against the monotonic clock",
@@ -411,6 +421,7 @@ mod tests {
             .with_label_values(&["entry", "qr_code", "granted"])
             .inc();
         metrics
+            .stages
             .own_share
             .with_label_values(&["entry"])
             .observe(0.003);

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
+
+use super::hour::{Hour, Minute};
 
 /// How many last decisions the page keeps.
 pub const DECISIONS_KEPT: usize = 20;
@@ -13,8 +16,12 @@ pub const DECISIONS_KEPT: usize = 20;
 pub struct Status {
     /// Name of the gate.
     pub gate: String,
+    /// Version of the daemon.
+    pub version: &'static str,
     /// Milliseconds since the start, when this was taken.
     pub uptime_ms: u64,
+    /// The date then, milliseconds since 1970; none while nobody vouches for it.
+    pub utc_ms: Option<u64>,
     /// Lanes in the order of the config.
     pub lanes: Vec<LaneStatus>,
     /// Readers and the line board.
@@ -27,6 +34,10 @@ pub struct Status {
     pub backlog: u64,
     /// Bytes of the journal and their limit.
     pub journal_bytes: (u64, u64),
+    /// How long records have waited without an acknowledgement, seconds; 0 while none waits.
+    pub uplink_lag_s: u64,
+    /// Records that wait in memory because the disk refuses them.
+    pub unwritten: u64,
     /// True while the backend answers; none without a backend.
     pub backend_up: Option<bool>,
     /// True while the fire latch is set.
@@ -39,6 +50,24 @@ pub struct Status {
     pub alarms: Vec<(String, String)>,
     /// The last decisions, newest first.
     pub decisions: VecDeque<DecisionStatus>,
+    /// What the board tells of itself.
+    pub machine: MachineStatus,
+    /// The last hour, for `/history.json`.
+    #[serde(skip)]
+    pub hour: Arc<Hour>,
+}
+
+/// What the machine tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MachineStatus {
+    /// Each zone with its temperature in degrees Celsius.
+    pub celsius: Vec<(String, f64)>,
+    /// Disk, kind of cells, used part of its life: 1.0 is all of it.
+    pub wear: Vec<(String, &'static str, f64)>,
+    /// Free bytes of the file system with the journal.
+    pub disk_free: Option<u64>,
+    /// Its size.
+    pub disk_size: Option<u64>,
 }
 
 /// How the config was read again.
@@ -94,6 +123,29 @@ pub struct DeviceStatus {
     pub up: bool,
     /// `up`, `down`, `dark` or `frozen`.
     pub state: &'static str,
+    /// A reader on a port: how that stands.
+    pub port: Option<PortStatus>,
+}
+
+/// The port of a reader on the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PortStatus {
+    /// `absent`, `opening`, `probing`, `ready`, `degraded` or `lost`.
+    pub state: &'static str,
+    /// Line speed it is or was opened at; 0 where there is none.
+    pub baud: u32,
+    /// Why it is absent or lost, in a sentence.
+    pub why: Option<String>,
+    /// What the module says of itself.
+    pub module: Option<String>,
+    /// An OSDP reader that was to be given its key: `open`, `taken`, `refused` or `timed_out`.
+    pub provisioning: Option<&'static str>,
+    /// What it has read since the start.
+    pub reads: u64,
+    /// When it read last, milliseconds since the start.
+    pub last_at_ms: Option<u64>,
+    /// How long that took: in view, or first byte, to facts at hand, microseconds.
+    pub last_took_us: Option<u64>,
 }
 
 /// One lane on the page.
@@ -111,6 +163,12 @@ pub struct LaneStatus {
     pub mode_source: &'static str,
     /// Every wish for its mode, the strongest first.
     pub wishes: Vec<WishStatus>,
+    /// True if somebody is in the aisle.
+    pub occupied: bool,
+    /// True if everybody may walk.
+    pub is_open: bool,
+    /// Its sensors, and whether each says something now.
+    pub sensors: Vec<(&'static str, bool)>,
     /// What the passenger is shown, per side.
     pub prompts: Vec<(&'static str, &'static str)>,
 }
@@ -157,6 +215,8 @@ pub struct TrustStatus {
 pub struct DecisionStatus {
     /// Milliseconds since the start.
     pub at_ms: u64,
+    /// The date, milliseconds since 1970; none while nobody vouched for it.
+    pub utc_ms: Option<u64>,
     /// Lane.
     pub lane: String,
     /// Side.
@@ -220,72 +280,24 @@ impl Status {
             .collect()
     }
 
-    /// The page, as HTML.
+    /// The page, as HTML. What it shows first is in it; its script asks for what is newer.
     #[must_use]
     pub fn page(&self) -> String {
+        // Words, numbers and names only, so it can always be written. "</script>" must not end the element.
+        let now = serde_json::to_string(self).unwrap_or_default();
         include_str!("pages/status.html")
             .replace("{gate}", &escape(&self.gate))
-            .replace("{summary}", &self.summary())
-            .replace(
-                "{alarms}",
-                &rows(
-                    self.alarms
-                        .iter()
-                        .map(|(place, alarm)| vec![place.clone(), alarm.clone()]),
-                ),
-            )
-            .replace("{lanes}", &rows(self.lanes.iter().map(LaneStatus::cells)))
-            .replace(
-                "{decisions}",
-                &rows(self.decisions.iter().map(DecisionStatus::cells)),
-            )
-            .replace(
-                "{devices}",
-                &rows(
-                    self.devices
-                        .iter()
-                        .map(|device| vec![device.name.clone(), device.state.into()]),
-                ),
-            )
-            .replace("{lists}", &rows(self.lists.iter().map(ListStatus::cells)))
+            .replace("{status}", &now.replace('<', "\\u003c"))
     }
 
-    fn summary(&self) -> String {
-        let backend = match self.backend_up {
-            None => "no backend configured",
-            Some(true) => "backend answers",
-            Some(false) => "backend is away; decisions go on from the lists here",
-        };
-        let (bytes, limit) = self.journal_bytes;
-        escape(&format!(
-            "up {} s · clock {} · trust list {} · {backend} · {} records wait for the backend · journal {} of {} MiB",
-            self.uptime_ms / 1000,
-            self.clock,
-            self.trust.version,
-            self.backlog,
-            bytes >> 20,
-            limit >> 20,
-        ))
+    /// The last hour, minute by minute, the oldest first.
+    #[must_use]
+    pub fn minutes(&self) -> Vec<Minute> {
+        self.hour.minutes().copied().collect()
     }
 }
 
 impl LaneStatus {
-    fn cells(&self) -> Vec<String> {
-        let prompts: Vec<_> = self
-            .prompts
-            .iter()
-            .map(|(side, prompt)| format!("{side}: {prompt}"))
-            .collect();
-        vec![
-            self.name.clone(),
-            self.barrier.into(),
-            self.state.into(),
-            self.mode.clone(),
-            self.why(),
-            prompts.join(", "),
-        ]
-    }
-
     /// Who wants what, the strongest first: `staff (uid 1000) until 2026-11-24T10:00:00Z; over schedule: closed`.
     #[must_use]
     pub fn why(&self) -> String {
@@ -307,53 +319,6 @@ impl LaneStatus {
             let _ = write!(text, "; over {who}: {}{until}", wish.mode);
         }
         text
-    }
-}
-
-impl ListStatus {
-    fn cells(&self) -> Vec<String> {
-        let version = self.version.map_or("not arrived".into(), |(era, version)| {
-            format!("{era}.{version}")
-        });
-        let age = self.age_s.map_or("-".into(), |age| format!("{age} s"));
-        vec![self.name.clone(), version, self.rows.to_string(), age]
-    }
-}
-
-impl DecisionStatus {
-    fn cells(&self) -> Vec<String> {
-        vec![
-            format!(
-                "{:.1} s",
-                std::time::Duration::from_millis(self.at_ms).as_secs_f64()
-            ),
-            self.lane.clone(),
-            self.direction.into(),
-            self.medium.into(),
-            self.verdict.into(),
-            self.reason.into(),
-            format!(
-                "{:.1} ms",
-                std::time::Duration::from_micros(self.decided_us).as_secs_f64() * 1000.0
-            ),
-        ]
-    }
-}
-
-/// Table rows; "none" where there are none, so that an empty table does not look broken.
-fn rows(cells: impl Iterator<Item = Vec<String>>) -> String {
-    let mut html = String::new();
-    for row in cells {
-        html.push_str("<tr>");
-        for cell in row {
-            let _ = write!(html, "<td>{}</td>", escape(&cell));
-        }
-        html.push_str("</tr>");
-    }
-    if html.is_empty() {
-        "<tr><td>none</td></tr>".into()
-    } else {
-        html
     }
 }
 
@@ -385,6 +350,7 @@ mod tests {
         };
         assert!(!status.page().contains("<script>"));
         assert!(status.page().contains("&lt;script&gt;&quot;&#39;&amp;"));
+        assert!(status.page().contains(r#""gate":"\u003cscript>\"'&""#));
     }
 
     #[test]
@@ -394,6 +360,7 @@ mod tests {
                 name: "entry-camera".into(),
                 up: false,
                 state: DeviceState::Dark.as_str(),
+                port: None,
             }],
             lists: vec![ListStatus {
                 name: "health".into(),

@@ -1,6 +1,7 @@
 """OSDP readers of another make: the PD of libosdp (PyPI `libosdp`), on a pseudo-terminal.
 
-Usage: osdp_reader.py LINK ADDRESS=KEY...     readers with these keys (32 hex digits) on one line
+Usage: osdp_reader.py LINK ADDRESS=KEY...     readers with these keys (32 hex digits) on one line; the key
+                                              `new`: as it comes from its maker, in install mode
        osdp_reader.py LINK --replay FILE      nobody with a key: answers by what was recorded
 
 LINK becomes a link to the terminal. Orders come on standard input, one a line:
@@ -115,7 +116,10 @@ CAPABILITIES = osdp.PDCapabilities(
 )
 for given in REST:
     address, key = given.split("=")
-    info = osdp.PDInfo(int(address), Port(int(address)), scbk=bytes.fromhex(key), flags=[osdp.LibFlag.EnforceSecure])
+    if key == "new":
+        info = osdp.PDInfo(int(address), Port(int(address)), scbk=None, flags=[osdp.LibFlag.InstallMode])
+    else:
+        info = osdp.PDInfo(int(address), Port(int(address)), scbk=bytes.fromhex(key), flags=[osdp.LibFlag.EnforceSecure])
     reader = osdp.PeripheralDevice(info, CAPABILITIES, log_level=osdp.LogLevel.Emergency, command_handler=told(int(address)))
     READERS[int(address)] = reader
 

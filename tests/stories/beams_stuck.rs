@@ -17,7 +17,7 @@ async fn a_beam_that_sticks_is_reported_and_whoever_wants_in_is_sent_to_another_
     scene.beside_nobody_notices().await;
     scene
         .until("staff are called", |status| {
-            has_alarm(status, "entry", "Obstruction")
+            has_alarm(status, "entry", "obstruction")
         })
         .await;
     let alarm = "turnstile_alarm{alarm=\"obstruction\",lane=\"entry\"}";
@@ -54,7 +54,7 @@ async fn a_rotor_contact_that_sticks_traps_nobody() {
     scene.phone_passes().await;
     scene
         .until("staff are called", |status| {
-            has_alarm(status, "exit", "Obstruction")
+            has_alarm(status, "exit", "obstruction")
         })
         .await;
     scene.until_sign("exit", "idle").await;
@@ -73,7 +73,7 @@ async fn a_rotor_contact_that_sticks_traps_nobody() {
     wires.set_active(line(EXIT_ROTOR), false);
     scene
         .until("the alarm ends", |status| {
-            !has_alarm(status, "exit", "Obstruction")
+            !has_alarm(status, "exit", "obstruction")
         })
         .await;
     scene.beside_nobody_notices().await;

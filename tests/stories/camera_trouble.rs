@@ -17,7 +17,8 @@ async fn trouble(seed: u64, fault: CameraFault, state: &str) {
     scene.until_device("entry-camera", state).await;
     scene.until_sign("entry", "use_card").await;
     let page = scene.page("/").await;
-    assert!(page.contains(&format!("<td>entry-camera</td><td>{state}</td>")));
+    let device = format!(r#"{{"name":"entry-camera","up":false,"state":"{state}"}}"#);
+    assert!(page.contains(&device), "{page}");
     let unready = scene.page("/readyz").await;
     let reason = format!("entry-camera is {state}");
     assert!(unready.starts_with("HTTP/1.1 503") && unready.contains(&reason));

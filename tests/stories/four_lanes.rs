@@ -18,8 +18,13 @@ use crate::terminal::Scanner;
 /// Relays and rotor contacts of the lanes.
 const RELAYS: [u8; 4] = [17, 18, 19, 20];
 const ROTORS: [u8; 4] = [5, 6, 7, 8];
-/// People at each of the three sound lanes, before and with the faults beside them.
-const PEOPLE: usize = 30;
+/// People at each of the three sound lanes, before and with the faults beside them. `make bench` asks for more.
+fn people_per_lane() -> usize {
+    std::env::var("LANES_PEOPLE").map_or(30, |people| {
+        people.parse().expect("LANES_PEOPLE is a number")
+    })
+}
+
 /// Fires that are measured.
 const FIRES: usize = 20;
 
@@ -63,7 +68,7 @@ impl FrameSource for Eye {
 async fn open(hangs: &Arc<AtomicBool>) -> (Site, Vec<Scanner>) {
     let hangs = Arc::clone(hangs);
     let eye: OpenSource = Arc::new(move || Ok(Box::new(Eye(Arc::clone(&hangs)))));
-    let codes: Vec<_> = (0..2 * 3 * PEOPLE).map(code).collect();
+    let codes: Vec<_> = (0..2 * 3 * people_per_lane()).map(code).collect();
     let people: Vec<_> = codes
         .iter()
         .map(|code| (code.as_str(), Colour::Green))
@@ -84,7 +89,7 @@ async fn open(hangs: &Arc<AtomicBool>) -> (Site, Vec<Scanner>) {
 async fn own_shares(site: &mut Site, scanners: &[Scanner], first: usize) -> Vec<Duration> {
     let mut codes = (first..).map(code);
     let mut shares = Vec::new();
-    for _ in 0..PEOPLE {
+    for _ in 0..people_per_lane() {
         // Nobody shows codes faster than a reader takes them from people.
         sleep(EVERY).await;
         for scanner in &scanners[1..] {
@@ -162,7 +167,7 @@ async fn one_lanes_hanging_camera_flooded_reader_and_stuck_relay_cost_the_others
     })
     .await;
     scanners.insert(0, Scanner::plug_in(&site.folder.path().join("unused")));
-    let with = own_shares(&mut site, &scanners, 3 * PEOPLE).await;
+    let with = own_shares(&mut site, &scanners, 3 * people_per_lane()).await;
     flooding.store(false, Ordering::Relaxed);
     let mad = flood.join().unwrap();
     let [p50, p99] =

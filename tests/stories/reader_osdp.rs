@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 use turnstiled::domain::{Assurance, Direction, LaneId, Personal, Prompt, Shown};
-use turnstiled::drivers::serial::{Look, Looks, ReaderSettings, Seat, run_osdp};
+use turnstiled::drivers::serial::{
+    LineSetup, Look, Looks, Provision, ReaderSettings, Seat, run_osdp,
+};
 use turnstiled::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 
 const KEY: &str = "944b8eddcbaa2b5fe2b0148d1b2f95c9";
@@ -97,6 +99,7 @@ impl Drop for Readers {
 struct Gate {
     events: mpsc::Receiver<ReaderEvent>,
     looks: watch::Sender<Looks>,
+    line: mpsc::Sender<Provision>,
 }
 
 impl Gate {
@@ -116,16 +119,25 @@ impl Gate {
         });
         let (sender, events) = mpsc::channel(256);
         let (looks, looks_out) = watch::channel(Looks::default());
+        let (line, provisions) = mpsc::channel(1);
         let line = run_osdp(
-            path.to_owned(),
-            115_200,
+            LineSetup {
+                port: path.to_owned(),
+                baud: 115_200,
+                driver_direction: false,
+            },
             seats.collect(),
             looks_out,
+            provisions,
             MonoClock::start(),
             sender,
         );
         tokio::spawn(line);
-        Self { events, looks }
+        Self {
+            events,
+            looks,
+            line,
+        }
     }
 
     /// What is reported within this time, counts of faults left out.
@@ -163,10 +175,13 @@ fn words(event: &ReaderEvent) -> Option<String> {
         ReaderReport::Prompt(Prompt::LiftAndRetap) => "tap again".into(),
         ReaderReport::Up(true) => "up".into(),
         ReaderReport::Up(false) => "down".into(),
-        ReaderReport::Faults(_) => return None,
+        ReaderReport::Faults(_) | ReaderReport::Port(_) | ReaderReport::Identified(_) => {
+            return None;
+        }
         other @ (ReaderReport::Prompt(_)
         | ReaderReport::Blind(_)
         | ReaderReport::Frame { .. }
+        | ReaderReport::Provisioned(_)
         | ReaderReport::TooFast(_)
         | ReaderReport::NotAuthentic
         | ReaderReport::Tamper(_)
@@ -303,4 +318,28 @@ async fn eight_readers_share_one_line() {
         "tap to event with eight readers: median {:?}, worst {:?}",
         took[12], took[23]
     );
+}
+
+#[tokio::test]
+async fn a_new_reader_is_given_its_key_when_somebody_asks_and_serves_with_it_from_then_on() {
+    let Some(mut readers) = Readers::with_keys(5..6, "new") else {
+        return;
+    };
+    let mut gate = Gate::start(&readers.path, 5..6, KEY);
+    assert_eq!(
+        gate.heard(3 * SECOND).await,
+        ["reader-5 down"],
+        "nobody has asked"
+    );
+    let provision = Provision {
+        address: 5,
+        lasts: 60 * SECOND,
+    };
+    gate.line.send(provision).await.unwrap();
+    gate.waits_for("reader-5 Provisioned(Taken)", 10 * SECOND)
+        .await;
+    gate.waits_for("reader-5 up", 5 * SECOND).await;
+    time::sleep(SECOND).await;
+    readers.order("tap 5 26 A5C3F080");
+    gate.waits_for("reader-5 bits26:A5C3F080", 2 * SECOND).await;
 }

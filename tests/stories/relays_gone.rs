@@ -50,7 +50,7 @@ async fn the_board_is_gone_in_the_middle_of_a_grant_and_comes_back() {
     expect(&refused, Verdict::Assist, Reason::OutOfService, &[]);
     scene
         .until("staff are called to the exit", |status| {
-            has_alarm(status, "exit", "Assist")
+            has_alarm(status, "exit", "assist")
         })
         .await;
 

@@ -1,6 +1,7 @@
 //! `turnstiled doctor`: what a technician asks a gate on site. Each subcommand is one module with its arguments and
 //! its own report.
 
+pub mod gate;
 pub mod memory;
 pub mod storage;
 
@@ -13,6 +14,8 @@ use super::Failure;
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub enum Doctor {
+    /// How do this gate and everything around it stand, and what is to be done?
+    Gate(gate::Args),
     /// Is this card or disk good enough for a list of so many rows and for the journal?
     Storage(storage::Args),
 }
@@ -23,6 +26,7 @@ pub enum Doctor {
 /// [`Failure`] if it could not be found out.
 pub fn run(doctor: &Doctor, out: &mut dyn Write) -> Result<u8, Failure> {
     match doctor {
+        Doctor::Gate(args) => gate::run(args, out),
         Doctor::Storage(args) => storage::run(args, out),
     }
 }

@@ -6,23 +6,19 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use super::SerialError;
+use super::news::{Noise, Waiting};
+use super::returns::returns;
 use crate::domain::{Medium, Mono, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, BACKOFF_MIN, Backoff};
 use crate::drivers::pace::Pace;
-use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
-
-/// Faults, and what came too fast, are told together, this long after the first.
-const FAULTS_PERIOD: Duration = Duration::from_secs(1);
-
-/// How often is looked for a port that was unplugged: sooner than the longest wait, and no work for anybody.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
+use crate::drivers::{MonoClock, Port, PortNews, PortState, ReaderEvent, ReaderReport};
+use crate::proto::osdp::Provisioned;
 
 /// How a connection ended.
 pub(super) enum Ended {
@@ -56,7 +52,7 @@ impl From<&SerialError> for Trouble {
             SerialError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Self::Gone
             }
-            SerialError::Open { .. } => Self::Refused,
+            SerialError::Open { .. } | SerialError::Direction(_) => Self::Refused,
             SerialError::Stalled { .. } | SerialError::NoAnswer => Self::Mute,
             SerialError::Noise => Self::Noise,
         }
@@ -80,6 +76,10 @@ pub(super) struct Link {
     events: mpsc::Sender<ReaderEvent>,
     waiting: Waiting,
     up: Option<bool>,
+    state: Option<PortState>,
+    /// The last try to open the port failed.
+    is_shut: bool,
+    noise: Noise,
     logged: Option<Trouble>,
     dropping: bool,
     pace: Pace,
@@ -87,61 +87,6 @@ pub(super) struct Link {
     baud: u32,
     /// Where the port is, if it is a file that can go and come back.
     path: Option<PathBuf>,
-}
-
-/// News that waits for room in the channel.
-#[derive(Default)]
-struct Waiting {
-    up: Option<bool>,
-    tamper: Option<bool>,
-    power_failure: Option<bool>,
-    not_authentic: u32,
-    too_fast: u32,
-    faults: u32,
-    /// When counts are told.
-    counts_due: Option<Instant>,
-}
-
-impl Waiting {
-    fn due(&self, now: Instant) -> Option<Instant> {
-        let is_told = self.up.is_none() && self.tamper.is_none() && self.power_failure.is_none();
-        if !is_told || self.not_authentic > 0 {
-            return Some(now);
-        }
-        self.counts_due
-    }
-
-    fn take(&mut self, now: Instant) -> Option<ReaderReport> {
-        if let Some(up) = self.up.take() {
-            return Some(ReaderReport::Up(up));
-        }
-        if let Some(on) = self.tamper.take() {
-            return Some(ReaderReport::Tamper(on));
-        }
-        if let Some(on) = self.power_failure.take() {
-            return Some(ReaderReport::PowerFailure(on));
-        }
-        if self.not_authentic > 0 {
-            self.not_authentic -= 1;
-            return Some(ReaderReport::NotAuthentic);
-        }
-        let due = self.counts_due.filter(|due| *due <= now)?;
-        if self.too_fast > 0 {
-            return Some(ReaderReport::TooFast(std::mem::take(&mut self.too_fast)));
-        }
-        self.counts_due.take_if(|at| *at == due);
-        (self.faults > 0).then(|| ReaderReport::Faults(std::mem::take(&mut self.faults)))
-    }
-}
-
-/// Ends when a port that is not there is there again; for ever if it never went.
-pub(super) async fn returns(path: Option<PathBuf>) {
-    let Some(path) = path.filter(|path| !path.exists()) else {
-        return std::future::pending().await;
-    };
-    while !path.exists() {
-        time::sleep(LOOK_PERIOD).await;
-    }
 }
 
 impl Link {
@@ -156,6 +101,9 @@ impl Link {
             events,
             waiting: Waiting::default(),
             up: None,
+            state: None,
+            is_shut: false,
+            noise: Noise::new(),
             logged: None,
             dropping: false,
             pace: Pace::default(),
@@ -206,19 +154,23 @@ impl Link {
         let mut bauds = bauds.iter().copied().cycle().peekable();
         let first = bauds.peek().copied();
         while let Some(baud) = bauds.peek().copied() {
-            self.baud = baud;
+            self.is_opening(baud);
             let opening = open(baud);
             let opened = tokio::select! {
+                biased;
                 opened = opening => opened,
                 () = self.attend() => return,
             };
             let since = self.now();
             let (error, heard) = match opened {
                 // The port is gone when this returns: its name is free before it is opened again.
-                Ok(port) => match device.serve(self, port).await {
-                    Ended::Closed => return,
-                    Ended::Lost { error, heard } => (error, heard),
-                },
+                Ok(port) => {
+                    self.is_open();
+                    match device.serve(self, port).await {
+                        Ended::Closed => return,
+                        Ended::Lost { error, heard } => (error, heard),
+                    }
+                }
                 Err(error) => (error, true),
             };
             // Do not hammer a port that opens and dies at once.
@@ -248,6 +200,14 @@ impl Link {
     pub(super) async fn attend(&mut self) {
         loop {
             match self.waiting.due(Instant::now()) {
+                None if self.state == Some(PortState::Degraded) => tokio::select! {
+                    () = self.events.closed() => return,
+                    () = time::sleep_until(self.noise.over_at()) => {
+                        tracing::info!(reader = %self.port.name, "the reader's line is good again");
+                        self.set_state(PortState::Ready, None);
+                        continue;
+                    }
+                },
                 None => {
                     self.events.closed().await;
                     return;
@@ -281,14 +241,9 @@ impl Link {
         let admits = self.pace.admits(now);
         if !admits {
             self.waiting.too_fast = self.waiting.too_fast.saturating_add(1);
-            self.tell_counts();
+            self.waiting.tell_counts();
         }
         admits
-    }
-
-    fn tell_counts(&mut self) {
-        let due = Instant::now() + FAULTS_PERIOD;
-        self.waiting.counts_due.get_or_insert(due);
     }
 
     /// Asks for a prompt, now or never.
@@ -321,12 +276,43 @@ impl Link {
     pub(super) fn faults(&mut self, count: u32) {
         if count > 0 {
             self.waiting.faults = self.waiting.faults.saturating_add(count);
-            self.tell_counts();
+            self.waiting.tell_counts();
+            if self.noise.hears(count) && self.state == Some(PortState::Ready) {
+                tracing::warn!(reader = %self.port.name, "the reader's line is noisy: look at its plug, its ground and its neighbours");
+                self.set_state(PortState::Degraded, None);
+            }
         }
+    }
+
+    /// The port is being opened.
+    pub(super) fn is_opening(&mut self, baud: u32) {
+        self.baud = baud;
+        // What could not be opened is tried again and again: it is absent or lost until it is open, or back.
+        let is_back = self.state == Some(PortState::Absent)
+            && self.path.as_ref().is_some_and(|path| path.exists());
+        if !self.is_shut || is_back {
+            self.set_state(PortState::Opening, None);
+        }
+    }
+
+    /// The port is open.
+    pub(super) fn is_open(&mut self) {
+        self.is_shut = false;
+        self.set_state(PortState::Probing, None);
+    }
+
+    /// What the module says of itself.
+    pub(super) fn is_identified(&mut self, identity: String) {
+        tracing::info!(reader = %self.port.name, module = identity, "the reader says what it is");
+        self.waiting.identity = Some(identity);
     }
 
     /// The connection works.
     pub(super) fn is_up(&mut self) {
+        if !matches!(self.state, Some(PortState::Ready | PortState::Degraded)) {
+            self.noise = Noise::new();
+            self.set_state(PortState::Ready, None);
+        }
         if self.set_up(true) {
             self.logged = None;
             tracing::info!(reader = %self.port.name, baud = self.baud, "the reader is online");
@@ -336,14 +322,23 @@ impl Link {
     /// The module says that it is broken.
     pub(super) fn is_out_of_service(&mut self) {
         if self.set_up(false) {
-            tracing::warn!(reader = %self.port.name, "the module says that it is broken or not authorised");
+            let why = "the module says that it is broken or not authorised";
+            self.set_state(PortState::Lost, Some(why.into()));
+            tracing::warn!(reader = %self.port.name, "{why}");
         }
     }
 
     /// A reader behind a line that works is not served.
     pub(super) fn is_down(&mut self, why: &str) {
         self.set_up(false);
+        self.set_state(PortState::Lost, Some(why.into()));
         tracing::warn!(reader = %self.port.name, why, "the reader is offline");
+    }
+
+    /// How far giving it its key has come.
+    pub(super) fn provisioned(&mut self, how: Provisioned) {
+        tracing::warn!(reader = %self.port.name, how = how.as_str(), "the reader is given its key");
+        self.waiting.provisioned = Some(how);
     }
 
     /// Somebody opens the reader, or has closed it.
@@ -360,11 +355,28 @@ impl Link {
 
     pub(super) fn lost(&mut self, error: &SerialError) {
         let is_change = self.set_up(false);
+        let cause = std::error::Error::source(error);
+        let why = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        let is_absent = matches!(error, SerialError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let state = if is_absent {
+            PortState::Absent
+        } else {
+            PortState::Lost
+        };
+        self.is_shut = matches!(error, SerialError::Open { .. } | SerialError::Direction(_));
+        self.set_state(state, Some(why));
         // Another trouble than the last one is worth a line of its own.
         let trouble = Trouble::from(error);
         if self.logged.replace(trouble) != Some(trouble) || is_change {
             let source = std::error::Error::source(error).map(tracing::field::display);
             tracing::warn!(reader = %self.port.name, baud = self.baud, error = %error, source, "the reader is offline");
+        }
+    }
+
+    fn set_state(&mut self, state: PortState, why: Option<String>) {
+        if self.state.replace(state) != Some(state) {
+            let baud = self.baud;
+            self.waiting.port = Some(PortNews { state, baud, why });
         }
     }
 

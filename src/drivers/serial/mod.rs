@@ -2,11 +2,15 @@
 //!
 //! Each runs as one task that keeps its port open for ever, says when it is up, and never decides.
 
+mod keyboard;
+mod latency;
 mod line;
 mod link;
+mod news;
 mod osdp;
 mod pn532;
 mod port;
+mod returns;
 mod sam;
 mod tag;
 
@@ -18,13 +22,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use crate::config::tree::{CodeEnd, Reader, Scanner, Serial, Wiegand, WiegandForm};
+use crate::config::tree::{CodeEnd, Reader, Scanner, Serial, Typing, Wiegand, WiegandForm};
 use crate::drivers::{MonoClock, Port, ReaderEvent};
 use crate::proto::line::{LineEnd, LineShape};
-pub use crate::proto::osdp::{Key, Look, ReaderSettings, is_public_key};
+pub use crate::proto::osdp::{
+    Key, Look, PROVISION_MAX, Provisioned, ReaderSettings, is_public_key,
+};
 use crate::proto::tags::{TagCodec, WiegandFormat};
 use link::Link;
-pub use osdp::{Looks, Seat, run_osdp};
+pub use osdp::{LineSetup, Looks, Provision, Seat, run_osdp};
 
 /// Line speeds of modules that are polled.
 const POLLED_BAUDS: [u32; 5] = [115_200, 57_600, 38_400, 19_200, 9_600];
@@ -43,6 +49,11 @@ pub enum SerialError {
         /// What the system said.
         source: io::Error,
     },
+    /// The config wants the driver of the port to turn the line around, and it does not.
+    #[error(
+        "the driver of the port does not turn an RS-485 line around; leave `osdp.direction` out, or use another adapter"
+    )]
+    Direction(#[source] io::Error),
     /// Unplugged, or the other end is gone.
     #[error("the port has hung up")]
     HungUp,
@@ -96,6 +107,8 @@ pub struct Setup {
     pub baud: Option<u32>,
     /// What hangs on it.
     pub kind: Kind,
+    /// The port is an input device: it types.
+    pub types: bool,
 }
 
 impl Setup {
@@ -106,21 +119,35 @@ impl Setup {
             port: serial.port.clone(),
             baud: serial.baud,
             kind,
+            types: false,
         };
         let line = |line: &Scanner| Self {
             port: line.port.clone(),
             baud: line.baud,
             kind: Kind::Line(shape(line)),
+            types: false,
         };
         let wiegand = |wiegand: &Wiegand| Self {
             port: wiegand.port.clone(),
             baud: wiegand.baud,
             kind: Kind::Tag(codec(wiegand)),
+            types: false,
+        };
+        let keyboard = |typing: &Typing| Self {
+            port: typing.device.clone(),
+            baud: Some(0),
+            kind: Kind::Line(LineShape {
+                end: LineEnd::Any,
+                prefix: typing.prefix.clone(),
+                aim_id: typing.aim_id,
+            }),
+            types: true,
         };
         let rdm6300 = |serial| of(serial, Kind::Tag(TagCodec::Rdm6300));
         let id_card = reader.id_card.as_ref().map(|s| of(s, Kind::IdCard));
         id_card
             .or_else(|| reader.line.as_ref().map(line))
+            .or_else(|| reader.keyboard.as_ref().map(keyboard))
             .or_else(|| reader.rdm6300.as_ref().map(rdm6300))
             .or_else(|| reader.wiegand.as_ref().map(wiegand))
             .or_else(|| reader.pn532.as_ref().map(|s| of(s, Kind::Pn532)))
@@ -157,8 +184,12 @@ pub async fn run(
     events: mpsc::Sender<ReaderEvent>,
 ) {
     let bauds = setup.baud.map_or(setup.kind.bauds().to_vec(), |b| vec![b]);
-    let open = |baud| port::open(setup.port.clone(), baud);
     let link = Link::new(port, clock, events).at(setup.port.clone());
+    if setup.types {
+        let open = |_| keyboard::open(setup.port.clone());
+        return keep(link, &bauds, open, &setup.kind).await;
+    }
+    let open = |baud| port::open(setup.port.clone(), baud, false);
     keep(link, &bauds, open, &setup.kind).await;
 }
 

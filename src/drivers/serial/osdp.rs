@@ -3,16 +3,18 @@
 //! Each reader has a link of its own to the runtime: one that is refused or away says so, whatever its neighbours do.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::link::{Link, returns};
+use super::link::Link;
+use super::returns::returns;
 use super::{SerialError, WRITE_TIME, port};
 use crate::domain::{Direction, LaneId, Medium, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
@@ -33,25 +35,48 @@ pub struct Seat {
     pub settings: ReaderSettings,
 }
 
+/// Asks for one reader of a line to be given its key.
+#[derive(Clone, Copy, Debug)]
+pub struct Provision {
+    /// Its address.
+    pub address: u8,
+    /// How long it is waited for.
+    pub lasts: Duration,
+}
+
+/// An OSDP line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineSetup {
+    /// The port.
+    pub port: PathBuf,
+    /// Line speed.
+    pub baud: u32,
+    /// The driver of the port turns the line around, and not the adapter by itself.
+    pub driver_direction: bool,
+}
+
 /// Keeps the readers of one line served for as long as anybody listens. Ends when `events` closes.
 pub async fn run_osdp(
-    path: PathBuf,
-    baud: u32,
+    setup: LineSetup,
     seats: Vec<Seat>,
     looks: watch::Receiver<Looks>,
+    provisions: mpsc::Receiver<Provision>,
     clock: MonoClock,
     events: mpsc::Sender<ReaderEvent>,
 ) {
     let settings = seats.iter().map(|seat| seat.settings.clone()).collect();
-    let link = |seat: Seat| Link::new(seat.port, clock, events.clone());
+    let link = |seat: Seat| Link::new(seat.port, clock, events.clone()).at(setup.port.clone());
+    let addresses = seats.iter().map(|seat| seat.settings.address).collect();
     let mut line = Line {
         bus: Bus::new(settings, random),
         links: seats.into_iter().map(link).collect(),
+        addresses,
         looks,
+        provisions,
         clock,
         chunk: Zeroizing::new([0; CHUNK_LEN]),
     };
-    line.keep(&path, baud).await;
+    line.keep(&setup).await;
 }
 
 /// Random bytes of the operating system: the keys of a session come out of nothing else.
@@ -69,26 +94,34 @@ fn random() -> Option<[u8; 8]> {
 struct Line {
     bus: Bus,
     links: Vec<Link>,
+    addresses: Vec<u8>,
+    provisions: mpsc::Receiver<Provision>,
     looks: watch::Receiver<Looks>,
     clock: MonoClock,
     chunk: Zeroizing<[u8; CHUNK_LEN]>,
 }
 
 impl Line {
-    async fn keep(&mut self, path: &Path, baud: u32) {
+    async fn keep(&mut self, setup: &LineSetup) {
         let mut backoff = Backoff::new(self.links.first().map_or(1, Link::seed));
         loop {
+            for link in &mut self.links {
+                link.is_opening(setup.baud);
+            }
             let opened = tokio::select! {
-                opened = port::open(path.to_owned(), baud) => opened,
+                opened = port::open(setup.port.clone(), setup.baud, setup.driver_direction) => opened,
                 () = attend(&mut self.links) => return,
             };
             let since = self.clock.now();
             // The port is gone when this returns: its name is free before it is opened again.
             let error = match opened {
-                Ok(port) => match self.serve(port).await {
-                    Some(error) => error,
-                    None => return,
-                },
+                Ok(port) => {
+                    self.links.iter_mut().for_each(Link::is_open);
+                    match self.serve(port).await {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
                 Err(error) => error,
             };
             // Do not hammer a port that opens and dies at once.
@@ -100,7 +133,7 @@ impl Line {
             }
             tokio::select! {
                 () = time::sleep(backoff.wait()) => {}
-                () = returns(Some(path.to_owned())) => {}
+                () = returns(Some(setup.port.clone())) => {}
                 () = attend(&mut self.links) => return,
             }
         }
@@ -128,6 +161,12 @@ impl Line {
                     // Nobody is left who would change anything.
                     Err(_) => return None,
                 },
+                Some(provision) = self.provisions.recv() => {
+                    let mut addresses = self.addresses.iter();
+                    if let Some(at) = addresses.position(|address| *address == provision.address) {
+                        self.bus.provision(self.clock.now(), at, provision.lasts, &mut out);
+                    }
+                }
                 // Before the timer: after a stall of ours the answer may well be here already.
                 read = port.read(self.chunk.as_mut_slice()) => match read {
                     Ok(0) => return Some(SerialError::HungUp),
@@ -170,6 +209,8 @@ impl Line {
                 | Output::Stale(reader)
                 | Output::Tamper(reader, _)
                 | Output::PowerFailure(reader, _)
+                | Output::Identified(reader, _)
+                | Output::Provisioned(reader, _)
                 | Output::Fault(reader) => *reader,
             };
             let Some(link) = self.links.get_mut(reader) else {
@@ -186,6 +227,8 @@ impl Line {
                 Output::Stale(_) => link.prompt(Prompt::LiftAndRetap),
                 Output::Tamper(_, on) => link.tamper(on),
                 Output::PowerFailure(_, on) => link.power_failure(on),
+                Output::Identified(_, identity) => link.is_identified(identity),
+                Output::Provisioned(_, how) => link.provisioned(how),
                 Output::Fault(_) => link.faults(1),
             }
         }
@@ -230,5 +273,6 @@ const fn words(cause: Cause) -> &'static str {
         Cause::NotSecure => "it offers no secure channel, and without one it is not served",
         Cause::Forged => "an answer was not from it: a forgery or a replay on the line",
         Cause::OutOfStep => "it has started over",
+        Cause::Provisioning => "it is being given its key",
     }
 }

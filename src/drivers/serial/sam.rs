@@ -104,6 +104,7 @@ async fn perform<P: AsyncRead + AsyncWrite + Unpin>(
             line.send(command).await?;
         }
         Output::Ready => link.is_up(),
+        Output::Identified(id) => link.is_identified(format!("SAM {id}")),
         Output::OutOfService => link.is_out_of_service(),
         Output::Presented { card, seen } => link.present(Medium::IdCard, Shown::Card(card), seen),
         Output::Prompt(prompt) => link.prompt(prompt),

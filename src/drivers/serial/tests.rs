@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::{
     Direction, IdCard, IdCardKind, LaneId, Medium, Personal, Presentation, Prompt, Shown,
 };
-use crate::drivers::ReaderReport;
+use crate::drivers::{PortNews, PortState, ReaderReport};
 use crate::proto::sam::{Command, decode_command, encode_read, encode_reply};
 
 const A: &str = "11010519491231002X";
@@ -28,6 +28,17 @@ struct Scene {
     clock: MonoClock,
     task: JoinHandle<()>,
     bauds: Arc<Mutex<Vec<u32>>>,
+}
+
+/// The next report that is not about the port itself.
+async fn next_of(events: &mut mpsc::Receiver<ReaderEvent>) -> ReaderReport {
+    loop {
+        let next = time::timeout(Duration::from_secs(60), events.recv());
+        let report = next.await.unwrap().unwrap().report;
+        if !matches!(report, ReaderReport::Port(_) | ReaderReport::Identified(_)) {
+            return report;
+        }
+    }
 }
 
 impl Scene {
@@ -87,8 +98,7 @@ impl Scene {
     }
 
     async fn next(&mut self) -> ReaderReport {
-        let next = time::timeout(Duration::from_secs(60), self.events.recv());
-        next.await.unwrap().unwrap().report
+        next_of(&mut self.events).await
     }
 
     async fn up(&mut self, up: bool) {
@@ -97,6 +107,24 @@ impl Scene {
             matches!(report, ReaderReport::Up(is) if is == up),
             "{report:?}"
         );
+    }
+
+    /// The next that is said of the port.
+    async fn port_news(&mut self) -> PortNews {
+        loop {
+            let next = time::timeout(Duration::from_secs(60), self.events.recv());
+            if let ReaderReport::Port(news) = next.await.unwrap().unwrap().report {
+                return news;
+            }
+        }
+    }
+
+    async fn port_states(&mut self, count: usize) -> Vec<&'static str> {
+        let mut states = Vec::new();
+        while states.len() < count {
+            states.push(self.port_news().await.state.as_str());
+        }
+        states
     }
 
     /// The next ups and downs, whatever comes between them.
@@ -168,6 +196,7 @@ fn card() -> IdCard {
 fn well(command: Command) -> Vec<u8> {
     match command {
         Command::Reset | Command::Status => encode_reply([0, 0, 0x90], &[]),
+        Command::ModuleId => encode_reply([0, 0, 0x90], &[7; 16]),
         Command::Find => encode_reply([0, 0, 0x9F], &[0; 4]),
         Command::Select => encode_reply([0, 0, 0x90], &[0; 8]),
         Command::Read => encode_read(&card()).to_vec(),
@@ -293,7 +322,7 @@ async fn a_hang_up_is_told_once_and_heals() {
 #[tokio::test(start_paused = true)]
 async fn a_presentation_that_finds_no_room_is_dropped_and_counted_never_queued() {
     let (port, mut scanner) = duplex(64);
-    let mut scene = Scene::new(vec![Some(port)], 2, |open, port, clock, sender| {
+    let mut scene = Scene::new(vec![Some(port)], 3, |open, port, clock, sender| {
         tokio::spawn(run_over(line(), &[9600], open, port, clock, sender))
     });
     for code in ["one\r", "two\r", "three\r"] {
@@ -312,6 +341,9 @@ async fn a_presentation_that_finds_no_room_is_dropped_and_counted_never_queued()
 async fn a_reader_that_is_not_there_is_told_once_and_ends_when_nobody_listens() {
     let mut scene = Scene::line(vec![]);
     scene.up(false).await;
+    let port = scene.port_news().await;
+    assert_eq!(port.state, PortState::Absent);
+    assert!(port.why.is_some_and(|why| why.starts_with("cannot open")));
     time::sleep(Duration::from_secs(60)).await;
     assert!(scene.events.try_recv().is_err());
     assert!(scene.bauds.lock().unwrap().len() > 10, "it goes on trying");
@@ -396,7 +428,9 @@ async fn a_module_that_was_heard_keeps_its_speed() {
     let (port, line) = duplex(4096);
     module(line, |command| match command {
         Command::Status => well(command),
-        Command::Find | Command::Select | Command::Read | Command::Reset => Vec::new(),
+        Command::ModuleId | Command::Find | Command::Select | Command::Read | Command::Reset => {
+            Vec::new()
+        }
     });
     let (again, line) = duplex(4096);
     module(line, well);
@@ -482,6 +516,7 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
         port: path.clone(),
         baud: Some(57_600),
         kind: line(),
+        types: false,
     };
     let (sender, mut events) = mpsc::channel(16);
     let port = Arc::new(Port {
@@ -491,17 +526,17 @@ async fn a_real_terminal_is_opened_exclusively_at_its_speed_and_read() {
     });
     let clock = MonoClock::start();
     let task = tokio::spawn(async move { run(&setup, port, clock, sender).await });
-    let up = events.recv().await.unwrap().report;
+    let up = next_of(&mut events).await;
     assert!(matches!(up, ReaderReport::Up(true)), "{up:?}");
     let speed = rustix::termios::tcgetattr(&master).unwrap().input_speed();
     assert_eq!(speed, 57_600);
-    let second = port::open(path, 9600).await;
+    let second = port::open(path, 9600, false).await;
     assert!(matches!(second, Err(SerialError::Open { .. })));
     rustix::io::write(&master, b"HC1:6BF+70\r\n").unwrap();
-    let report = events.recv().await.unwrap().report;
+    let report = next_of(&mut events).await;
     assert!(matches!(report, ReaderReport::Presented(_)), "{report:?}");
     drop(master);
-    let down = events.recv().await.unwrap().report;
+    let down = next_of(&mut events).await;
     assert!(matches!(down, ReaderReport::Up(false)), "{down:?}");
     drop(events);
     task.await.unwrap();
@@ -646,4 +681,64 @@ async fn a_pn532_that_does_not_answer_is_opened_again_and_again() {
     tokio::spawn(pn532_module(line, Arc::new(Mutex::new(vec![0]))));
     let mut scene = Scene::pn532(vec![Some(first), Some(second)]);
     assert_eq!(scene.next_ups(2).await, [false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_has_one_state_at_a_time_from_opening_to_lost_and_back() {
+    let (port, line) = duplex(4096);
+    let (again, other) = duplex(4096);
+    module(other, well);
+    let mut scene = Scene::id_card(vec![Some(port), Some(again)], &[115_200]);
+    time::sleep(Duration::from_millis(100)).await;
+    drop(line);
+    let states = scene.port_states(4).await;
+    assert_eq!(states, ["probing", "lost", "probing", "ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_noisy_line_is_degraded_until_it_was_good_for_a_while() {
+    let (port, mut scanner) = duplex(64);
+    let mut scene = Scene::line(vec![Some(port)]);
+    scanner.write_all(b"HC1:6BF+70\r").await.unwrap();
+    assert_eq!(scene.port_states(1).await, ["ready"]);
+    let noisy = time::Instant::now();
+    for _ in 0..5 {
+        scanner.write_all(b"\x01\x02\x03\r").await.unwrap();
+    }
+    assert_eq!(scene.port_states(2).await, ["degraded", "ready"]);
+    assert!(noisy.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_whose_driver_turns_no_line_around_is_refused_in_a_sentence() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let path = PathBuf::from(name.to_str().unwrap());
+    let refused = port::open(path.clone(), 115_200, true).await.unwrap_err();
+    assert!(matches!(refused, SerialError::Direction(_)), "{refused:?}");
+    assert!(port::open(path, 115_200, false).await.is_ok());
+    let gone = port::open("/dev/no-such-port".into(), 115_200, true).await;
+    assert!(matches!(gone, Err(SerialError::Open { .. })));
+}
+
+/// The layer above the device node: what a scanner types goes through the same driver as what one sends.
+#[tokio::test(start_paused = true)]
+async fn what_a_scanner_types_is_a_code_like_any_other() {
+    use crate::proto::keyboard::{Keyboard, typed};
+
+    let (port, mut scanner) = duplex(64);
+    let mut scene = Scene::line(vec![Some(port)]);
+    scene.up(true).await;
+    let mut keyboard = Keyboard::default();
+    for (code, value) in typed("HC1:6BF+70\r").unwrap() {
+        if let Some(byte) = keyboard.key(code, value) {
+            scanner.write_all(&[byte]).await.unwrap();
+        }
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(scene.presented().await.1, "HC1:6BF+70");
 }

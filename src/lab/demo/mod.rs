@@ -83,7 +83,8 @@ pub async fn run(
     let (stage, lanes) = Stage::set(&people, settings.seed, settings.listen, clock.clone()).await?;
     writeln!(
         out,
-        "one gate, lanes entry (flap) and exit (tripod); http://{0}/ http://{0}/metrics",
+        "one gate, lanes entry (flap) and exit (tripod); status page http://{0}/, passenger displays \
+         http://{0}/display/entry and http://{0}/display/exit, metrics http://{0}/metrics",
         stage.gate.pages
     )?;
     let mut show = Show {

@@ -32,6 +32,7 @@ impl Scene {
             port: module.path().into(),
             baud: None,
             kind: Kind::IdCard,
+            types: false,
         };
         let port = Arc::new(Port {
             lane: LaneId(0),
@@ -50,8 +51,13 @@ impl Scene {
     }
 
     async fn next(&mut self) -> ReaderReport {
-        let next = time::timeout(Duration::from_secs(5), self.events.recv());
-        next.await.unwrap().unwrap().report
+        loop {
+            let next = time::timeout(Duration::from_secs(5), self.events.recv());
+            let report = next.await.unwrap().unwrap().report;
+            if !matches!(report, ReaderReport::Port(_) | ReaderReport::Identified(_)) {
+                return report;
+            }
+        }
     }
 
     async fn next_number(&mut self) -> String {
@@ -68,6 +74,9 @@ impl Scene {
             | ReaderReport::Frame { .. }
             | ReaderReport::Faults(_)
             | ReaderReport::TooFast(_)
+            | ReaderReport::Port(_)
+            | ReaderReport::Identified(_)
+            | ReaderReport::Provisioned(_)
             | ReaderReport::Tamper(_)
             | ReaderReport::PowerFailure(_)
             | ReaderReport::NotAuthentic => panic!("{report:?}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::buffer::PacketBuffer;
 use super::reader::{News, Reader};
-use super::{Cause, Look, ReaderSettings};
+use super::{Cause, Look, PROVISION_MAX, Provisioned, ReaderSettings};
 use crate::domain::{Mono, Tag};
 
 /// A reader answers within this (SIA OSDP v2.2 §5.7).
@@ -47,6 +47,10 @@ pub enum Output {
     Tamper(usize, bool),
     /// A reader's supply fails, or is back.
     PowerFailure(usize, bool),
+    /// What a reader says that it is.
+    Identified(usize, String),
+    /// How far giving a reader its key has come.
+    Provisioned(usize, Provisioned),
     /// Something was lost or spoiled: to be counted.
     Fault(usize),
 }
@@ -105,6 +109,24 @@ impl Bus {
         }
     }
 
+    /// Lets a reader be given its key from now on, for at most [`PROVISION_MAX`]: it is spoken to with the public key of the
+    /// standard, and no card is taken, until it has taken its own, has refused, or `lasts` is over.
+    pub fn provision(&mut self, now: Mono, reader: usize, lasts: Duration, out: &mut Vec<Output>) {
+        let Some(provisioned) = self.readers.get_mut(reader) else {
+            return;
+        };
+        let mut news = Vec::new();
+        provisioned.provision(now, now + lasts.min(PROVISION_MAX), &mut news);
+        tell(reader, news, out);
+        // An answer that is still to come belongs to the session before.
+        if matches!(self.state, State::Waiting { reader: asked, .. } if asked == reader) {
+            self.buffer.clear();
+            self.silent_at = None;
+            let until = now + REPLY_TIME;
+            self.state = State::Resting { until };
+        }
+    }
+
     /// When [`Input::TimedOut`] is due.
     #[must_use]
     pub fn deadline(&self) -> Mono {
@@ -136,6 +158,11 @@ impl Bus {
             self.silent_at = None;
         }
         self.count_faults(out);
+        for (at, reader) in self.readers.iter_mut().enumerate() {
+            let mut news = Vec::new();
+            reader.times_out(now, &mut news);
+            tell(at, news, out);
+        }
         match self.state {
             State::Waiting { reader, until } if until <= now => {
                 let mut news = Vec::new();
@@ -221,6 +248,8 @@ fn tell(reader: usize, news: Vec<News>, out: &mut Vec<Output>) {
         News::Stale => Output::Stale(reader),
         News::Tamper(on) => Output::Tamper(reader, on),
         News::PowerFailure(on) => Output::PowerFailure(reader, on),
+        News::Identified(identity) => Output::Identified(reader, identity),
+        News::Provisioned(how) => Output::Provisioned(reader, how),
         News::Fault => Output::Fault(reader),
     }));
 }

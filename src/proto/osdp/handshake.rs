@@ -26,23 +26,24 @@ pub(super) fn nak(packet: &ParsedPacket<'_>) -> Option<NakErrorCode> {
 }
 
 /// `01` behind the type: the key of this reader; `00`: the public one, or a refusal.
-fn is_keyed(packet: &ParsedPacket<'_>, kind: ScsType) -> bool {
+fn is_keyed(packet: &ParsedPacket<'_>, kind: ScsType, mark: u8) -> bool {
     packet
         .scb
-        .is_some_and(|scb| scb.ty == kind && scb.data == [0x01])
+        .is_some_and(|scb| scb.ty == kind && scb.data == [mark])
 }
 
 pub(super) fn challenged(
     session: Session<Challenged>,
     packet: &ParsedPacket<'_>,
     nak: Option<NakErrorCode>,
+    mark: u8,
 ) -> Result<Session<Cryptogrammed>, Cause> {
     match nak {
         Some(NakErrorCode::UnexpectedSequenceNumber) => return Err(Cause::Silent),
         Some(_) => return Err(Cause::NotSecure),
         None => {}
     }
-    if packet.code != ReplyCode::CCrypt.as_byte() || !is_keyed(packet, ScsType::Scs12) {
+    if packet.code != ReplyCode::CCrypt.as_byte() || !is_keyed(packet, ScsType::Scs12, mark) {
         return Err(Cause::NotSecure);
     }
     let answer = CCrypt::decode(packet.data).map_err(|_| Cause::NotSecure)?;
@@ -53,11 +54,12 @@ pub(super) fn cryptogrammed(
     session: Session<Cryptogrammed>,
     packet: &ParsedPacket<'_>,
     nak: Option<NakErrorCode>,
+    mark: u8,
 ) -> Result<Session<Secure>, Cause> {
-    if nak.is_some()
-        || packet.code != ReplyCode::RMacI.as_byte()
-        || !is_keyed(packet, ScsType::Scs14)
-    {
+    // What stands behind the type here says whether the cryptogram was good (libosdp, SIA OSDP v2.2 D.5.6): 01 it was. With
+    // the public key some readers repeat its mark.
+    let is_good = is_keyed(packet, ScsType::Scs14, 0x01) || is_keyed(packet, ScsType::Scs14, mark);
+    if nak.is_some() || packet.code != ReplyCode::RMacI.as_byte() || !is_good {
         return Err(Cause::WrongKey);
     }
     let answer = RMacI::decode(packet.data).map_err(|_| Cause::WrongKey)?;

@@ -2,17 +2,20 @@
 //!
 //! The crate `osdp` frames messages and keeps sessions; polling, retries and policy are here. A reader is never spoken to
 //! in clear but for the handshake, whatever it says of its capabilities: those can be forged (bishopfox.com, "Breaking
-//! into secure facilities with OSDP"). The key is pinned per reader; the default key of the standard is refused.
+//! into secure facilities with OSDP"). The key is pinned per reader; the default key of the standard is refused, but for
+//! the minutes in which somebody has asked for a reader to be given its own key ([`Bus::provision`]).
 
 mod buffer;
 mod bus;
 mod handshake;
 mod look;
+mod provision;
 mod reader;
 
 pub use buffer::PacketBuffer;
 pub use bus::{Bus, Input, Output};
 pub use look::Look;
+pub use provision::{PROVISION_MAX, Provisioned};
 
 use crate::domain::Assurance;
 
@@ -49,4 +52,6 @@ pub enum Cause {
     Forged,
     /// It has lost the thread, and starts over.
     OutOfStep,
+    /// It is being given its key, and serves nobody meanwhile.
+    Provisioning,
 }

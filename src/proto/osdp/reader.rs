@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use osdp::command::{Cap, Chlng, Command, Id, LocalStatus, Poll, SCrypt};
-use osdp::packet::{Address, ControlByte, CtrlFlags, PacketBuilder, Scb, ScsType, Sqn};
-use osdp::reply::{NakErrorCode, Raw, Reply, ReplyCode};
-use osdp::secure::frame::{Direction, seal, unseal};
-use osdp::secure::session::{Disconnected, Secure, Session};
-use osdp::{Error, ParsedPacket};
+use osdp::ParsedPacket;
+use osdp::packet::{ScsType, Sqn};
+use osdp::reply::{NakErrorCode, PdId, Raw, Reply, ReplyCode};
+use osdp::secure::frame::unseal;
 
 use super::handshake::{Channel, challenged, cryptogrammed, nak};
-use super::look::{buzzer, led};
+use super::provision::{self, Provisioned, Provisioning};
 use super::{Cause, Look, ReaderSettings};
 use crate::domain::{Mono, Tag, TagKind};
 use crate::proto::latch::Latch;
+
+mod ask;
 
 /// A reader that is away is asked this often whether it is back.
 const PROBE_PERIOD: Duration = Duration::from_millis(500);
@@ -30,8 +30,6 @@ const GAP_MAX: Duration = Duration::from_millis(500);
 /// … until it has had nothing to say so many times.
 const EMPTY_POLLS_MIN: u32 = 3;
 
-const NO_SESSION: Error = Error::SecureSession(osdp::error::SecureSessionError::NotSecure);
-
 /// News of one reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -42,11 +40,13 @@ pub(super) enum News {
     Stale,
     Tamper(bool),
     PowerFailure(bool),
+    Identified(String),
+    Provisioned(Provisioned),
     Fault,
 }
 
 /// What is told of a reader once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Said {
     /// True while it is served; `None`: nothing was said yet.
     up: Option<bool>,
@@ -54,10 +54,12 @@ struct Said {
     cause: Option<Cause>,
     tamper: bool,
     power_failure: bool,
+    identity: Option<String>,
 }
 
 pub(super) struct Reader {
     settings: ReaderSettings,
+    provisioning: Provisioning,
     channel: Channel,
     sqn: Sqn,
     /// The frame that has not been answered: it is repeated byte by byte.
@@ -82,6 +84,7 @@ impl Reader {
     pub(super) fn new(settings: ReaderSettings) -> Self {
         Self {
             settings,
+            provisioning: Provisioning::default(),
             channel: Channel::Closed,
             sqn: Sqn::ZERO,
             pending: None,
@@ -108,6 +111,24 @@ impl Reader {
         }
     }
 
+    /// It may be given its key until then.
+    pub(super) fn provision(&mut self, now: Mono, until: Mono, out: &mut Vec<News>) {
+        self.provisioning = Provisioning::until(until);
+        self.restart(now);
+        self.said.cause = Some(Cause::Provisioning);
+        self.said.up = Some(false);
+        out.push(News::Down(Cause::Provisioning));
+        out.push(News::Provisioned(Provisioned::Open));
+    }
+
+    /// Looks whether the time for that is over.
+    pub(super) fn times_out(&mut self, now: Mono, out: &mut Vec<News>) {
+        if self.provisioning.times_out(now) {
+            self.restart(now);
+            out.push(News::Provisioned(Provisioned::TimedOut));
+        }
+    }
+
     /// The line was closed: whatever was agreed on is gone.
     pub(super) fn restart(&mut self, now: Mono) {
         self.close();
@@ -122,97 +143,6 @@ impl Reader {
         self.empty_polls = 0;
         self.status_asked = false;
         self.shown = None;
-    }
-
-    /// The bytes to send now. `nonce`: eight random bytes, never the same twice; without them nothing is sent.
-    pub(super) fn frame(
-        &mut self,
-        nonce: &mut dyn FnMut() -> Option<[u8; 8]>,
-    ) -> Result<Vec<u8>, Error> {
-        if let Some(frame) = &self.pending {
-            return Ok(frame.clone());
-        }
-        let frame = match std::mem::replace(&mut self.channel, Channel::Closed) {
-            Channel::Closed => {
-                self.sqn = Sqn::ZERO;
-                self.plain(&Command::Id(Id::standard()), None)
-            }
-            Channel::Identified => {
-                self.channel = Channel::Identified;
-                self.plain(&Command::Cap(Cap::standard()), None)
-            }
-            Channel::Capable => {
-                let rnd_a = nonce().ok_or(NO_SESSION)?;
-                let session = Session::<Disconnected>::new(*self.settings.key.expose());
-                self.channel = Channel::Challenged(session.challenge(rnd_a));
-                self.plain(&Command::Chlng(Chlng { rnd_a }), Some(ScsType::Scs11))
-            }
-            Channel::Cryptogrammed(session) => {
-                let server_cryptogram = session.server_cryptogram();
-                self.channel = Channel::Cryptogrammed(session);
-                let command = Command::SCrypt(SCrypt { server_cryptogram });
-                self.plain(&command, Some(ScsType::Scs13))
-            }
-            Channel::Secure(mut session) => {
-                let frame = self.sealed(&mut session);
-                self.channel = Channel::Secure(session);
-                frame
-            }
-            // Its frame is pending until the answer is here: this does not happen, and starts over if it does.
-            Channel::Challenged(_) => Err(NO_SESSION),
-        }?;
-        self.pending = Some(frame.clone());
-        Ok(frame)
-    }
-
-    fn plain(&self, command: &Command, security: Option<ScsType>) -> Result<Vec<u8>, Error> {
-        let mut flags = CtrlFlags::USE_CRC;
-        // 01: the key of this reader, not the public one.
-        let scb = security.map(|kind| Scb::new(kind, [0x01]));
-        if scb.is_some() {
-            flags |= CtrlFlags::HAS_SCB;
-        }
-        PacketBuilder {
-            addr: Address::pd(self.settings.address)?,
-            ctrl: ControlByte::new(self.sqn, flags),
-            scb,
-            code: command.code().as_byte(),
-            data: command.encode_data()?,
-        }
-        .encode()
-    }
-
-    fn sealed(&mut self, session: &mut Session<Secure>) -> Result<Vec<u8>, Error> {
-        let command = self.next_command();
-        let data = command.encode_data()?;
-        seal(
-            session,
-            Address::pd(self.settings.address)?,
-            self.sqn,
-            Direction::AcuToPd,
-            !data.is_empty(),
-            command.code().as_byte(),
-            &data,
-        )
-    }
-
-    fn next_command(&mut self) -> Command {
-        // Cards first: nobody waits for a light to be asked what the poll would have brought.
-        if self.empty_polls == 0 {
-            return Command::Poll(Poll);
-        }
-        if !std::mem::replace(&mut self.status_asked, true) {
-            return Command::LocalStatus(LocalStatus);
-        }
-        if std::mem::take(&mut self.beep) {
-            return Command::Buzzer(buzzer(self.look));
-        }
-        if self.shown != Some(self.look) {
-            self.beep = self.shown.is_some() || self.look != Look::Ready;
-            self.shown = Some(self.look);
-            return Command::Led(led(self.look));
-        }
-        Command::Poll(Poll)
     }
 
     /// No answer in time.
@@ -234,9 +164,15 @@ impl Reader {
             + match cause {
                 // Start over at once.
                 Cause::OutOfStep => Duration::ZERO,
-                Cause::Silent | Cause::Forged => PROBE_PERIOD,
+                Cause::Silent | Cause::Forged | Cause::Provisioning => PROBE_PERIOD,
                 Cause::WrongKey | Cause::NotSecure => REFUSED_PERIOD,
             };
+        // While it is given its key it is down for that, whatever else it lacks.
+        let cause = if self.provisioning.is_on() {
+            Cause::Provisioning
+        } else {
+            cause
+        };
         let is_change = self.said.cause.replace(cause) != Some(cause);
         if self.said.up.replace(false) != Some(false) || is_change {
             out.push(News::Down(cause));
@@ -288,11 +224,15 @@ impl Reader {
         out: &mut Vec<News>,
     ) -> Result<(), Cause> {
         let nak = nak(packet);
+        let (_, mark) = self.provisioning.key(*self.settings.key.expose());
         self.due = now;
         match std::mem::replace(&mut self.channel, Channel::Closed) {
             Channel::Closed => {
                 self.channel = match packet.code {
-                    code if code == ReplyCode::PdId.as_byte() => Channel::Identified,
+                    code if code == ReplyCode::PdId.as_byte() => {
+                        self.is_identified(packet.data, out);
+                        Channel::Identified
+                    }
                     // A reader that answers ID only in a secure channel is asked for one.
                     _ if nak == Some(NakErrorCode::EncryptedCommunicationRequired) => {
                         Channel::Capable
@@ -305,12 +245,16 @@ impl Reader {
             Channel::Identified => self.channel = Channel::Capable,
             Channel::Capable => return Err(Cause::Silent),
             Channel::Challenged(session) => {
-                self.channel = Channel::Cryptogrammed(challenged(session, packet, nak)?);
+                self.channel = Channel::Cryptogrammed(challenged(session, packet, nak, mark)?);
             }
             Channel::Cryptogrammed(session) => {
-                let session = cryptogrammed(session, packet, nak)?;
+                let session = cryptogrammed(session, packet, nak, mark)?;
                 self.channel = Channel::Secure(session);
                 self.empty_polls = 0;
+                // With the public key it is not served: it is given its own.
+                if self.provisioning.is_on() {
+                    return Ok(());
+                }
                 self.said.cause = None;
                 if self.said.up.replace(true) != Some(true) {
                     out.push(News::Up);
@@ -329,12 +273,35 @@ impl Reader {
                 }
                 let data = unseal(&mut session, packet, raw).map_err(|_| Cause::Forged)?;
                 let data = zeroize::Zeroizing::new(data);
+                if self.provisioning.is_on() {
+                    // The session ends here either way: the next one is with its own key.
+                    self.provisioning.end();
+                    out.push(News::Provisioned(provision::answered(packet.code)));
+                    return Err(Cause::OutOfStep);
+                }
                 self.channel = Channel::Secure(session);
                 self.due = now + POLL_PERIOD;
                 self.heard_of(now, packet.code, &data, out)?;
             }
         }
         Ok(())
+    }
+
+    /// Told once: it is asked at each new beginning. What it says can be forged, and decides nothing.
+    fn is_identified(&mut self, data: &[u8], out: &mut Vec<News>) {
+        let Ok(id) = PdId::decode(data) else {
+            return;
+        };
+        let [a, b, c] = id.vendor_oui;
+        let [major, minor, build] = id.firmware;
+        let identity = format!(
+            "OSDP vendor {a:02X}{b:02X}{c:02X} model {} version {} serial {} firmware {major}.{minor}.{build}",
+            id.model, id.version, id.serial
+        );
+        if self.said.identity.as_ref() != Some(&identity) {
+            out.push(News::Identified(identity.clone()));
+            self.said.identity = Some(identity);
+        }
     }
 
     fn heard_of(

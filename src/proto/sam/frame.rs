@@ -17,6 +17,8 @@ pub enum Command {
     Reset,
     /// Is the module well?
     Status,
+    /// Which module is it?
+    ModuleId,
     /// Is there a card?
     Find,
     /// Take this card.
@@ -26,9 +28,10 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Reset,
         Self::Status,
+        Self::ModuleId,
         Self::Find,
         Self::Select,
         Self::Read,
@@ -40,6 +43,7 @@ impl Command {
         match self {
             Self::Reset => [0x10, 0xFF],
             Self::Status => [0x11, 0xFF],
+            Self::ModuleId => [0x12, 0xFF],
             Self::Find => [0x20, 0x01],
             Self::Select => [0x20, 0x02],
             Self::Read => [0x30, 0x01],
@@ -255,7 +259,6 @@ mod tests {
     #[test]
     fn commands_that_are_never_sent_are_still_frames() {
         for (code, bytes) in [
-            ([0x12, 0xFF], "AA AA AA 96 69 00 03 12 FF EE"),
             ([0x30, 0x10], "AA AA AA 96 69 00 03 30 10 23"),
             ([0x30, 0x03], "AA AA AA 96 69 00 03 30 03 30"),
             ([0x30, 0x05], "AA AA AA 96 69 00 03 30 05 36"),

@@ -1,6 +1,6 @@
 //! One module and the card on it: find, select, read, hand on once, wait for the lift.
 //!
-//! Pure: a reply or the passing of time goes in, commands and news come out. The order of states is PROBE → FIND →
+//! Pure: a reply or the passing of time goes in, commands and news come out. The order of states is PROBE → ID → FIND →
 //! SELECT → READ → FIND …; FIND goes on every 200 ms, for a module never speaks unasked.
 
 use std::time::Duration;
@@ -16,6 +16,7 @@ const REPLY_TIME: Duration = Duration::from_secs(1);
 const READ_TIME: Duration = Duration::from_secs(3);
 const SERVICE_PERIOD: Duration = Duration::from_secs(5);
 const UNANSWERED_MAX: u32 = 3;
+const MODULE_ID_LEN: usize = 16;
 
 /// What can happen to the machine.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub enum Output {
     Send(Command),
     /// The module is well.
     Ready,
+    /// Its 16 bytes of identification, as hex: how they are split into fields is not established.
+    Identified(String),
     /// The module says that it is broken or not authorised. It goes on being asked.
     OutOfService,
     /// A card was shown.
@@ -60,6 +63,8 @@ enum State {
     Stopped,
     /// Asked for its status.
     Probing { until: Mono },
+    /// Well, and asked which one it is. A module that does not say is as good as one that does.
+    Identifying { until: Mono },
     /// Between two FINDs.
     Resting { until: Mono },
     /// Asked for a card.
@@ -84,6 +89,7 @@ pub struct SamMachine {
     is_repeated: bool,
     heard: bool,
     in_service: Option<bool>,
+    was_asked_who: bool,
 }
 
 impl Default for SamMachine {
@@ -95,6 +101,7 @@ impl Default for SamMachine {
             is_repeated: false,
             heard: false,
             in_service: None,
+            was_asked_who: false,
         }
     }
 }
@@ -115,6 +122,7 @@ impl SamMachine {
         match self.state {
             State::Stopped => None,
             State::Probing { until }
+            | State::Identifying { until }
             | State::Resting { until }
             | State::Finding { until }
             | State::Selecting { until, .. }
@@ -159,6 +167,7 @@ impl SamMachine {
                 let until = now + REPLY_TIME;
                 self.ask(State::Finding { until }, Command::Find, out);
             }
+            State::Identifying { .. } => self.state = State::Resting { until: now },
             // A module that starts over need not say so.
             State::Resetting { .. } | State::OutOfService { .. } => self.probe(now, out),
             State::Probing { .. }
@@ -175,6 +184,10 @@ impl SamMachine {
     fn unanswered(&mut self, now: Mono, out: &mut Vec<Output>) {
         let awaited = self.state;
         match awaited {
+            State::Identifying { .. } => {
+                self.state = State::Resting { until: now };
+                return;
+            }
             // Nothing was asked.
             State::Stopped
             | State::Resting { .. }
@@ -206,6 +219,7 @@ impl SamMachine {
             State::Stopped | State::Resting { .. } | State::OutOfService { .. } => {}
             State::Resetting { .. } => self.probe(now, out),
             State::Probing { .. } => self.probed(now, reply.verdict, out),
+            State::Identifying { .. } => self.identified(now, reply, out),
             State::Finding { .. } | State::Selecting { .. } | State::Reading { .. } => {
                 self.exchanged(now, reply, out);
             }
@@ -216,7 +230,13 @@ impl SamMachine {
         match verdict {
             Verdict::Done => {
                 self.set_service(true, out);
-                self.state = State::Resting { until: now };
+                // Once a connection; after a reset it is the same module.
+                if std::mem::replace(&mut self.was_asked_who, true) {
+                    self.state = State::Resting { until: now };
+                } else {
+                    let until = now + PROBE_TIME;
+                    self.ask(State::Identifying { until }, Command::ModuleId, out);
+                }
             }
             Verdict::SelfTestFailed | Verdict::NotAuthorised => self.out_of_service(now, out),
             // Late answers to what was asked before the probe, or a fault: the probe is repeated in time.
@@ -232,6 +252,20 @@ impl SamMachine {
             | Verdict::NotPermitted
             | Verdict::Other(_) => out.push(Output::Fault),
         }
+    }
+
+    fn identified(&mut self, now: Mono, reply: Reply<'_>, out: &mut Vec<Output>) {
+        if matches!(
+            reply.verdict,
+            Verdict::SelfTestFailed | Verdict::NotAuthorised
+        ) {
+            return self.out_of_service(now, out);
+        }
+        if reply.verdict == Verdict::Done && reply.data.len() == MODULE_ID_LEN {
+            let hex = reply.data.iter().map(|byte| format!("{byte:02X}"));
+            out.push(Output::Identified(hex.collect()));
+        }
+        self.state = State::Resting { until: now };
     }
 
     /// A reply to FIND, SELECT or READ.
@@ -292,6 +326,7 @@ impl SamMachine {
             State::Finding { .. }
             | State::Stopped
             | State::Probing { .. }
+            | State::Identifying { .. }
             | State::Resting { .. }
             | State::Resetting { .. }
             | State::OutOfService { .. } => self.pad.may_hold_a_card(),
@@ -337,6 +372,7 @@ impl SamMachine {
             }
             State::Stopped
             | State::Probing { .. }
+            | State::Identifying { .. }
             | State::Resting { .. }
             | State::Resetting { .. }
             | State::OutOfService { .. } => return,

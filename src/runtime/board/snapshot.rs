@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Board, JOURNAL_NEARLY_FULL, Sources, signed};
 use crate::core::Gate;
-use crate::domain::{LaneId, Now, Prompt, Utc, Wish};
+use crate::domain::{ClockQuality, LaneId, Now, Prompt, Utc, Wish};
 use crate::runtime::floods::READER_FLOODED;
 use crate::runtime::freshness::{self, STALE_LIST};
 use crate::runtime::trust_watch::TRUST_EXPIRED;
@@ -29,9 +29,21 @@ impl Board {
         // Judges them too: what is stale is an alarm below.
         let lists = self.lists(now);
         let trust = self.sources.trust.tick(now, &self.metrics);
+        let machine = self.sources.machine.borrow().clone();
+        let lag = self.minutes.tick(now.mono, &journal, &machine);
+        self.metrics.uplink_lag.set(lag.as_secs_f64());
+        for quality in ClockQuality::ALL {
+            let state = self
+                .metrics
+                .clock_state
+                .with_label_values(&[quality.to_string()]);
+            state.set((quality == now.quality).into());
+        }
         let status = Status {
             gate: self.sources.gate.clone(),
+            version: env!("CARGO_PKG_VERSION"),
             uptime_ms: now.mono.as_millis(),
+            utc_ms: now.utc.map(Utc::as_millis),
             lanes: self.lanes(gate),
             devices: self
                 .devices
@@ -40,18 +52,23 @@ impl Board {
                     name: name.clone(),
                     up: *state == DeviceState::Up,
                     state: state.as_str(),
+                    port: self.ports.status(name),
                 })
                 .collect(),
             lists,
             trust,
             backlog: journal.backlog,
             journal_bytes: (journal.bytes, journal.bytes_max),
+            uplink_lag_s: lag.as_secs(),
+            unwritten: self.unwritten,
             backend_up: self.backend_up,
             fire: gate.lane_view(LaneId(0)).fire,
             clock: now.quality.to_string(),
             reload: self.reload.clone(),
             alarms: self.alarms_on(certificates),
             decisions: self.decisions.clone(),
+            machine,
+            hour: self.minutes.hour(),
         };
         self.sources.status.send_replace(Arc::new(status));
         self.sources.heartbeat.send_replace(Instant::now());
@@ -113,7 +130,7 @@ impl Board {
         let of_lanes = floods.map(|lane| (lane.to_owned(), READER_FLOODED.into()));
         self.alarms
             .iter()
-            .map(|(place, alarm)| (place.clone(), format!("{alarm:?}")))
+            .map(|(place, alarm)| (place.clone(), alarm.as_str().into()))
             .chain(of_gate)
             .chain(of_lanes)
             .collect()
@@ -157,6 +174,9 @@ impl Board {
                     .unwrap_or(Prompt::Idle);
                 (direction.as_str(), prompt.id())
             });
+            let levels = self.levels.get(&id).copied().unwrap_or_default();
+            let sensors = lane.sensors.iter();
+            let sensors = sensors.map(|sensor| (sensor.as_str(), levels.is_active(*sensor)));
             lanes.push(LaneStatus {
                 name: lane.name.clone(),
                 barrier: lane.barrier,
@@ -164,6 +184,9 @@ impl Board {
                 mode: mode.into(),
                 mode_source: source,
                 wishes: gate.wishes(id).iter().map(wish).collect(),
+                occupied: view.occupied,
+                is_open: view.is_open,
+                sensors: sensors.collect(),
                 prompts: prompts.collect(),
             });
         }

@@ -79,6 +79,7 @@ const fn order_name(deed: Deed) -> &'static str {
         Deed::OpenOnce { .. } => "open_once",
         Deed::ResetFire => "reset_fire",
         Deed::Forgive { .. } => "forgive",
+        Deed::ProvisionReader { .. } => "provision_reader",
     }
 }
 

@@ -2,8 +2,11 @@
 //! people.
 
 use super::Performer;
-use crate::domain::{Assessed, Event, Finding, LaneId, Medium, Mono, Reason, Sensor};
+use crate::domain::{
+    Assessed, Event, Finding, LaneId, Levels, Medium, Mono, Presentation, Reason, Sensor,
+};
 use crate::drivers::gpio::GpioEvent;
+use crate::drivers::serial::Provisioned;
 use crate::drivers::{Blindness, Port, ReaderReport};
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
@@ -23,6 +26,8 @@ impl Performer {
                 self.board.device(name, DeviceState::up(*up));
                 return self.readers.heard(name, *up);
             }
+            ReaderReport::Port(news) => self.board.ports.stands(name, news, &self.board.metrics),
+            ReaderReport::Identified(what) => self.board.ports.is(name, what),
             ReaderReport::Blind(blindness) => {
                 let state = match blindness {
                     Blindness::Frozen => DeviceState::Frozen,
@@ -41,6 +46,7 @@ impl Performer {
             ReaderReport::Frame { decode, read } => {
                 self.board
                     .metrics
+                    .stages
                     .decode
                     .with_label_values(&[name])
                     .observe(seconds(*decode));
@@ -55,6 +61,12 @@ impl Performer {
                 self.drop_presentations(port.lane, *count);
                 self.board.flooded(now, port.lane, name, *count);
             }
+            ReaderReport::Provisioned(how) => {
+                if self.board.ports.provisioned(name, *how) {
+                    let is_open = *how == Provisioned::Open;
+                    self.reader_alarm(port, "reader_provisioning", is_open);
+                }
+            }
             ReaderReport::Tamper(on) => self.reader_alarm(port, "reader_tampered", *on),
             ReaderReport::PowerFailure(on) => self.reader_alarm(port, "reader_power", *on),
             // The driver has logged it.
@@ -64,6 +76,20 @@ impl Performer {
             ReaderReport::Presented(_) | ReaderReport::Prompt(_) => {}
         }
         None
+    }
+
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.board.sensed(lane, levels);
+    }
+
+    /// A reader has read something.
+    pub fn reader_read(&mut self, name: &str, presentation: &Presentation) {
+        let took = presentation.read.since(presentation.seen);
+        let board = &mut self.board;
+        board
+            .ports
+            .read(name, presentation.read, took, &board.metrics);
     }
 
     /// A sensor contradicts the others, or says something again.

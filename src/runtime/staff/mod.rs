@@ -17,9 +17,11 @@ use tokio::time::timeout;
 
 use super::StartError;
 use super::orders::{Order, Said, StaffOrder};
+use super::readers::Keyed;
 use crate::config::staff::Staff;
 use crate::config::{Config, tree};
 use crate::domain::{Deed, Direction, LaneId};
+use crate::drivers::serial::{PROVISION_MAX, Provision};
 use crate::telemetry::Status;
 use accounts::Accounts;
 use wire::{FOR_S_MAX, REQUEST_BYTES_MAX, Reply, Request, Result};
@@ -41,6 +43,8 @@ pub struct Desk {
     pub status: watch::Receiver<Arc<Status>>,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
+    /// Readers that can be given a key.
+    pub keyed: Vec<Keyed>,
 }
 
 /// A socket that nobody is served on yet. Its file is gone when it is dropped.
@@ -155,7 +159,14 @@ impl Desk {
             lanes: config.lanes.iter().map(lane).collect(),
             status,
             orders,
+            keyed: Vec::new(),
         }
+    }
+
+    /// The same with readers that can be given a key.
+    #[must_use]
+    pub fn keyed(self, keyed: Vec<Keyed>) -> Self {
+        Self { keyed, ..self }
     }
 
     async fn answer(&self, uid: u32, gid: u32, line: &[u8]) -> Reply {
@@ -229,6 +240,44 @@ impl Desk {
                 Err(refused) => refused,
             },
             Request::ResetFire => self.order(uid, None, Deed::ResetFire).await,
+            Request::Provision { reader, for_s } => self.provision(uid, &reader, for_s).await,
+        }
+    }
+
+    /// A reader is given its key: recorded first, like everything that staff do.
+    async fn provision(&self, uid: u32, name: &str, for_s: u32) -> Reply {
+        let lasts = Duration::from_secs(for_s.into());
+        if lasts.is_zero() || lasts > PROVISION_MAX {
+            let most = PROVISION_MAX.as_secs();
+            let sentence = format!("a reader is given its key within 1 to {most} seconds");
+            return Reply::new(Result::Malformed, sentence);
+        }
+        let Some(reader) = self.keyed.iter().find(|reader| reader.name == name) else {
+            let known: Vec<_> = self.keyed.iter().map(|reader| &*reader.name).collect();
+            let sentence = if known.is_empty() {
+                "this gate has no OSDP reader".into()
+            } else {
+                format!(
+                    "\"{name}\" is no OSDP reader of this gate: {}",
+                    known.join(", ")
+                )
+            };
+            return Reply::new(Result::Malformed, sentence);
+        };
+        let address = reader.address;
+        let deed = Deed::ProvisionReader { address, for_s };
+        let reply = self.order(uid, Some(reader.lane), deed).await;
+        if reply.result != Result::Done {
+            return reply;
+        }
+        let asked = reader.line.try_send(Provision { address, lasts });
+        if asked.is_err() {
+            let sentence = "its line is not open, or another reader of it was asked for just now";
+            return Reply::new(Result::Refused, sentence);
+        }
+        Reply {
+            said: vec![format!("reader {name} may be given its key for {for_s} s")],
+            ..reply
         }
     }
 

@@ -47,6 +47,13 @@ pub enum Request {
     },
     /// The fire is over.
     ResetFire,
+    /// An OSDP reader is to be given its key.
+    Provision {
+        /// Its name.
+        reader: String,
+        /// For how many seconds it is waited for.
+        for_s: u32,
+    },
 }
 
 /// What came of it.

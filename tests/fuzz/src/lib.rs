@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use codes::{Pepper, Profile, Reader, TrustList};
-use domain::{IdCard, IdCardKind, ListId, Personal, Shown, Utc};
+use domain::{Assurance, IdCard, IdCardKind, ListId, Personal, Shown, Tag, TagKind, Utc};
 use lab::mint::{self, Seed};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -44,6 +44,7 @@ fn gate() -> &'static Reader {
             Profile::RideV81,
             Profile::RideCwt,
             Profile::IdCard,
+            Profile::Tag,
         ];
         let mut text = String::from("version = 1\n");
         for profile in all {
@@ -107,6 +108,26 @@ pub fn card(data: &[u8]) {
         valid_from: fields.next().unwrap_or_default(),
         valid_until: fields.next(),
     }));
+}
+
+/// One input of the target for tags: kind, assurance, bits (little-endian), then the identifier.
+pub fn tag(data: &[u8]) {
+    let [kind, assurance, low, high, id @ ..] = data else {
+        return;
+    };
+    let kind = match kind % 3 {
+        0 => TagKind::Em4100,
+        1 => TagKind::Iso14443a,
+        _ => TagKind::Bits,
+    };
+    let assurance = match assurance % 3 {
+        0 => Assurance::Identifier,
+        1 => Assurance::Signed,
+        _ => Assurance::Authenticated,
+    };
+    if let Some(tag) = Tag::new(kind, u16::from_le_bytes([*low, *high]), id.to_vec(), assurance) {
+        read(&Shown::Tag(tag));
+    }
 }
 
 /// Inputs to begin with, each with its name.

@@ -14,6 +14,7 @@ fn main() -> std::io::Result<()> {
         ("ride_v81", Profile::RideV81),
         ("ride_cwt", Profile::RideCwt),
         ("id_card", Profile::IdCard),
+        ("tag", Profile::Tag),
     ] {
         let folder = home.join(target);
         fs::create_dir_all(&folder)?;

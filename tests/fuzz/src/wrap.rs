@@ -16,7 +16,7 @@ use crate::{NOW, SEED};
 /// The text of an input; none if there is no such layer.
 pub(crate) fn text(profile: Profile, layer: u8, data: &[u8]) -> Option<String> {
     match (profile, layer % 4) {
-        (Profile::IdCard, _) => None,
+        (Profile::IdCard | Profile::Tag, _) => None,
         (Profile::Opaque, _) | (_, 0) => Some(latin(data)),
         (Profile::Hcert, 1) => hcert::text(data).ok(),
         (Profile::Hcert, 2) => hcert::text(&by_an_issuer(data)).ok(),
@@ -143,6 +143,11 @@ fn inside(profile: Profile) -> Option<Vec<Vec<u8>>> {
             b"\x01810000199001010014\n20200101\n20250101".to_vec(),
             b"\x02XYZ110000000001\n20200101\n20300101".to_vec(),
             "\u{3}911156198001010015\n20200101\n长期".as_bytes().to_vec(),
+        ],
+        Profile::Tag => vec![
+            vec![0, 0, 40, 0, 0x0D, 0x00, 0xC8, 0xD3, 0xB1],
+            vec![1, 2, 32, 0, 0x08, 0xA1, 0xB2, 0xC3],
+            vec![2, 0, 26, 0, 0xA5, 0xC3, 0xF0, 0x80],
         ],
         Profile::Hcert => {
             let issuer = hcert::Issuer::new(SEED).ok()?;

@@ -47,6 +47,8 @@ struct Peer {
     /// The last frame and its answer: a repeated frame is answered by the same bytes.
     last: Option<(Vec<u8>, Vec<u8>)>,
     secure: bool,
+    /// As it comes from its maker: it knows the public key, and takes one of its own.
+    is_new: bool,
     seen: Vec<u8>,
 }
 
@@ -60,6 +62,7 @@ impl Peer {
             queue: VecDeque::new(),
             last: None,
             secure: true,
+            is_new: false,
             seen: Vec::new(),
         }
     }
@@ -72,7 +75,7 @@ impl Peer {
         PacketBuilder {
             addr: Address::reply(self.address).unwrap(),
             ctrl: ControlByte::new(sqn, flags),
-            scb: scb.map(|kind| Scb::new(kind, [0x01])),
+            scb: scb.map(|kind| Scb::new(kind, [u8::from(!self.is_new)])),
             code,
             data,
         }
@@ -111,6 +114,7 @@ impl Peer {
             return Some(answer.clone());
         }
         self.seen.push(packet.code);
+        let mut took_key = false;
         let sqn = packet.ctrl.sqn;
         let answer = match packet.code {
             0x61 if packet.scb.is_none() => {
@@ -134,7 +138,13 @@ impl Peer {
                 let Some(session) = &mut self.session else {
                     return Some(self.plain(sqn, None, 0x41, vec![6]));
                 };
-                unseal(session, &packet, frame).unwrap();
+                let plain = unseal(session, &packet, frame).unwrap();
+                if packet.code == 0x75 && self.is_new {
+                    assert_eq!(plain[..2], [0x01, 0x10]);
+                    self.key = plain[2..].try_into().unwrap();
+                    // The answer still goes by the old key.
+                    took_key = true;
+                }
                 let (code, data) = match packet.code {
                     0x60 => self.queue.pop_front().unwrap_or((0x40, vec![])),
                     0x64 => (0x48, vec![0, 0]),
@@ -154,6 +164,7 @@ impl Peer {
                 .unwrap()
             }
         };
+        self.is_new &= !took_key;
         self.last = Some((frame.to_vec(), answer.clone()));
         Some(answer)
     }
@@ -225,7 +236,7 @@ impl Scene {
         let news = std::mem::take(&mut self.news)
             .into_iter()
             .map(|(_, output)| output);
-        news.filter(|output| !matches!(output, Output::Fault(_)))
+        news.filter(|output| !matches!(output, Output::Fault(_) | Output::Identified(..)))
             .collect()
     }
 
@@ -266,6 +277,8 @@ fn the_captured_handshake_comes_out_byte_for_byte() {
                 | Output::Stale(_)
                 | Output::Tamper(..)
                 | Output::PowerFailure(..)
+                | Output::Identified(..)
+                | Output::Provisioned(..)
                 | Output::Fault(_)) => news.push(other),
             }
         }
@@ -278,7 +291,9 @@ fn the_captured_handshake_comes_out_byte_for_byte() {
     ]) {
         assert_eq!(*frame, hex(want));
     }
-    assert_eq!((sent.len(), news), (4, vec![Output::Up(0)]));
+    assert_eq!((sent.len(), news.pop()), (4, Some(Output::Up(0))));
+    let identity = "OSDP vendor BEBAFE model 1 version 1 serial 3735928495 firmware 173.222.173";
+    assert_eq!(news, [Output::Identified(0, identity.into())]);
 }
 
 #[test]
@@ -491,6 +506,8 @@ fn hours_on_a_noisy_line_brings_every_card_once_and_no_other() {
                 other @ (Output::Send(_)
                 | Output::Tamper(..)
                 | Output::PowerFailure(..)
+                | Output::Identified(..)
+                | Output::Provisioned(..)
                 | Output::Fault(_)) => panic!("{other:?}"),
             }
         }
@@ -515,4 +532,70 @@ fn without_random_bytes_no_session_is_begun() {
         }
     }
     assert!(!peer.seen.contains(&0x76));
+}
+
+#[test]
+fn a_new_reader_is_given_its_key_only_when_somebody_asks_and_is_served_with_it_then() {
+    let mut peer = Peer::new(5, osdp::secure::SCBK_D);
+    peer.is_new = true;
+    let mut scene = Scene::new(vec![peer]);
+    scene.run(10_000);
+    assert!(!scene.peers[0].seen.contains(&0x75), "nobody asked");
+    assert!(!scene.taken().contains(&Output::Up(0)));
+    let mut out = Vec::new();
+    let lasts = Duration::from_secs(60);
+    scene.bus.provision(scene.now, 0, lasts, &mut out);
+    assert_eq!(
+        out,
+        [
+            Output::Down(0, Cause::Provisioning),
+            Output::Provisioned(0, Provisioned::Open)
+        ]
+    );
+    scene.run(3_000);
+    assert_eq!(
+        scene.taken(),
+        [
+            Output::Provisioned(0, Provisioned::Taken),
+            Output::Down(0, Cause::OutOfStep),
+            Output::Up(0)
+        ]
+    );
+    assert_eq!(scene.peers[0].key, KEY);
+    assert_eq!(
+        scene.peers[0]
+            .seen
+            .iter()
+            .filter(|code| **code == 0x75)
+            .count(),
+        1
+    );
+    scene.run(1_000);
+    scene.tap(0);
+    scene.run(1_000);
+    assert!(scene.taken().iter().any(is_card));
+}
+
+#[test]
+fn the_time_for_a_key_ends_by_itself_and_no_card_is_taken_in_it() {
+    // A reader that has a key of its own already: the public one is nothing to it.
+    let mut scene = Scene::new(vec![Peer::new(5, KEY)]);
+    scene.run(1_000);
+    scene.taken();
+    let mut out = Vec::new();
+    let lasts = Duration::from_secs(3_600);
+    scene.bus.provision(scene.now, 0, lasts, &mut out);
+    scene.tap(0);
+    scene.run(299_000);
+    assert_eq!(scene.taken(), []);
+    scene.run(3_000);
+    let news = scene.taken();
+    assert_eq!(
+        news[..2],
+        [Output::Provisioned(0, Provisioned::TimedOut), Output::Up(0)]
+    );
+    assert!(
+        !news.iter().any(is_card),
+        "what was tapped meanwhile is old"
+    );
 }

@@ -47,7 +47,15 @@ impl Scene {
         assert_eq!(scene.sent.pop(), Some(Command::Status));
         scene.reply(&status(0x90));
         assert_eq!(scene.take_news(), [Output::Ready]);
+        scene.is_asked_who_it_is();
         scene
+    }
+
+    /// A well module is asked which one it is; this one does not say.
+    fn is_asked_who_it_is(&mut self) {
+        assert_eq!(self.sent.pop(), Some(Command::ModuleId));
+        self.reply(&status(0x21));
+        assert_eq!(self.take_news(), []);
     }
 
     fn sort(&mut self) {
@@ -293,6 +301,7 @@ fn a_broken_module_is_out_of_service_until_it_says_otherwise() {
         assert_eq!(scene.take_news(), [Output::OutOfService]);
         scene.reply(&status(0x90));
         assert_eq!(scene.take_news(), [Output::Ready]);
+        scene.is_asked_who_it_is();
         scene.time_out();
         scene.reply(&status(sw3));
         assert_eq!(scene.take_news(), [Output::OutOfService]);
@@ -362,6 +371,8 @@ fn a_new_connection_does_not_hand_the_same_showing_on_again() {
     scene.machine.start(scene.now, &mut scene.out);
     scene.sort();
     scene.reply(&status(0x90));
+    assert_eq!(scene.sent.pop(), Some(Command::ModuleId));
+    scene.reply(&status(0x21));
     scene.rounds(&Pad::Holds(A), 20);
     assert_eq!(scene.take_numbers(), [A]);
 }
@@ -407,4 +418,25 @@ fn no_order_of_answers_stops_the_polling() {
             }
         }
     }
+}
+
+#[test]
+fn a_module_says_which_one_it_is_and_one_that_does_not_is_served_all_the_same() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.sent.pop(), Some(Command::Status));
+    scene.reply(&status(0x90));
+    assert_eq!(scene.sent.pop(), Some(Command::ModuleId));
+    scene.take_news();
+    scene.reply(&encode_reply([0, 0, 0x90], &[0x5A; 16]));
+    assert_eq!(scene.take_news(), [Output::Identified("5A".repeat(16))]);
+    scene.round(&Pad::Empty);
+
+    let mut scene = Scene::new();
+    scene.sent.clear();
+    scene.reply(&status(0x90));
+    scene.sent.clear();
+    scene.take_news();
+    scene.time_out();
+    assert_eq!(scene.take_news(), [], "no fault, and no try lost");
+    scene.round(&Pad::Empty);
 }
