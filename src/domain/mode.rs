@@ -183,17 +183,17 @@ pub enum Deed {
     },
     /// The fire is over.
     ResetFire,
+    /// Whoever was refused last for passback may pass once more.
+    Forgive {
+        /// On which side they were refused.
+        direction: super::ids::Direction,
+    },
     /// They let an OSDP reader be given its key.
     ProvisionReader {
         /// Its address on its line.
         address: u8,
         /// For at most so many seconds.
         for_s: u32,
-    },
-    /// Whoever was refused last for passback may pass once more.
-    Forgive {
-        /// On which side they were refused.
-        direction: super::ids::Direction,
     },
 }
 

@@ -78,23 +78,8 @@ impl Gateway {
         let id = lane.unwrap_or(LaneId(0));
         let view = self.gate.lane_view(id);
         let name = self.perform.lane_name(id);
-        let now = self.clock.now();
-        let nobody = match deed {
-            Deed::Forgive { direction } if !self.gate.may_forgive(id, direction, now) => {
-                Some(format!(
-                    "nobody was refused for passback at lane {name} on the side \"{direction}\" in the last ten minutes"
-                ))
-            }
-            Deed::Forgive { .. }
-            | Deed::SetMode { .. }
-            | Deed::EndMode
-            | Deed::OpenOnce { .. }
-            | Deed::ProvisionReader { .. }
-            | Deed::ResetFire => None,
-        };
-        if let Some(why) =
-            nobody.or_else(|| hindrance(deed, &view, self.gate.is_fire_sensed(), &name))
-        {
+        let hindered = hindrance(deed, &view, self.gate.is_fire_sensed(), &name);
+        if let Some(why) = hindered.or_else(|| self.nobody_to_forgive(deed, id, &name)) {
             self.perform.ordered(uid, deed, false);
             // Whoever asked may be gone.
             let _ = answer.send(Said::Refused(why));
@@ -125,15 +110,23 @@ impl Gateway {
                 "the fire is reset".into()
             }
             Deed::Forgive { direction } => format!(
-                "lane {name}: whoever was refused last for passback on the way {} may pass once more, within ten minutes",
-                if direction == Direction::Entry {
-                    "in"
-                } else {
-                    "out"
-                }
+                "lane {name}, {direction}: whoever was refused last for passback may pass once more, within ten minutes"
             ),
         };
         let _ = answer.send(Said::Done(said));
+    }
+
+    /// Why nobody can be forgiven.
+    fn nobody_to_forgive(&mut self, deed: Deed, lane: LaneId, name: &str) -> Option<String> {
+        let Deed::Forgive { direction } = deed else {
+            return None;
+        };
+        let may = self.gate.may_forgive(lane, direction, self.clock.now());
+        (!may).then(|| {
+            format!(
+                "nobody was refused for passback at lane {name}, {direction}, in the last ten minutes"
+            )
+        })
     }
 
     fn want(&mut self, lane: LaneId, mode: Option<Mode>, uid: u32, lasts: Option<Duration>) {

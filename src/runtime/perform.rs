@@ -238,11 +238,9 @@ impl Performer {
             .with_label_values(&[lane.as_str(), medium, result])
             .inc();
         let waited = Duration::from_micros(decided.online_us);
-        let claimed = Duration::from_micros(decided.claim_us);
-        let deciding = now
-            .mono
-            .since(decided.read)
-            .saturating_sub(waited + claimed);
+        let claiming = Duration::from_micros(decided.claim_us);
+        let deciding = now.mono.since(decided.read);
+        let deciding = deciding.saturating_sub(waited.saturating_add(claiming));
         let decide = &self.board.metrics.stages.decide;
         decide
             .with_label_values(&[lane.as_str(), medium])
@@ -255,11 +253,8 @@ impl Performer {
                 .observe(seconds(waited));
         }
         if decided.claim_us > 0 {
-            self.board
-                .metrics
-                .stages
-                .claim_wait
-                .observe(seconds(claimed));
+            let claim_wait = &self.board.metrics.stages.claim_wait;
+            claim_wait.observe(seconds(Duration::from_micros(decided.claim_us)));
         }
         self.walks.decided(&lane, decided);
         if decided.grant.is_some() {

@@ -78,8 +78,8 @@ const fn order_name(deed: Deed) -> &'static str {
         Deed::EndMode => "mode_auto",
         Deed::OpenOnce { .. } => "open_once",
         Deed::ResetFire => "reset_fire",
-        Deed::ProvisionReader { .. } => "provision_reader",
         Deed::Forgive { .. } => "forgive",
+        Deed::ProvisionReader { .. } => "provision_reader",
     }
 }
 

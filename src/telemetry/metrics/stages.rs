@@ -11,7 +11,7 @@ use super::build::Build;
 pub struct Stages {
     /// `turnstile_decode_seconds{device}`: one frame through the pipeline.
     pub decode: HistogramVec,
-    /// `turnstile_decide_seconds{lane,medium}`: credential read to verdict, without the wait for the backend.
+    /// `turnstile_decide_seconds{lane,medium}`: credential read to verdict, without waits for the backend.
     pub decide: HistogramVec,
     /// `turnstile_online_wait_seconds`: how long the backend was waited for.
     pub online_wait: Histogram,
@@ -37,7 +37,7 @@ impl Stages {
             )?,
             decide: new.histograms(
                 "turnstile_decide_seconds",
-                "Credential read to verdict, without the wait for the backend",
+                "Credential read to verdict, without waits for the backend",
                 &["lane", "medium"],
             )?,
             online_wait: new.histogram(
