@@ -2,8 +2,9 @@
 # make test   set-up, formatting, lints, all tests
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make bench-vision  our eyes beside zxing-cpp, OpenCV and ZBar, on the same frames; SEED=20250101
 # make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz
+.PHONY: setup setup-tests build demo test crash bench bench-vision fuzz
 
 setup:
 	@sh .ci/setup
@@ -31,6 +32,14 @@ bench: setup-tests
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+
+# The peers live in an environment of their own. OpenCV 5 draws no text on float pictures, which the clips need.
+VISION_PEERS = target/vision/peers
+bench-vision: build
+	@sh .ci/setup vision
+	test -x $(VISION_PEERS)/bin/python || python3 -m venv $(VISION_PEERS)
+	$(VISION_PEERS)/bin/pip install --quiet 'opencv-python-headless<5' numpy segno zxing-cpp pyzbar
+	$(VISION_PEERS)/bin/python tests/bench/vision.py
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
 FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque
