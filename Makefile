@@ -6,7 +6,8 @@
 # make rig    an emulated board with systemd, relay board, scanner and camera: the package from install to purge
 # make soak   an hour of simulated days that nobody has seen before; MINUTES
 # make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash soak bench fuzz deb deb-arm64 rig
+# make bench-vision  our eyes beside zxing-cpp, OpenCV and ZBar, on the same frames; SEED=20250101
+.PHONY: setup setup-tests build demo test crash soak bench bench-vision fuzz deb deb-arm64 rig
 
 setup:
 	@sh .ci/setup
@@ -42,6 +43,14 @@ bench: setup-tests
 	cargo bench --locked --bench core
 	cargo bench --locked --bench readers
 	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
+
+# The peers live in an environment of their own. OpenCV 5 draws no text on float pictures, which the clips need.
+VISION_PEERS = target/vision/peers
+bench-vision: build
+	@sh .ci/setup vision
+	test -x $(VISION_PEERS)/bin/python || python3 -m venv $(VISION_PEERS)
+	$(VISION_PEERS)/bin/pip install --quiet 'opencv-python-headless<5' numpy segno zxing-cpp pyzbar
+	$(VISION_PEERS)/bin/python tests/bench/vision.py
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
 FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag \
