@@ -14,12 +14,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use turnstiled::telemetry::display::{Displays, Signs};
 use turnstiled::telemetry::http::{self, Pages};
 use turnstiled::telemetry::{Metrics, Status};
@@ -128,7 +129,7 @@ async fn registry() -> (Metrics, u16, watch::Sender<bool>) {
     let port = listener.local_addr().unwrap().port();
     let (stop, stopping) = watch::channel(false);
     let (_, status) = watch::channel(Arc::<Status>::default());
-    let (_, heartbeat) = watch::channel(tokio::time::Instant::now());
+    let (_, heartbeat) = watch::channel(Instant::now());
     let (_, signs) = watch::channel(Arc::<Signs>::default());
     let pages = Pages {
         metrics: metrics.clone(),
@@ -241,7 +242,9 @@ async fn asked(port: u16, path: &str) -> serde_json::Value {
 /// Alerts that fire now: name and port of the instance.
 async fn firing(port: u16) -> BTreeSet<(String, u16)> {
     let answer = asked(port, "alerts").await;
-    let alerts = answer["data"]["alerts"].as_array().cloned();
+    let alerts = answer
+        .pointer("/data/alerts")
+        .and_then(|alerts| alerts.as_array().cloned());
     let firing = alerts.unwrap_or_default();
     let firing = firing.iter().filter(|alert| alert["state"] == "firing");
     firing

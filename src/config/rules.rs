@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, Policy, Rules};
+use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, PassbackScope};
 use super::types::Line;
-use super::{backend_rules, certificate_rules, lane_rules, schedule, staff};
-use crate::domain::Rule;
+use super::{backend_rules, certificate_rules, lane_rules, policy_rules, schedule, staff};
 
 /// Lanes of one gate.
 const LANES_MAX: usize = 4;
@@ -37,7 +36,9 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
         backend_rules::check(backend)?;
     }
     check_lists(config)?;
-    check_policy(&config.policy)?;
+    policy_rules::check_either(config)?;
+    policy_rules::check("policy.", &config.policy)?;
+    check_passback(config)?;
     certificate_rules::check(&config.certificates)?;
     check_gpio("gpio", &config.gpio)?;
     check_boards(config)?;
@@ -68,42 +69,31 @@ fn check_lists(config: &Config) -> Result<(), Broken> {
     Ok(())
 }
 
-fn check_policy(policy: &Policy) -> Result<(), Broken> {
-    let Rules {
-        green,
-        yellow,
-        red,
-        unknown,
-        not_applied,
-        query_failed,
-        timed_out,
-        stale,
-        trust_expired,
-        clock_untrusted,
-        // Too little of it is a case for staff on the way out, whatever is asked for.
-        assurance: _,
-    } = policy.exit;
-    let rules = [
-        ("green", green),
-        ("yellow", yellow),
-        ("red", red),
-        ("unknown", unknown),
-        ("not_applied", not_applied),
-        ("query_failed", query_failed),
-        ("timed_out", timed_out),
-        ("stale", stale),
-        ("trust_expired", trust_expired),
-        ("clock_untrusted", clock_untrusted),
-    ];
-    for (key, rule) in rules {
-        if rule == Rule::Hold {
-            return broken(
-                format!("policy.exit.{key}"),
-                "nobody is trapped: on the way out only \"open\" and \"assist\" are allowed",
-            );
+/// What other gates have seen is known to the backend, by the name of the area.
+fn check_passback(config: &Config) -> Result<(), Broken> {
+    let scope = config.passback.scope;
+    match &config.passback.area {
+        Some(_) if scope == PassbackScope::Gate => broken(
+            "passback.area",
+            "an area goes with scope \"station\" or \"zone\"; passback of this gate alone has none",
+        ),
+        None if scope != PassbackScope::Gate => broken(
+            "passback.area",
+            "scope \"station\" and \"zone\" need the name of the station or zone, the same at all its gates",
+        ),
+        Some(_)
+            if !config
+                .backend
+                .as_ref()
+                .is_some_and(|backend| backend.claims) =>
+        {
+            broken(
+                "passback.scope",
+                "what other gates have seen is known to the backend: [backend] with claims = true is needed, or scope = \"gate\"",
+            )
         }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// A lane's own board has its lane's lines, and none of the gate's.

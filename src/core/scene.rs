@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
+use super::{
+    Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Passback, Rules, Settings,
+};
 use crate::domain::{
     Action, Alarm, Assessed, Assurance, ClockQuality, Credential, Direction, Entry, Event, Finding,
     GrantId, HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode,
@@ -120,13 +122,20 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         lanes,
         entry,
         exit: all(Rule::Open),
-        passback: Some(Duration::from_secs(4 * 3600)),
+        passback: Some(Passback {
+            remember: Duration::from_secs(4 * 3600),
+            soft: false,
+            wide: false,
+        }),
+        claims: None,
         resolve: Some(Duration::from_millis(800)),
         stall: Duration::from_millis(300),
         on_stall: OnTrouble::Hold,
         on_full: OnTrouble::Hold,
         software: "1.2.3".into(),
         required_entitlements: 1,
+        health_required: true,
+        overlays: Vec::new(),
     }
 }
 
@@ -182,6 +191,7 @@ pub(super) fn standing(health: HealthOutcome) -> Standing {
         entitlements: 1,
         lists: Vec::new(),
         stale: false,
+        region: 0,
     }
 }
 

@@ -32,6 +32,9 @@ pub enum StartError {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
+    /// The system has no random numbers.
+    #[error("the system gives no random number: {0}")]
+    Random(String),
     /// Something in the config that is only known once it is tried.
     #[error("{0}")]
     Config(String),

@@ -18,6 +18,7 @@ use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{ReaderEvent, ReaderReport};
 use crate::store::journal::Written;
 use crate::sync::SyncEvent;
+use crate::sync::claims::News;
 
 /// How often gauges, the status page and the watchdog are served.
 const TICK: Duration = Duration::from_millis(250);
@@ -45,6 +46,8 @@ pub struct Inlets {
     pub sync: mpsc::Receiver<SyncEvent>,
     /// Online answers.
     pub answers: mpsc::Receiver<Answer>,
+    /// What came of claims.
+    pub claimed: mpsc::Receiver<News>,
 }
 
 /// The loop's own state.
@@ -62,12 +65,13 @@ pub struct Gateway {
 /// What a turn of the loop is about.
 enum Turn {
     Reader(ReaderEvent),
-    Assessed(Assessment),
+    Assessed(Box<Assessment>),
     Lines(usize, GpioEvent),
     Order(Order),
     Written(Written),
     Sync(SyncEvent),
     Answered(Answer),
+    Claimed(News),
     Due,
     Tick,
     Stop,
@@ -106,7 +110,8 @@ impl Gateway {
                 Some(order) = inlets.orders.recv() => Turn::Order(order),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
-                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(assessment),
+                Some(news) = inlets.claimed.recv() => Turn::Claimed(news),
+                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(Box::new(assessment)),
                 () = async { match due {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
@@ -156,7 +161,7 @@ impl Gateway {
         match turn {
             Turn::Reader(event) => self.reader(event),
             Turn::Assessed(assessment) => {
-                let Assessment { assessed, asking } = assessment;
+                let Assessment { assessed, asking } = *assessment;
                 self.perform
                     .remember_question(assessed.lane, assessed.number, asking);
                 self.step(Event::Presented(assessed));
@@ -182,6 +187,16 @@ impl Gateway {
                 }
             }
             Turn::Answered((number, answer)) => self.step(Event::Answered { number, answer }),
+            Turn::Claimed(News {
+                claim,
+                claimed,
+                late,
+            }) => {
+                self.perform.claimed(&claimed, late);
+                if !late {
+                    self.step(Event::Claimed(claim, claimed));
+                }
+            }
             Turn::Due => self.step(Event::TimedOut),
             Turn::Tick => {
                 let now = self.clock.now();

@@ -5,11 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use thirtyfour::cdp::domains::emulation::SetDeviceMetricsOverride;
 use thirtyfour::prelude::*;
+use tokio::time::Instant;
 
 /// Longest wait for something that has to come; only a failing test takes so long.
 const PATIENCE: Duration = Duration::from_secs(90);

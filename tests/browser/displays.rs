@@ -1,13 +1,14 @@
 //! The passenger display, sign by sign.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prometheus::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use turnstiled::backend::system_clock;
 use turnstiled::domain::{Direction, Prompt, Reason};
 use turnstiled::telemetry::display::{Displays, Signs, why, words};
 use turnstiled::telemetry::http::{self, Pages};
@@ -177,10 +178,7 @@ async fn a_sign_is_on_the_screen_within_100_ms() {
         new MutationObserver(() => requestAnimationFrame(() => window.painted.push(Date.now())))
             .observe(document.querySelector('main'), { attributes: true, attributeFilter: ['data-prompt'] });";
     browser.ask(watch, Vec::new()).await;
-    let now = || {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        u64::try_from(since.unwrap().as_millis()).unwrap()
-    };
+    let now = || system_clock()().as_millis();
     let mut sent = Vec::new();
     for prompt in [Prompt::Go, Prompt::Hold].into_iter().cycle().take(20) {
         sent.push(now());

@@ -36,6 +36,9 @@ function put(kind, said) {
     const line = document.querySelector(`.${place}.${kind}`);
     line.textContent = said ? said[page[place]] : "";
     line.lang = page[place];
+    // How long the line is, in widths of a Chinese character: short sentences are written larger.
+    const widths = [...line.textContent].map((letter) => (letter > "\u2e80" ? 1 : 0.6));
+    line.style.setProperty("--long", String(Math.max(1, widths.reduce((sum, width) => sum + width, 0))));
   }
 }
 

@@ -97,7 +97,8 @@ const CLASSES = { grant: "good", deny: "bad", assist: "warn" };
 
 function decisionRow(decision, now) {
   const at = decision.utc_ms === null ? `${span((now.uptime_ms - decision.at_ms) / 1000)} ago` : clock(decision.utc_ms);
-  const cells = [at, `${decision.lane} (${decision.direction})`, said(decision.medium), decision.verdict, said(decision.reason), `${(decision.decided_us / 1000).toFixed(1)} ms`];
+  const lane = decision.lane === decision.direction ? decision.lane : `${decision.lane} (${decision.direction})`;
+  const cells = [at, lane, said(decision.medium), decision.verdict, said(decision.reason), `${(decision.decided_us / 1000).toFixed(1)} ms`];
   return make("tr", "", cells.map((cell, n) => make("td", n === 3 ? CLASSES[decision.verdict] : "", cell)));
 }
 

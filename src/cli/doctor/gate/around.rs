@@ -1,13 +1,13 @@
 //! What is around a gate: its folder, its disk, the board, the clock, the backend, certificates.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::StatVfsMountFlags;
 use serde_json::Value;
 
 use super::super::super::table::Grade;
 use super::Finding;
+use crate::backend::system_clock;
 use crate::config::Config;
 use crate::config::tree::ClockTrust;
 use crate::domain::{ClockQuality, Utc};
@@ -26,11 +26,7 @@ const ENDS_SOON_DAYS: u64 = 14;
 
 /// The date of this machine, believed or not.
 pub(super) fn date() -> Utc {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    });
-    Utc::from_millis(ms)
+    system_clock()()
 }
 
 /// Whether the gate can write where it keeps what must not be lost.
@@ -86,7 +82,7 @@ pub(super) fn disk(config: &Config) -> Vec<Finding> {
         Ok(stat) => {
             let mib = |blocks: u64| blocks.saturating_mul(stat.f_frsize) >> 20;
             let (free, size) = (mib(stat.f_bavail), mib(stat.f_blocks));
-            let journal = u64::from(config.journal.size_mib_max.get());
+            let journal = config.journal.size_mib_max.get();
             let said = format!("{free} MiB of {size} MiB are free");
             found.push(if free < size / 20 {
                 let todo = "find out what fills it: `du -xh --max-depth=2 / | sort -h | tail`";

@@ -35,7 +35,11 @@ pub(super) fn ask(config: &Config) -> Daemon {
     let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
     let status: Option<Value> = body.and_then(|body| serde_json::from_str(body).ok());
     match status {
-        Some(status) if status["gate"] == config.gate.as_str() => Daemon::Here(Box::new(status)),
+        Some(status)
+            if status.get("gate").and_then(Value::as_str) == Some(config.gate.as_str()) =>
+        {
+            Daemon::Here(Box::new(status))
+        }
         Some(_) | None => Daemon::Other(format!("somebody else answers at http://{address}/")),
     }
 }
@@ -45,7 +49,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => listen.ip(),
     };
     SocketAddr::new(ip, listen.port())
 }
