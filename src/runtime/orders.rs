@@ -117,7 +117,7 @@ impl Gateway {
     }
 
     /// Why nobody can be forgiven.
-    fn nobody_to_forgive(&self, deed: Deed, lane: LaneId, name: &str) -> Option<String> {
+    fn nobody_to_forgive(&mut self, deed: Deed, lane: LaneId, name: &str) -> Option<String> {
         let Deed::Forgive { direction } = deed else {
             return None;
         };
