@@ -35,6 +35,7 @@ impl From<BackendError> for Refusal {
             | BackendError::Listen { .. }
             | BackendError::Io { .. }
             | BackendError::Secret { .. }
+            | BackendError::Adapter { .. }
             | BackendError::NoAuthority(_)
             | BackendError::NoList
             | BackendError::Issue(_)

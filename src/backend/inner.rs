@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use super::adapter::{Adapters, Found};
 use super::claims::ClaimsDesk;
 use super::http::held::Sent;
 use super::seen::Seen;
@@ -17,7 +18,7 @@ use super::store::lists::{Import, Lists, Meta};
 use super::store::passages::Passages;
 use super::trust::Trust;
 use super::{BackendError, Clock, Counts, Imported, Mode, fragment, public_key_text, secrets};
-use crate::codes::row_key::{Pepper, row_key};
+use crate::codes::row_key::{Pepper, row_key, subject_key};
 use crate::domain::{
     Colour, GateId, HealthOutcome, IssuerId, ListId, ListVersion, Row, Subject, Utc,
 };
@@ -81,6 +82,8 @@ pub(super) struct Inner {
     pub(super) passages: Passages,
     /// Which codes were used where.
     pub(super) claims: ClaimsDesk,
+    /// Issuers' own services.
+    pub(super) adapters: Adapters,
     /// The trust list that gates are given.
     pub(super) trust: Trust,
     published: RwLock<BTreeMap<ListId, Arc<Published>>>,
@@ -108,6 +111,7 @@ impl Inner {
             lists: Lists::open(&dir, key)?,
             passages: Passages::open(&dir)?,
             claims: ClaimsDesk::open(&dir, Arc::clone(&clock))?,
+            adapters: Adapters::read(&dir.join("adapters"))?,
             trust: Trust::new(&dir),
             dir,
             addr,
@@ -293,31 +297,84 @@ impl Inner {
     }
 
     /// What these lists say of a credential, all lists if none is named; `None` if none knows it.
-    pub(super) fn resolve(
-        &self,
-        lists: &[ListId],
-        kind: &str,
-        issuer: &IssuerId,
-        identifier: &str,
-    ) -> Result<Option<Answer>, BackendError> {
-        let mut answer = None;
-        for (list, published) in self.all_published() {
-            if !lists.is_empty() && !lists.contains(&list) {
-                continue;
-            }
-            let Ok(key) = row_key(&self.pepper(&list)?, kind, issuer, identifier) else {
+    pub(super) fn resolve(&self, asked: &Asked<'_>) -> Result<Option<Answer>, BackendError> {
+        let mut answer: Option<Answer> = None;
+        let lists = self.all_published().into_iter();
+        let lists: Vec<_> = lists.filter(|(list, _)| asked.follows(list)).collect();
+        for (list, published) in lists.iter().filter(|(list, _)| asked.is_held_by(list)) {
+            let pepper = self.pepper(list)?;
+            let Ok(key) = row_key(&pepper, asked.kind, asked.issuer, asked.identifier) else {
                 return Ok(None);
             };
-            if let Some(row) = self.lists.row(&list, &key)? {
-                let spoke = ListVersion {
-                    list,
-                    era: published.era,
-                    version: published.version,
+            if let Some(row) = self.lists.row(list, &key)? {
+                let answer = answer.get_or_insert_with(nothing_known);
+                join(answer, &row, spoke(list, published));
+            }
+        }
+        // The same person by another credential, as a gate joins them.
+        let subject = answer.as_ref().and_then(|answer| answer.subject.as_deref());
+        if let (Some(subject), Some(answer)) = (subject.and_then(hex::decode), answer.as_mut()) {
+            for (list, published) in &lists {
+                let Ok(key) = subject_key(&self.pepper(list)?, Subject(subject)) else {
+                    continue;
                 };
-                join(answer.get_or_insert_with(nothing_known), &row, spoke);
+                if let Some(row) = self.lists.row(list, &key)? {
+                    join(answer, &row, spoke(list, published));
+                }
             }
         }
         Ok(answer)
+    }
+}
+
+/// What a service found, as an answer, beside what lists say of the person whom it names.
+pub(super) fn with_found(listed: Option<Answer>, found: &Found) -> Option<Answer> {
+    let mut answer = listed;
+    if let Some(health) = found.health {
+        let answer = answer.get_or_insert_with(nothing_known);
+        let unheard = answer.lists.is_empty();
+        if unheard || severity(health) > severity(answer.health) {
+            answer.health = health;
+            answer.region = found.region;
+        }
+    }
+    answer
+}
+
+/// No standing, for a reason of its own.
+pub(super) fn no_standing(health: HealthOutcome) -> Answer {
+    Answer {
+        health,
+        ..nothing_known()
+    }
+}
+
+/// Who is asked about.
+pub(super) struct Asked<'a> {
+    /// The lists to answer from; empty: all.
+    pub(super) lists: &'a [ListId],
+    /// Those that hold what the issuer made; `None`: all of them.
+    pub(super) held_by: Option<&'a [ListId]>,
+    pub(super) kind: &'a str,
+    pub(super) issuer: &'a IssuerId,
+    pub(super) identifier: &'a str,
+}
+
+impl Asked<'_> {
+    fn follows(&self, list: &ListId) -> bool {
+        self.lists.is_empty() || self.lists.contains(list)
+    }
+
+    fn is_held_by(&self, list: &ListId) -> bool {
+        self.held_by.is_none_or(|held_by| held_by.contains(list))
+    }
+}
+
+fn spoke(list: &ListId, published: &Published) -> ListVersion {
+    ListVersion {
+        list: list.clone(),
+        era: published.era,
+        version: published.version,
     }
 }
 
@@ -330,12 +387,12 @@ const fn nothing_known() -> Answer {
         valid_until: None,
         entitlements: 0,
         lists: Vec::new(),
+        region: 0,
     }
 }
 
-/// The worst colour wins, validity is what all agree on, entitlements are joined.
-fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
-    let severity = |health: HealthOutcome| match health {
+const fn severity(health: HealthOutcome) -> u8 {
+    match health {
         HealthOutcome::Green => 1,
         HealthOutcome::Yellow => 2,
         HealthOutcome::Red => 3,
@@ -343,10 +400,15 @@ fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
         | HealthOutcome::NotApplied
         | HealthOutcome::QueryFailed
         | HealthOutcome::TimedOut => 0,
-    };
+    }
+}
+
+/// The worst colour wins, validity is what all agree on, entitlements are joined.
+fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
     let health = row.colour.map_or(HealthOutcome::NotApplied, Colour::into);
-    if severity(health) > severity(answer.health) {
+    if answer.lists.is_empty() || severity(health) > severity(answer.health) {
         answer.health = health;
+        answer.region = row.region;
     }
     let bound = |seconds: u32| Some(u64::from(seconds)).filter(|seconds| *seconds != 0);
     answer.valid_from = answer.valid_from.max(bound(row.valid_from_s));
@@ -358,5 +420,7 @@ fn join(answer: &mut Answer, row: &Row, spoke: ListVersion) {
     if answer.subject.is_none() && row.subject != Subject::NONE {
         answer.subject = Some(hex::encode(&row.subject.0));
     }
-    answer.lists.push(spoke);
+    if !answer.lists.contains(&spoke) {
+        answer.lists.push(spoke);
+    }
 }

@@ -1,13 +1,15 @@
 //! The reference backend (DESIGN §7): lists down, passages up, answers, for the gates of one machine.
 //!
 //! What it keeps lies in one directory: `lists.redb`, `passages.redb` and `claims.redb`, the signed trust list in `trust.json`, signing
-//! keys in `keys`, the peppers of the lists in `peppers`, signed directives in `directives`, the private authority in `ca`, and
+//! keys in `keys`, adapters to issuers' services in `adapters`, the peppers of the lists in `peppers`, signed directives in
+//! `directives`, the private authority in `ca`, and
 //! `gate-fragment.toml`, the lines that the config of a gate
 //! on this machine needs.
 //!
 //! On loopback it speaks plain HTTP with whoever is on this machine. Gates elsewhere are listened for by mutual TLS
 //! ([`Tls`]): their certificate says who they are ([`crate::sync::tls`]), and a gate writes only as itself.
 
+mod adapter;
 pub mod ca;
 mod caller;
 mod claims;
@@ -108,6 +110,14 @@ pub enum BackendError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        what: String,
+    },
+    /// An adapter cannot be used.
+    #[error("{}: {what}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what is allowed.
         what: String,
     },
     /// The store could not do it.

@@ -466,6 +466,7 @@ async fn a_credential_is_asked_online() {
             profile: profile.into(),
             issuer: issuer.clone(),
             identifier: Personal::new(text.into()),
+            held_by: None,
         };
         gate.online.resolve(&question, SOON).await
     };

@@ -135,6 +135,7 @@ impl BackendRunError {
             Self::Backend(BackendError::NotLoopback(_)) | Self::NoData => 64,
             Self::Backend(BackendError::NoAuthority(_) | BackendError::NoList) => 66,
             Self::Backend(BackendError::Exists(_)) => 73,
+            Self::Backend(BackendError::Adapter { .. }) => 78,
             Self::Passages(error) => error.exit_code(),
             Self::Directive(PublishError::Fault(_)) => 65,
             Self::Backend(_) | Self::Directive(_) | Self::Signals(_) => 69,

@@ -22,18 +22,22 @@ pub mod codes_pack;
 pub mod codes_verify;
 #[cfg(feature = "lab")]
 pub mod demo;
+#[cfg(feature = "lab")]
+mod demo_reader;
 pub mod directive;
 pub mod doctor;
 mod explain;
 pub mod gate;
 pub mod journal;
 pub mod lane;
+pub mod pages;
 pub mod passages;
 pub mod read_image;
 #[cfg(feature = "lab")]
 pub mod simulate;
 pub mod table;
 pub mod trust;
+pub mod undrive;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -76,6 +80,11 @@ enum Command {
     /// The journal of a stopped gate: export, verify
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Leave every output of a stopped gate undriven, the safe state
+    Undrive(undrive::Args),
+    /// Write man pages and shell completions, for the package
+    #[command(hide = true)]
+    Pages(pages::Args),
     /// People at a gate, without hardware
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -188,6 +197,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             log::start("info");
             journal::run(&command)
         }
+        Command::Undrive(args) => undrive::run(&args),
+        Command::Pages(args) => pages::run(&args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "lab")]

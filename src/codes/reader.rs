@@ -6,10 +6,10 @@ use super::opaque;
 use super::profile;
 use super::row_key::{self, Pepper};
 use super::signed::{CodeFault, Health, SignedCode};
-use super::trust_list::{Issuer, Offline, Profile, TrustList};
+use super::trust_list::{Class, Issuer, Offline, Profile, TrustList};
 use crate::domain::{
     Assurance, Credential, IdCard, IssuerId, ListId, Medium, Personal, Reason, RowKey, Rule, Shown,
-    Tag,
+    Subject, Tag,
 };
 
 /// Trust list and peppers, built once; a new trust list makes a new reader.
@@ -114,6 +114,16 @@ impl Reader {
         &self.trust
     }
 
+    /// Row keys of a person in every list: what lists say of them that know them by another credential.
+    #[must_use]
+    pub fn subject_keys(&self, subject: Subject) -> Vec<(ListId, RowKey)> {
+        let keys = self.peppers.iter().filter_map(|(list, pepper)| {
+            let key = row_key::subject_key(pepper, subject).ok()?;
+            Some((list.clone(), key))
+        });
+        keys.collect()
+    }
+
     /// Reads what was shown.
     ///
     /// # Errors
@@ -188,10 +198,13 @@ impl Reader {
         if credential.replay.is_none() {
             credential.alone = issuer.static_alone;
         }
+        // Whoever makes ride codes has no word in matters of health, and the other way round.
+        let class = issuer.class.unwrap_or(Class::Combined);
+        let entitlements = signed.entitlements.filter(|_| class.speaks_of_rides());
         reading.said = Said {
-            health: signed.health,
+            health: signed.health.filter(|_| class.speaks_of_health()),
             region: issuer.region.clone(),
-            entitlements: signed.entitlements.unwrap_or_default(),
+            entitlements: entitlements.unwrap_or_default(),
             revoked: self.revoked(issuer, signed.revocation)?,
         };
         Ok(reading)

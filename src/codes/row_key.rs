@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
-use crate::domain::{IssuerId, Personal, RowKey};
+use crate::domain::{IssuerId, Personal, RowKey, Subject};
 
 /// Kind of an opaque code: its exact text is the identifier.
 pub const OPAQUE: &str = "opaque";
@@ -16,6 +16,11 @@ pub const ID_CARD: &str = "id_card";
 pub const TAG: &str = "tag";
 /// Kind of a row that says that a signed code was revoked; the identifier is a name that the code's profile makes of it.
 pub const REVOKED: &str = "revoked";
+/// Kind of a row of a person, however they are known: the identifier is their subject, 16 hex digits, and the issuer
+/// [`SUBJECT_ISSUER`]. Lists that know a person by another credential are joined through it.
+pub const SUBJECT: &str = "subject";
+/// Issuer of rows of kind `subject`: no issuer made a subject.
+pub const SUBJECT_ISSUER: &str = "any";
 
 /// Stands between the parts of what is hashed; no part but the last may hold it.
 const SEPARATOR: u8 = 0x1F;
@@ -104,6 +109,16 @@ pub fn canonical(kind: &str, identifier: &str) -> Personal<String> {
     } else {
         trimmed.to_owned()
     })
+}
+
+/// The row key of a person, by their subject.
+///
+/// # Errors
+/// [`RowKeyError`], which no subject causes.
+pub fn subject_key(pepper: &Pepper, subject: Subject) -> Result<RowKey, RowKeyError> {
+    let issuer = IssuerId::new(SUBJECT_ISSUER).map_err(|_| RowKeyError::Kind)?;
+    let digits = u64::from_be_bytes(subject.0);
+    row_key(pepper, SUBJECT, &issuer, &format!("{digits:016x}"))
 }
 
 /// The row key of an identifier: first 16 bytes of HMAC-SHA-256(pepper, kind 0x1F issuer 0x1F identifier), the

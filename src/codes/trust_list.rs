@@ -53,7 +53,7 @@ pub struct Issuer {
     pub profile: Profile,
     /// Where it belongs: GB/T 2260 or ISO 3166. A site's rules for certificates may differ by it.
     pub region: Option<String>,
-    /// What its credentials are about. For people; no rule looks at it yet.
+    /// What its credentials are about: a signed code says nothing of anything else. Absent: of health and ride.
     pub class: Option<Class>,
     /// Codes: shapes of its codes. One of them has to match. `hcert` and `shc` have one by default.
     #[serde(default)]
@@ -176,6 +176,26 @@ pub enum Class {
     Identity,
     /// Health and ride in one.
     Combined,
+}
+
+impl Class {
+    /// True if its codes may say something of health.
+    #[must_use]
+    pub const fn speaks_of_health(self) -> bool {
+        match self {
+            Self::Health | Self::Combined => true,
+            Self::Ride | Self::Identity => false,
+        }
+    }
+
+    /// True if its codes may say what somebody may use.
+    #[must_use]
+    pub const fn speaks_of_rides(self) -> bool {
+        match self {
+            Self::Ride | Self::Combined => true,
+            Self::Health | Self::Identity => false,
+        }
+    }
 }
 
 /// `issuer.offline`: what happens while lists are old, or do not know what the issuer made.

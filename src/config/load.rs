@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::rules;
-use super::tree::Config;
+use super::tree::{Config, PolicyFile};
+use super::{certificate_rules, policy_rules, rules};
 use crate::domain::document::{self, Fault};
 
 /// Largest config file.
@@ -65,18 +65,51 @@ impl ConfigError {
 /// # Errors
 /// [`ConfigError`] with the first thing that is wrong.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let read = |source| ConfigError::Read {
+    let mut config = parse(path, &read(path)?)?;
+    let absolute = std::path::absolute(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
-    };
+    })?;
+    config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
+    if let Some(file) = &config.policy_file {
+        let policy = parse_policy(file, &read(file)?)?;
+        (config.policy, config.certificates) = policy.parts();
+    }
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(read)?;
-    let mut config = parse(path, &text)?;
-    let absolute = std::path::absolute(path).map_err(read)?;
-    config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
-    Ok(config)
+        .map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(text)
+}
+
+/// Checks `text` as the policy file `path`.
+///
+/// # Errors
+/// [`ConfigError`] with the first thing that is wrong.
+pub fn parse_policy(path: &Path, text: &str) -> Result<PolicyFile, ConfigError> {
+    let path = || path.to_owned();
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > CONFIG_BYTES_MAX) {
+        return Err(ConfigError::TooLarge { path: path() });
+    }
+    let file: PolicyFile = document::parse(text).map_err(|fault| ConfigError::Value {
+        path: path(),
+        fault,
+    })?;
+    let (policy, certificates) = file.clone().parts();
+    policy_rules::check("", &policy)
+        .and_then(|()| certificate_rules::check(&certificates))
+        .map_err(|broken| ConfigError::Rule {
+            path: path(),
+            fault: document::fault_at(text, &broken.key, broken.sentence),
+        })?;
+    Ok(file)
 }
 
 /// Checks `text` as the config file `path`. Relative paths stay as they are.
@@ -157,6 +190,7 @@ impl Config {
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.data_dir);
         resolve(&mut self.trust_file);
+        self.policy_file.iter_mut().for_each(resolve);
         self.staff
             .iter_mut()
             .for_each(|staff| resolve(&mut staff.socket));

@@ -7,6 +7,7 @@ mod certificate_rules;
 mod lane_rules;
 pub mod load;
 mod policy;
+mod policy_rules;
 mod readers;
 mod reload;
 mod rules;

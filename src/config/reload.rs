@@ -11,7 +11,8 @@ use super::tree::Config;
 pub fn take_up(running: &Config, new: &Config) -> (Config, Vec<String>) {
     let mut taken = running.clone();
     taken.trust_file.clone_from(&new.trust_file);
-    taken.policy = new.policy;
+    taken.policy_file.clone_from(&new.policy_file);
+    taken.policy = new.policy.clone();
     taken.certificates.clone_from(&new.certificates);
     taken.schedule = new.schedule.clone();
     taken.log = new.log;

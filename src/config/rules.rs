@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, PassbackScope, Policy, Rules};
+use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, PassbackScope};
 use super::types::Line;
-use super::{backend_rules, certificate_rules, lane_rules, schedule, staff};
-use crate::domain::Rule;
+use super::{backend_rules, certificate_rules, lane_rules, policy_rules, schedule, staff};
 
 /// Lanes of one gate.
 const LANES_MAX: usize = 4;
@@ -37,7 +36,8 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
         backend_rules::check(backend)?;
     }
     check_lists(config)?;
-    check_policy(&config.policy)?;
+    policy_rules::check_either(config)?;
+    policy_rules::check("policy.", &config.policy)?;
     check_passback(config)?;
     certificate_rules::check(&config.certificates)?;
     check_gpio("gpio", &config.gpio)?;
@@ -64,44 +64,6 @@ fn check_lists(config: &Config) -> Result<(), Broken> {
         if let Some(first) = names.insert(&list.name, i) {
             let sentence = format!("\"{}\" is the name of list[{first}] already", list.name);
             return broken(format!("list[{i}].name"), sentence);
-        }
-    }
-    Ok(())
-}
-
-fn check_policy(policy: &Policy) -> Result<(), Broken> {
-    let Rules {
-        green,
-        yellow,
-        red,
-        unknown,
-        not_applied,
-        query_failed,
-        timed_out,
-        stale,
-        trust_expired,
-        clock_untrusted,
-        // Too little of it is a case for staff on the way out, whatever is asked for.
-        assurance: _,
-    } = policy.exit;
-    let rules = [
-        ("green", green),
-        ("yellow", yellow),
-        ("red", red),
-        ("unknown", unknown),
-        ("not_applied", not_applied),
-        ("query_failed", query_failed),
-        ("timed_out", timed_out),
-        ("stale", stale),
-        ("trust_expired", trust_expired),
-        ("clock_untrusted", clock_untrusted),
-    ];
-    for (key, rule) in rules {
-        if rule == Rule::Hold {
-            return broken(
-                format!("policy.exit.{key}"),
-                "nobody is trapped: on the way out only \"open\" and \"assist\" are allowed",
-            );
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use super::backend::{Backend, List};
-pub use super::policy::{Policy, Rules};
+pub use super::policy::{Overlay, Policy, PolicyFile, Requirement, Rules};
 pub use super::readers::{
     Camera, CodeEnd, Folder, LineDirection, Osdp, Reader, Scanner, Serial, Typing, Wiegand,
     WiegandForm,
@@ -35,6 +35,8 @@ pub struct Config {
     /// Lists this gate follows; none: it goes by what signed codes say, and by the backend's answers.
     #[serde(default, rename = "list")]
     pub lists: Vec<List>,
+    /// A file with the policy, and with what counts of certificates, in the place of `policy` and `certificate` here.
+    pub policy_file: Option<PathBuf>,
     /// What is done with each outcome, per direction.
     #[serde(default)]
     pub policy: Policy,

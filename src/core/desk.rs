@@ -249,7 +249,11 @@ fn resume(
     let waited = turn.mono().since(asking.asked).as_micros();
     slip.online_us = u64::try_from(waited).unwrap_or(u64::MAX);
     let standing = match answer {
-        Ok(standing) => standing,
+        Ok(mut standing) => {
+            // What the code says by itself, signed, still counts.
+            standing.join_said(None, asking.standing.entitlements);
+            standing
+        }
         Err(health) => Standing {
             health: match health {
                 // No answer is never a colour.
@@ -277,8 +281,9 @@ fn decide(
     slip.issuer = Some(credential.issuer.clone());
     slip.subject = standing.subject.filter(|subject| *subject != Subject::NONE);
     slip.lists.clone_from(&standing.lists);
+    slip.region = standing.region;
     let (settings, direction) = (turn.settings, slip.direction);
-    let rules = settings.rules(direction);
+    let rules = settings.rules_for(direction, &credential.issuer, &standing);
     let advice = policy::judge(Case {
         direction,
         credential: &credential,
@@ -286,6 +291,7 @@ fn decide(
         utc: turn.now.utc,
         rules,
         required: settings.required_entitlements,
+        health: settings.health_required,
         may_ask: may_ask && settings.resolve.is_some(),
     });
     if let Some(advice) = advice {

@@ -63,13 +63,22 @@ impl Directed {
         true
     }
 
-    /// `configured` with the rules that are changed now.
-    pub(super) fn rules(&self, configured: &Settings) -> [super::Rules; 2] {
-        [Direction::Entry, Direction::Exit].map(|side| {
-            let in_force = self.all.iter().rev().filter(|accepted| accepted.on);
-            let changes = in_force.map(|accepted| accepted.directive.policy.of(side));
-            changes.fold(*configured.rules(side), |rules, by| rules.changed(by))
-        })
+    /// Puts the rules of `configured` in force, those for some people too, with what is changed now. What the centre
+    /// wants for a time is above every rule of the site.
+    pub(super) fn put_in_force(&self, configured: &Settings, settings: &mut Settings) {
+        settings.entry = self.changed(Direction::Entry, configured.entry);
+        settings.exit = self.changed(Direction::Exit, configured.exit);
+        settings.overlays.clone_from(&configured.overlays);
+        for overlay in &mut settings.overlays {
+            overlay.entry = self.changed(Direction::Entry, overlay.entry);
+            overlay.exit = self.changed(Direction::Exit, overlay.exit);
+        }
+    }
+
+    fn changed(&self, side: Direction, rules: super::Rules) -> super::Rules {
+        let in_force = self.all.iter().rev().filter(|accepted| accepted.on);
+        let changes = in_force.map(|accepted| accepted.directive.policy.of(side));
+        changes.fold(rules, |rules, by| rules.changed(by))
     }
 
     /// When the clock may change something.

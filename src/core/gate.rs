@@ -198,6 +198,15 @@ impl Gate {
         }
     }
 
+    /// What the machines of its lanes have been through: pairs of state and input.
+    #[cfg(feature = "lab")]
+    #[must_use]
+    pub fn pairs(&self) -> super::Pairs {
+        let mut pairs = super::Pairs::default();
+        self.lanes.iter().for_each(|lane| pairs.add(lane.pairs()));
+        pairs
+    }
+
     fn take(&mut self, now: Now, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Presented(assessed) => {

@@ -37,4 +37,8 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
-pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Passback, Rules, Settings};
+#[cfg(feature = "lab")]
+pub use lane::pairs::Pairs;
+pub use settings::{
+    Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
+};

@@ -18,6 +18,8 @@ pub(super) struct Case<'a> {
     pub(super) rules: &'a Rules,
     /// Entitlements that are all needed.
     pub(super) required: u16,
+    /// True if the health outcome counts.
+    pub(super) health: bool,
     /// True if the backend may still be asked.
     pub(super) may_ask: bool,
 }
@@ -58,7 +60,7 @@ pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
         .standing
         .stale
         .then_some((case.rules.stale, Reason::StaleList));
-    let health = Some((health_rule(&case), reason_of(case.standing.health)));
+    let health = counted(&case).map(|health| (health_rule(&case, health), reason_of(health)));
     Some(match worst(&case, [clock, trust, stale], health) {
         Some((rule, reason)) => Advice::Refuse(keep(case.direction, rule), reason),
         None if lacks_entitlement(&case) => refuse(case.direction, Reason::NoAccessRights),
@@ -124,7 +126,7 @@ fn open_reason(case: &Case<'_>, clock: bool) -> Reason {
     if clock
         || case.credential.trust_expired
         || case.standing.stale
-        || case.standing.health != HealthOutcome::Green
+        || counted(case).is_some_and(|health| health != HealthOutcome::Green)
     {
         opened(case.direction)
     } else {
@@ -157,21 +159,29 @@ const fn needs_date(case: &Case<'_>) -> bool {
         || case.standing.valid_until.is_some()
 }
 
+/// The health outcome, as far as it counts here: where a site asks for entitlements alone, only that nobody knows whether
+/// somebody has them.
+const fn counted(case: &Case<'_>) -> Option<HealthOutcome> {
+    let known = has_colour(case) || matches!(case.standing.health, HealthOutcome::NotApplied);
+    let entitled = case.standing.entitlements & case.required == case.required;
+    if case.health || !(known || entitled) {
+        Some(case.standing.health)
+    } else {
+        None
+    }
+}
+
 /// Only a cache miss is asked about; and not on the way out where a miss opens: nobody waits there for a network.
 fn asking_helps(case: &Case<'_>) -> bool {
-    case.standing.health == HealthOutcome::Unknown
+    matches!(counted(case), Some(HealthOutcome::Unknown))
         && !(case.direction == Direction::Exit && case.rules.unknown == Rule::Open)
 }
 
 type Concern = Option<(Rule, Reason)>;
 
 /// The rule for what the look-up ended in; on the way in an issuer may have one of its own for whom nobody knows.
-const fn health_rule(case: &Case<'_>) -> Rule {
-    match (
-        case.direction,
-        case.standing.health,
-        case.credential.unknown,
-    ) {
+const fn health_rule(case: &Case<'_>, health: HealthOutcome) -> Rule {
+    match (case.direction, health, case.credential.unknown) {
         (
             Direction::Entry,
             HealthOutcome::Unknown | HealthOutcome::QueryFailed | HealthOutcome::TimedOut,
@@ -260,6 +270,7 @@ mod tests {
             utc: utc.map(Utc::from_secs),
             rules,
             required: 0,
+            health: true,
             may_ask: false,
         })
     }
@@ -499,6 +510,7 @@ mod tests {
                 utc: None,
                 rules: &all(Rule::Open),
                 required: 1,
+                health: true,
                 may_ask: false,
             })
         };
@@ -511,3 +523,6 @@ mod tests {
         assert_eq!(case(&known), Some(refused));
     }
 }
+
+#[cfg(test)]
+mod decision_table;

@@ -60,9 +60,13 @@ impl Random {
 
 /// What the oracle knows of a grant.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
+    number: u64,
     lane: LaneId,
     direction: Direction,
+    /// Refused after all, or not needed any more because the lane opens.
+    held_back: bool,
     asked: bool,
     durable: bool,
     released: bool,
@@ -246,6 +250,7 @@ impl World {
                 Action::ReleaseBarrier(lane, side) => self.see_release(*lane, *side),
                 Action::ReleaseBothWays(lane) => {
                     assert!(self.is_held_open(*lane), "{:#?}", self.trace);
+                    self.hold_back(|known| known.lane == *lane);
                 }
                 Action::LockBarrier(lane) => self.see_lock(*lane),
                 Action::Show(lane, ..) => assert!(lane.0 < LANES),
@@ -292,6 +297,9 @@ impl World {
                     if let Some(grant) = decided.grant {
                         let known = self.known(grant);
                         (known.lane, known.direction) = (decided.lane, decided.direction);
+                        known.number = decided.number;
+                    } else {
+                        self.hold_back(|known| known.number == decided.number);
                     }
                 }
                 Action::Ended(lane, ..) | Action::SensorSticks(lane, ..) => {
@@ -311,13 +319,22 @@ impl World {
 
     fn known(&mut self, grant: GrantId) -> &mut Known {
         self.grants.entry(grant).or_insert(Known {
+            number: 0,
             lane: LaneId(0),
             direction: Direction::Entry,
+            held_back: false,
             asked: false,
             durable: false,
             released: false,
             ended: 0,
         })
+    }
+
+    /// Grants that were on their way to the disk, and are not released any more.
+    fn hold_back(&mut self, which: impl Fn(&Known) -> bool) {
+        let held = self.grants.values_mut().filter(|known| !known.released);
+        held.filter(|known| which(known))
+            .for_each(|known| known.held_back = true);
     }
 
     fn may_open_unrecorded(&self) -> bool {
@@ -326,24 +343,13 @@ impl World {
 
     fn see_release(&mut self, lane: LaneId, side: Direction) {
         let may_open = self.may_open_unrecorded();
-        let waits = |known: &&mut Known| {
-            (known.lane, known.direction, known.ended, known.released) == (lane, side, 0, false)
-        };
-        // In the order of a group; one that is not durable may have been given up long ago.
-        let durable = self.grants.values().any(|known| {
-            known.durable
-                && (known.lane, known.direction, known.ended, known.released)
-                    == (lane, side, 0, false)
+        // In the order of a group.
+        let live = self.grants.values_mut().find(|known| {
+            (known.lane, known.direction, known.ended) == (lane, side, 0)
+                && !known.released
+                && !known.held_back
         });
-        let live = if durable {
-            self.grants
-                .values_mut()
-                .filter(waits)
-                .find(|known| known.durable)
-        } else {
-            let mut waiting = self.grants.values_mut().rev().filter(waits);
-            waiting.next().filter(|_| may_open)
-        };
+        let live = live.filter(|known| known.durable || may_open);
         assert!(
             live.is_some(),
             "released without a grant: {:#?}",
@@ -573,6 +579,12 @@ impl World {
         }
         assert_eq!(self.gate.deadline(), None, "{:#?}", self.trace);
         self.alarms.remove(&(None, Alarm::Unrecorded));
+        // The relay of a tripod is in order again when somebody has turned.
+        for (lane, settings) in (0..LANES).map(LaneId).zip(&self.settings.lanes) {
+            if settings.barrier.is_tripod() {
+                self.alarms.remove(&(Some(lane), Alarm::BarrierFault));
+            }
+        }
         assert!(
             self.alarms.is_empty(),
             "{:?} stay on: {:#?}",

@@ -134,6 +134,8 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         on_full: OnTrouble::Hold,
         software: "1.2.3".into(),
         required_entitlements: 1,
+        health_required: true,
+        overlays: Vec::new(),
     }
 }
 
@@ -189,6 +191,7 @@ pub(super) fn standing(health: HealthOutcome) -> Standing {
         entitlements: 1,
         lists: Vec::new(),
         stale: false,
+        region: 0,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::directive::RuleChanges;
-use crate::domain::{Assurance, Direction, HealthOutcome, Mode, Rule, Schedule, Sensor};
+use crate::domain::{
+    Assurance, Direction, HealthOutcome, IssuerId, Mode, Rule, Schedule, Sensor, Standing,
+};
 
 /// Settings of a gate.
 #[derive(Clone, Debug)]
@@ -30,6 +32,30 @@ pub struct Settings {
     pub software: String,
     /// Entitlements that a passenger must have, all of them; bit 0 is the ride.
     pub required_entitlements: u16,
+    /// True if the health outcome counts. If not, only who has the entitlements.
+    pub health_required: bool,
+    /// Rules for some people in the place of those of everybody; the first that fits speaks.
+    pub overlays: Vec<Overlay>,
+}
+
+/// Rules for what some issuers made, or what comes from some regions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Whose credentials; none: anybody's.
+    pub issuers: Vec<IssuerId>,
+    /// Source regions of the standing, as the lists count them; none: any.
+    pub regions: Vec<u8>,
+    /// Rules on the way in.
+    pub entry: Rules,
+    /// Rules on the way out.
+    pub exit: Rules,
+}
+
+impl Overlay {
+    fn is_for(&self, issuer: &IssuerId, region: u8) -> bool {
+        (self.issuers.is_empty() || self.issuers.contains(issuer))
+            && (self.regions.is_empty() || self.regions.contains(&region))
+    }
 }
 
 impl Settings {
@@ -39,6 +65,23 @@ impl Settings {
         match direction {
             Direction::Entry => &self.entry,
             Direction::Exit => &self.exit,
+        }
+    }
+
+    /// The rules of one direction for somebody.
+    #[must_use]
+    pub fn rules_for(
+        &self,
+        direction: Direction,
+        issuer: &IssuerId,
+        standing: &Standing,
+    ) -> &Rules {
+        let mut overlays = self.overlays.iter();
+        let overlay = overlays.find(|overlay| overlay.is_for(issuer, standing.region));
+        match (overlay, direction) {
+            (Some(overlay), Direction::Entry) => &overlay.entry,
+            (Some(overlay), Direction::Exit) => &overlay.exit,
+            (None, direction) => self.rules(direction),
         }
     }
 }

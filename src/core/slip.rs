@@ -18,6 +18,7 @@ pub(super) struct Slip {
     pub(super) issuer: Option<IssuerId>,
     pub(super) subject: Option<Subject>,
     pub(super) lists: Vec<ListVersion>,
+    pub(super) region: u8,
     pub(super) seen: Mono,
     pub(super) read: Mono,
     pub(super) online_us: u64,
@@ -36,6 +37,7 @@ impl Slip {
             issuer: None,
             subject: None,
             lists: Vec::new(),
+            region: 0,
             seen: assessed.seen,
             read: assessed.read,
             online_us: 0,
@@ -80,6 +82,7 @@ impl Slip {
             grant,
             lists: self.lists.clone(),
             elsewhere: self.elsewhere.clone(),
+            region: self.region,
         }
     }
 

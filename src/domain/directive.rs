@@ -146,8 +146,14 @@ impl RuleChanges {
         *self == Self::default()
     }
 
+    /// True if one of them holds people.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.all().contains(&Some(Rule::Hold))
+    }
+
     /// Every rule, changed or not.
-    const fn all(&self) -> [Option<Rule>; 9] {
+    const fn all(&self) -> [Option<Rule>; 10] {
         [
             self.green,
             self.yellow,
@@ -157,6 +163,7 @@ impl RuleChanges {
             self.query_failed,
             self.timed_out,
             self.stale,
+            self.trust_expired,
             self.clock_untrusted,
         ]
     }
@@ -212,7 +219,7 @@ impl Directive {
         if self.modes.iter().enumerate().any(twice) {
             return Err(DirectiveFault::LaneTwice);
         }
-        if self.policy.exit.all().contains(&Some(Rule::Hold)) {
+        if self.policy.exit.holds() {
             return Err(DirectiveFault::Traps);
         }
         Ok(())

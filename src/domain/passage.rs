@@ -91,6 +91,9 @@ pub enum Kind {
         /// The gate that had seen the code or the person before, if it was not this one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         elsewhere: Option<Elsewhere>,
+        /// Where what decided comes from, as the lists count regions; 0: nobody says.
+        #[serde(skip_serializing_if = "is_nowhere", default)]
+        region: u8,
     },
     /// What the sensors say came of a grant, or of nobody's.
     Outcome {
@@ -231,6 +234,11 @@ pub struct Restored {
     pub clock_floor: Option<Utc>,
     /// Grants whose outcome was not recorded: lane, direction, grant.
     pub open_grants: Vec<(Option<String>, Direction, GrantId)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_nowhere(region: &u8) -> bool {
+    *region == 0
 }
 
 mod subject_hex {

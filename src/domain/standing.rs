@@ -174,6 +174,8 @@ pub struct Standing {
     pub lists: Vec<ListVersion>,
     /// True if a list that spoke is older than the site allows, or none of the lists has arrived yet.
     pub stale: bool,
+    /// Where what decided the health outcome comes from, as the lists count regions; 0: nobody says.
+    pub region: u8,
 }
 
 impl Standing {
@@ -188,6 +190,7 @@ impl Standing {
             entitlements: 0,
             lists: Vec::new(),
             stale: false,
+            region: 0,
         }
     }
 
@@ -195,6 +198,8 @@ impl Standing {
     pub fn join_said(&mut self, health: Option<HealthOutcome>, entitlements: u16) {
         if let Some(health) = health.filter(|health| severity(*health) > severity(self.health)) {
             self.health = health;
+            // Whoever signed it is known as the issuer.
+            self.region = 0;
         }
         self.entitlements |= entitlements;
     }
@@ -206,6 +211,7 @@ impl Standing {
             .map_or(HealthOutcome::NotApplied, HealthOutcome::from);
         if severity(health) > severity(self.health) {
             self.health = health;
+            self.region = row.region;
         }
         if self.subject.is_none() && row.subject != Subject::NONE {
             self.subject = Some(row.subject);

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, watch};
 use super::online::Asking;
 use super::trust::{InForce, is_expired};
 use crate::codes::signed::Health;
-use crate::codes::{self, Reading};
+use crate::codes::{self, Offline, Reading};
 use crate::domain::{
     Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion,
-    Now, Presentation, Reason, Row, RowKey, Standing, certificate,
+    Now, Presentation, Reason, Row, RowKey, Standing, Subject, certificate,
 };
-use crate::store::codes::Codes;
+use crate::store::codes::{Codes, ListState};
 use crate::store::learned::{Learned, Said};
 use crate::sync::online::Question;
 
@@ -105,10 +105,14 @@ impl Assessor {
             return (Finding::Refused { reason, issuer }, None);
         }
         let mut standing = self.look_up(&reading, now);
+        if let Some(subject) = standing.subject {
+            self.look_up_person(subject, &mut standing, &reading.offline, now);
+        }
         let Reading {
             credential,
             said,
             question,
+            lists,
             ..
         } = reading;
         let health = outcome(&self.certificates, &said, now);
@@ -122,7 +126,9 @@ impl Assessor {
                 }
                 // Asking again would be told the same.
                 Some(Said::Nobody) => {}
-                None => asking = question.map(|question| asking_of(question, &credential)),
+                None => {
+                    asking = question.map(|question| asking_of(question, &credential, lists));
+                }
             }
         }
         let finding = Finding::Read {
@@ -158,37 +164,101 @@ impl Assessor {
                 standing.stale = true;
                 continue;
             };
-            // By the site's rule, by the issuer's, or because the backend itself calls it fresh no longer.
-            let age = now.utc.map(|utc| utc.since(state.created));
-            let older_than = |limit: Duration| age.is_some_and(|age| age > limit);
-            let older_than_s = |limit: Option<u32>| {
-                limit.is_some_and(|s| older_than(Duration::from_secs(s.into())))
-            };
-            let hard_stale = older_than_s(offline.hard_stale_s);
-            standing.stale |= older_than(*stale_after)
-                || older_than_s(offline.stale_after_s)
-                || hard_stale
-                || now.utc.is_some_and(|utc| utc > state.fresh_until);
-            standing.lists.push(ListVersion {
-                list: list.clone(),
-                era: state.era,
-                version: state.version,
-            });
+            let age = Age::of(&state, offline, *stale_after, now);
+            standing.stale |= age.stale;
+            standing.lists.push(version_of(list, &state));
             // While a list changes its pepper there are two keys. The current one is asked first: if the list changes in
             // between, the next one finds the row.
-            for (_, key) in credential.keys.iter().filter(|(of, _)| of == list) {
-                match self.cache.look_up(list, key) {
-                    Ok(Some(row)) if hard_stale && !speaks_against(&row) => {}
-                    Ok(Some(row)) => standing.join(&row),
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::warn!(%list, %error, "the codes cache cannot be read; the list counts as stale");
-                        standing.stale = true;
-                    }
+            let keys = credential.keys.iter().filter(|(of, _)| of == list);
+            self.join_rows(list, keys, age, &mut standing);
+        }
+        standing
+    }
+
+    /// What every list says of a person whom one of them knows, however it knows them.
+    fn look_up_person(
+        &self,
+        subject: Subject,
+        standing: &mut Standing,
+        offline: &Offline,
+        now: Now,
+    ) {
+        let keys = self.trust.reader().subject_keys(subject);
+        for (list, stale_after) in &self.lists {
+            let Some(state) = self.cache.state(list) else {
+                continue;
+            };
+            let age = Age::of(&state, offline, *stale_after, now);
+            let of_list = keys.iter().filter(|(of, _)| of == list);
+            // A list that does not know them has nothing that could be old.
+            if self.join_rows(list, of_list, age, standing) {
+                standing.stale |= age.stale;
+                let version = version_of(list, &state);
+                if !standing.lists.contains(&version) {
+                    standing.lists.push(version);
                 }
             }
         }
-        standing
+    }
+
+    /// Joins what a list has under these keys; true if it has something.
+    fn join_rows<'a>(
+        &self,
+        list: &ListId,
+        keys: impl Iterator<Item = &'a (ListId, RowKey)>,
+        age: Age,
+        standing: &mut Standing,
+    ) -> bool {
+        let mut found = false;
+        for (_, key) in keys {
+            match self.cache.look_up(list, key) {
+                Ok(Some(row)) if age.hard_stale && !speaks_against(&row) => {}
+                Ok(Some(row)) => {
+                    standing.join(&row);
+                    found = true;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%list, %error, "the codes cache cannot be read; the list counts as stale");
+                    standing.stale = true;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// How old a list is for what one issuer made.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    /// By the site's rule, by the issuer's, or because the backend itself calls it fresh no longer.
+    stale: bool,
+    /// Nobody is let in by it any more.
+    hard_stale: bool,
+}
+
+impl Age {
+    fn of(state: &ListState, offline: &Offline, stale_after: Duration, now: Now) -> Self {
+        let age = now.utc.map(|utc| utc.since(state.created));
+        let older_than = |limit: Duration| age.is_some_and(|age| age > limit);
+        let older_than_s =
+            |limit: Option<u32>| limit.is_some_and(|s| older_than(Duration::from_secs(s.into())));
+        let hard_stale = older_than_s(offline.hard_stale_s);
+        Self {
+            stale: older_than(stale_after)
+                || older_than_s(offline.stale_after_s)
+                || hard_stale
+                || now.utc.is_some_and(|utc| utc > state.fresh_until),
+            hard_stale,
+        }
+    }
+}
+
+fn version_of(list: &ListId, state: &ListState) -> ListVersion {
+    ListVersion {
+        list: list.clone(),
+        era: state.era,
+        version: state.version,
     }
 }
 
@@ -211,11 +281,16 @@ fn outcome(rules: &[CertificateRules], said: &codes::Said, now: Now) -> Option<H
 }
 
 /// What to ask the backend, in the words of its contract.
-fn asking_of(asked: codes::Question, credential: &Credential) -> Asking {
+fn asking_of(
+    asked: codes::Question,
+    credential: &Credential,
+    held_by: Option<Vec<ListId>>,
+) -> Asking {
     let question = Question {
         profile: asked.profile.row_kind().to_owned(),
         issuer: asked.issuer,
         identifier: asked.identifier,
+        held_by,
     };
     let key = learned_key(credential);
     Asking { question, key }

@@ -312,7 +312,11 @@ fn reader_keys(config: &Config) -> Result<Vec<(String, Key)>, StartError> {
         .collect()
 }
 
-fn reader_key(path: &Path) -> Result<Key, StartError> {
+/// The key of an OSDP reader, out of its file.
+///
+/// # Errors
+/// [`StartError`] if everybody may read it, or it is no key.
+pub fn reader_key(path: &Path) -> Result<Key, StartError> {
     not_for_everybody(path, "whoever has it can speak for the reader")?;
     let secret = zeroize::Zeroizing::new(text(path)?);
     let wrong = || file(path, "a key has 32 hex digits".into());

@@ -65,7 +65,7 @@ pub struct Gateway {
 /// What a turn of the loop is about.
 enum Turn {
     Reader(ReaderEvent),
-    Assessed(Assessment),
+    Assessed(Box<Assessment>),
     Lines(usize, GpioEvent),
     Order(Order),
     Written(Written),
@@ -111,7 +111,7 @@ impl Gateway {
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
                 Some(news) = inlets.claimed.recv() => Turn::Claimed(news),
-                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(assessment),
+                Some(assessment) = inlets.assessments.recv() => Turn::Assessed(Box::new(assessment)),
                 () = async { match due {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
@@ -161,7 +161,7 @@ impl Gateway {
         match turn {
             Turn::Reader(event) => self.reader(event),
             Turn::Assessed(assessment) => {
-                let Assessment { assessed, asking } = assessment;
+                let Assessment { assessed, asking } = *assessment;
                 self.perform
                     .remember_question(assessed.lane, assessed.number, asking);
                 self.step(Event::Presented(assessed));

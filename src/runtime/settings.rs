@@ -1,7 +1,9 @@
 //! From the config to the core's own words.
 
 use crate::config::tree::{self, Config, Full, PassbackMode, Stall};
-use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Passback, Rules, Settings};
+use crate::core::{
+    Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
+};
 use crate::domain::Direction;
 use crate::telemetry::display::Signs;
 
@@ -18,7 +20,14 @@ pub fn core_settings(config: &Config) -> Settings {
             .collect(),
         entry: rules(&config.policy.entry),
         exit: rules(&config.policy.exit),
-        required_entitlements: 0,
+        required_entitlements: config.policy.required_entitlements(),
+        health_required: config.policy.requires_health(),
+        overlays: config
+            .policy
+            .overlay
+            .iter()
+            .map(|one| overlay(config, one))
+            .collect(),
         passback: match config.passback.mode {
             mode @ (PassbackMode::Hard | PassbackMode::Soft) => Some(Passback {
                 remember: config.passback.remember_min.duration(),
@@ -88,6 +97,15 @@ fn lane(lane: &tree::Lane, schedule: &tree::Schedule) -> LaneSettings {
         },
         group_max: lane.group_max.get(),
         duty_percent: lane.duty_percent.unwrap_or_default().get(),
+    }
+}
+
+fn overlay(config: &Config, overlay: &tree::Overlay) -> Overlay {
+    Overlay {
+        issuers: overlay.issuer.clone(),
+        regions: overlay.region.clone(),
+        entry: rules(&config.policy.entry).changed(&overlay.entry),
+        exit: rules(&config.policy.exit).changed(&overlay.exit),
     }
 }
 

@@ -43,6 +43,7 @@ fn grant(number: u64) -> Entry {
         grant: Some(GrantId(number)),
         lists: Vec::new(),
         elsewhere: None,
+        region: 0,
     };
     let key: [u8; 32] = Sha256::digest(number.to_be_bytes()).into();
     Entry {

@@ -21,6 +21,8 @@ pub struct Question {
     pub issuer: IssuerId,
     /// The text of the code, or the number of the card.
     pub identifier: Personal<String>,
+    /// Lists that hold what the issuer made; `None`: all that the gate follows.
+    pub held_by: Option<Vec<ListId>>,
 }
 
 /// Asks, with a deadline. Clones are the same.
@@ -51,6 +53,8 @@ struct Asked<'a> {
     issuer: &'a IssuerId,
     identifier: &'a str,
     lists: &'a [ListId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<&'a [ListId]>,
 }
 
 impl<T: Transport> Online<T> {
@@ -84,6 +88,7 @@ impl<T: Transport> Online<T> {
             issuer: &question.issuer,
             identifier: question.identifier.expose(),
             lists: &self.lists,
+            held_by: question.held_by.as_deref(),
         })
         .map_err(|_| HealthOutcome::QueryFailed)?;
         let asked = time::timeout(within, self.transport.resolve(body, within)).await;
@@ -142,5 +147,6 @@ fn standing(answer: Answer) -> Result<Standing, HealthOutcome> {
         entitlements: answer.entitlements,
         lists: answer.lists,
         stale: false,
+        region: answer.region,
     })
 }

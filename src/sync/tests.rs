@@ -906,6 +906,7 @@ async fn an_online_answer_is_late_lost_or_nonsense_but_never_red() {
         profile: "opaque".into(),
         issuer: IssuerId::new("demo").unwrap(),
         identifier: Personal::new("CODE-1".into()),
+        held_by: None,
     };
     let within = Duration::from_millis(800);
     let ask = async |answer: Option<Result<&str, LinkError>>| {

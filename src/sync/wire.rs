@@ -74,6 +74,9 @@ pub struct Question {
     /// The lists to answer from; empty: all.
     #[serde(default)]
     pub lists: Vec<ListId>,
+    /// Those of them that hold what its issuer made; absent: all of them. The others are asked about the person only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Vec<ListId>>,
 }
 
 /// Answer to a [`Question`]; 404 if nobody knows the credential.
@@ -99,4 +102,7 @@ pub struct Answer {
     /// The lists that spoke.
     #[serde(default)]
     pub lists: Vec<ListVersion>,
+    /// Where what decided comes from, as the lists count regions; 0: nobody says.
+    #[serde(default)]
+    pub region: u8,
 }

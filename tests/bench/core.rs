@@ -236,6 +236,7 @@ fn presented(person: u32, us: u64) -> Event {
                 entitlements: 1,
                 lists: Vec::new(),
                 stale: false,
+                region: 0,
             },
         },
     })
@@ -287,6 +288,8 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         on_full: OnTrouble::Hold,
         software: "bench".into(),
         required_entitlements: 1,
+        health_required: true,
+        overlays: Vec::new(),
     };
     let mut out = Vec::new();
     let gate = Gate::new(settings, Restored::default(), now(0), &mut out);

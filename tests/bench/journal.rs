@@ -74,6 +74,7 @@ fn grant(number: u64) -> Entry {
         grant: Some(GrantId(number)),
         lists: Vec::new(),
         elsewhere: None,
+        region: 0,
     };
     let at = now.utc.unwrap();
     Entry {

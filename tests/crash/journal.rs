@@ -206,6 +206,7 @@ fn entry(seq: u64, now: Utc, random: &mut SplitMix64) -> Entry {
         grant: Some(GrantId(seq)),
         lists: Vec::new(),
         elsewhere: None,
+        region: 0,
     };
     Entry {
         grant: Some(GrantId(seq)),

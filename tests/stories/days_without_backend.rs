@@ -428,6 +428,8 @@ fn settings() -> Settings {
         on_full: OnTrouble::Hold,
         software: "story".into(),
         required_entitlements: 0,
+        health_required: true,
+        overlays: Vec::new(),
     }
 }
 

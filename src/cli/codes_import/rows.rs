@@ -6,7 +6,9 @@ use std::path::Path;
 use super::csv::{CsvError, Lines};
 use crate::backend::{Mode, ROWS_MAX};
 use crate::codes::Profile;
-use crate::codes::row_key::{ID_CARD, OPAQUE, Pepper, REVOKED, TAG, row_key};
+use crate::codes::row_key::{
+    ID_CARD, OPAQUE, Pepper, REVOKED, SUBJECT, SUBJECT_ISSUER, TAG, row_key,
+};
 use crate::domain::{Colour, IssuerId, Personal, Row, Subject, tag};
 use crate::store::codes::Change;
 use crate::sync::chunk::{ROW_LEN, encode_row};
@@ -24,8 +26,8 @@ const COLUMNS: [&str; 9] = [
     "subject",
     "region",
 ];
-/// Kinds of rows: one a profile, and what an issuer has revoked.
-pub(super) const KINDS: [&str; 8] = [
+/// Kinds of rows: one a profile, what an issuer has revoked, and a person however they are known.
+pub(super) const KINDS: [&str; 9] = [
     OPAQUE,
     Profile::Hcert.row_kind(),
     Profile::Shc.row_kind(),
@@ -34,6 +36,7 @@ pub(super) const KINDS: [&str; 8] = [
     ID_CARD,
     TAG,
     REVOKED,
+    SUBJECT,
 ];
 /// Columns that must be there: the first so many.
 const REQUIRED: usize = 4;
@@ -210,6 +213,16 @@ impl Fields<'_> {
                 "a tag is spelled like em4100:0D00C8D3B1, iso14443a:04A1B2C3 or bits26:A5C3F080; UIDs of four bytes \
                  that begin with 08 are random and name nobody",
             ));
+        }
+        let person = identifier.len() == 16
+            && identifier
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if kind == SUBJECT && (!person || issuer.as_str() != SUBJECT_ISSUER) {
+            let sentence = format!(
+                "a subject is 16 hex digits in lower case, and its issuer is \"{SUBJECT_ISSUER}\""
+            );
+            return Err(self.bad("identifier", &sentence));
         }
         let key = row_key(pepper, kind, &issuer, identifier)
             .map_err(|e| self.bad("identifier", &e.to_string()))?;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::backend::Backend;
-use crate::codes::row_key::{ID_CARD, OPAQUE, TAG, row_key};
+use crate::codes::row_key::{ID_CARD, OPAQUE, SUBJECT, TAG, row_key, subject_key};
 use crate::domain::{Colour, IssuerId, Row, Subject};
 use crate::store::codes::Change;
 use crate::sync::chunk::decode_row;
@@ -293,10 +293,19 @@ fn rows_of_every_kind_arrive_under_their_kind() {
         let identifier = match kind {
             ID_CARD => "11010119000101001X",
             TAG => "iso14443a:04A1B2C3",
+            SUBJECT => "00000000000000ff",
             _ => "a:1",
         };
-        let csv = format!("kind,issuer,identifier,colour\n{kind},demo,{identifier},red\n");
+        let issuer = if kind == SUBJECT { "any" } else { "demo" };
+        let csv = format!("kind,issuer,identifier,colour\n{kind},{issuer},{identifier},red\n");
         let changes = parse(&csv, Mode::Replace).unwrap();
-        assert!(row_of(&changes, kind, identifier).is_some(), "{kind}");
+        if kind == SUBJECT {
+            let key = subject_key(&pepper(), Subject([0, 0, 0, 0, 0, 0, 0, 0xff])).unwrap();
+            assert!(matches!(changes[..], [Change::Put(put, _)] if put == key));
+            let bad = parse(&csv.replace("00ff", "0"), Mode::Replace).unwrap_err();
+            assert!(bad.what.contains("16 hex digits"), "{}", bad.what);
+        } else {
+            assert!(row_of(&changes, kind, identifier).is_some(), "{kind}");
+        }
     }
 }

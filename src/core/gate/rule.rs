@@ -16,11 +16,13 @@ impl Gate {
         }
         let configured = &mut self.configured;
         (configured.entry, configured.exit) = (settings.entry, settings.exit);
+        configured.overlays.clone_from(&settings.overlays);
         for known in [&mut self.settings, configured] {
             (known.resolve, known.stall) = (settings.resolve, settings.stall);
             known.claims = settings.claims;
             (known.on_stall, known.on_full) = (settings.on_stall, settings.on_full);
             known.required_entitlements = settings.required_entitlements;
+            known.health_required = settings.health_required;
         }
         self.change_rules();
         self.rule(now, out);
@@ -71,7 +73,8 @@ impl Gate {
 
     /// The rules of the config, as directives change them now.
     pub(super) fn change_rules(&mut self) {
-        [self.settings.entry, self.settings.exit] = self.directed.rules(&self.configured);
+        self.directed
+            .put_in_force(&self.configured, &mut self.settings);
     }
 
     /// The lane gets the mode that is ruled, and that is recorded with whose wish it is.

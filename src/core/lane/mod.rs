@@ -11,6 +11,9 @@ mod flap;
 mod group;
 mod judge;
 mod machine;
+#[cfg(any(test, feature = "lab"))]
+pub(in crate::core) mod pairs;
+mod relay;
 mod rotor;
 mod signs;
 mod suspects;
@@ -27,6 +30,7 @@ use duty::Duty;
 use feedback::Feedback;
 use group::{Group, Turns};
 use machine::{Input, Machine};
+use relay::Relay;
 use signs::Signs;
 use watch::Watch;
 
@@ -70,6 +74,8 @@ pub(super) struct Lane {
     /// What the limit switches of a leaf say; nothing where there are none.
     feedback: Option<Feedback>,
     duty: Duty,
+    /// What the turns say of a tripod's relay.
+    relay: Relay,
     /// How long a release powers the solenoid.
     pulse: Duration,
     group: Group,
@@ -81,6 +87,9 @@ pub(super) struct Lane {
     stopping: bool,
     /// When somebody last walked through uncontrolled.
     strode: Option<Mono>,
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pairs: pairs::Pairs,
 }
 
 impl Lane {
@@ -114,6 +123,7 @@ impl Lane {
             feedback: has(Sensor::Closed)
                 .then(|| Feedback::new(settings.travel, has(Sensor::Opened))),
             duty: Duty::new(settings.duty_percent),
+            relay: Relay::default(),
             pulse,
             group: Group::new(settings.group_max),
             turns: Turns::default(),
@@ -121,6 +131,8 @@ impl Lane {
             last_way: Direction::Entry,
             stopping: false,
             strode: None,
+            #[cfg(feature = "lab")]
+            pairs: pairs::Pairs::default(),
         };
         if lane.is_held_open() {
             lane.drive(Input::HoldOpen, turn);
@@ -303,6 +315,12 @@ impl Lane {
         .min()
     }
 
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pub(super) const fn pairs(&self) -> &pairs::Pairs {
+        &self.pairs
+    }
+
     pub(super) fn is_occupied(&self) -> bool {
         !self.aisle.is_clear()
     }
@@ -361,6 +379,7 @@ impl Lane {
     /// nobody who stands there.
     fn is_free_for(&self, side: Direction) -> bool {
         let rider = self.machine.pass().map(|pass| pass.direction);
+        let rider = rider.or(self.group.way());
         if rider == Some(side) && self.group.has_room() {
             return true;
         }
@@ -372,7 +391,7 @@ impl Lane {
         };
         // A leaf that a stuck beam keeps open serves whoever comes.
         let waits_in_vain = self.watch.is_obstructed() && self.machine.takes_next();
-        (self.machine.is_locked() || waits_in_vain) && way_is_free
+        (self.machine.is_locked() || waits_in_vain) && self.group.is_empty() && way_is_free
     }
 }
 

@@ -59,6 +59,7 @@ fn grant(number: u64) -> Entry {
         grant: Some(GrantId(number)),
         lists: Vec::new(),
         elsewhere: None,
+        region: 0,
     };
     let mut replay = [0; 32];
     replay[..8].copy_from_slice(&number.to_be_bytes());

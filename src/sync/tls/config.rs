@@ -66,6 +66,17 @@ pub fn plain() -> Result<ClientConfig, TlsError> {
         .with_no_client_auth())
 }
 
+/// Rules for whoever calls a service that is none of ours, and that these authorities vouch for.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn believing(roots: RootCertStore) -> Result<ClientConfig, TlsError> {
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
 /// Rules for whoever is called: shows our certificate, and answers gates that our authority vouches for.
 ///
 /// # Errors

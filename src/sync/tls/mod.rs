@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::{Now, Utc};
 
 pub(crate) use config::provider;
-pub use config::{TlsError, client, plain, server};
+pub use config::{TlsError, believing, client, plain, server};
 pub use identity::{Facts, GATE_URI, IdentityError, gate_of, gate_uri};
 pub use material::{FileError, Files, Material};
 pub use refusal::{Refusal, Whose, Why};

@@ -233,6 +233,7 @@ fn grant(n: u64) -> Entry {
         grant: Some(GrantId(n)),
         lists: Vec::new(),
         elsewhere: None,
+        region: 0,
     };
     let mut key = [0; 32];
     key.iter_mut()
