@@ -229,7 +229,7 @@ fn passback_beyond_a_gate_has_a_name_and_a_backend_that_keeps_claims() {
             r#"{ area = "line-2" }"#,
             "key `passback.area`: an area goes with scope",
         ),
-        (r#"{ scope = "line" }"#, "`gate`, `station` or `zone`"),
+        (r#"{ scope = "line" }"#, "`gate`, `station`, `zone`"),
     ] {
         let message = with(table).unwrap_err().to_string();
         assert!(message.contains(sentence), "{message}");
