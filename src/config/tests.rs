@@ -144,6 +144,7 @@ fn the_example_shows_true_defaults() {
                 "# gpio",
                 "# users",
                 "# groups",
+                "# area",
                 "# below_beams",
                 "# drive",
                 "# duty_percent",
@@ -205,6 +206,47 @@ fn a_value_out_of_range_names_line_key_and_range() {
         "fire_loop = 4",
         "fire_loop = { pin = -1 }",
         "key `gpio.fire_loop.pin`: -1 is outside 0 to 255",
+    );
+}
+
+#[test]
+fn passback_beyond_a_gate_has_a_name_and_a_backend_that_keeps_claims() {
+    let with = |table: &str| {
+        let text = format!("passback = {table}\n{GOOD}");
+        read(&text).map(|config| (config.passback.mode, config.passback.area()))
+    };
+    let zone = r#"{ mode = "soft", scope = "zone", area = "line-2" }"#;
+    assert_eq!(
+        with(zone).unwrap(),
+        (PassbackMode::Soft, Some("zone:line-2".into()))
+    );
+    for (table, sentence) in [
+        (
+            r#"{ scope = "station" }"#,
+            "key `passback.area`: scope \"station\" and \"zone\" need the name",
+        ),
+        (
+            r#"{ area = "line-2" }"#,
+            "key `passback.area`: an area goes with scope",
+        ),
+        (r#"{ scope = "line" }"#, "`gate`, `station`, `zone`"),
+    ] {
+        let message = with(table).unwrap_err().to_string();
+        assert!(message.contains(sentence), "{message}");
+    }
+    let key = GOOD
+        .lines()
+        .find(|line| line.starts_with("url = "))
+        .unwrap();
+    let off = GOOD.replacen(key, &format!("{key}\nclaims = false"), 1);
+    let message = read(&format!("passback = {zone}\n{off}"))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("claims = true is needed"), "{message}");
+    says(
+        key,
+        &format!("{key}\nclaim_ms = 151"),
+        "key `backend.claim_ms`: 151 ms is outside 10 to 150 ms",
     );
 }
 

@@ -1,6 +1,7 @@
 //! Performs the actions of the gate, in order, and keeps what counters and pages need. Nothing here waits: every
 //! queue is bounded, and what does not fit is answered as a failure at once.
 
+mod claims;
 mod orders;
 mod reports;
 mod walks;
@@ -22,8 +23,8 @@ use super::orders::Said;
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
-    Action, Alarm, Claimed, Decided, Direction, Entry, Event, GrantId, HealthOutcome,
-    JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
+    Action, Alarm, Decided, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble,
+    LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
 use crate::drivers::gpio::Command;
 use crate::drivers::serial::Looks;
@@ -123,17 +124,9 @@ impl Performer {
                 }
             }
             Action::Claim { claim, until } => {
-                let order = Order::Claim(claim, until.since(now.mono));
-                if !self.claim(order) {
-                    self.claimed(&Claimed::Unanswered, false);
-                    follow_up.push_back(Event::Claimed(claim.id, Claimed::Unanswered));
-                }
+                follow_up.extend(self.claim(claim, until.since(now.mono)));
             }
-            Action::Unclaim(claim) => {
-                if !self.claim(Order::TakeBack(claim)) {
-                    tracing::warn!("a claim is not taken back; it ends by itself");
-                }
-            }
+            Action::Unclaim(claim) => self.take_back(claim),
             Action::Record(entry) => self.record(entry, follow_up),
             Action::Decided(decided) => self.decided(now, &decided),
             Action::Ended(lane, direction, outcome, grant) => {
@@ -170,26 +163,6 @@ impl Performer {
         });
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
-    }
-
-    /// Hands an order on; false if nobody takes it.
-    fn claim(&self, order: Order) -> bool {
-        let claims = self.outlets.claims.as_ref();
-        claims.is_some_and(|claims| claims.try_send(order).is_ok())
-    }
-
-    /// What came of a claim; `late`: it was decided without.
-    pub fn claimed(&self, claimed: &Claimed, late: bool) {
-        let when = if late { "late" } else { "in_time" };
-        let claims = &self.board.metrics.claims;
-        claims.with_label_values(&[claimed.as_str(), when]).inc();
-        if late && let Claimed::Replayed(by) | Claimed::PassedBack(by) = claimed {
-            tracing::warn!(
-                gate = %by.gate,
-                used = claimed.as_str(),
-                "somebody was let through while the backend was away, who had been let through there"
-            );
-        }
     }
 
     /// Hands an entry to the writer, which keeps what it cannot write at once. Where even its queue is full, somebody who
