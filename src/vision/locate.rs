@@ -67,6 +67,8 @@ pub struct Both {
     pub plain: Finders,
     /// As in dark mode.
     pub inverted: Finders,
+    /// Rows with runs in the ratio of a pattern, whether it was one or not.
+    pub runs: usize,
 }
 
 impl Both {
@@ -76,6 +78,7 @@ impl Both {
         Self {
             plain: self.plain.doubled(),
             inverted: self.inverted.doubled(),
+            runs: self.runs,
         }
     }
 }
@@ -96,7 +99,6 @@ pub struct Rows {
 pub fn find(luma: Luma<'_>, levels: &Levels, rows: Rows) -> Both {
     let mut both = Both::default();
     let mut edges: Vec<f32> = Vec::new();
-    let mut candidates = 0;
     let wanted = luma.rows().enumerate().take(rows.bottom).skip(rows.top);
     for (y, row) in wanted.step_by(rows.step.max(1)) {
         edges_of(row, levels, y, &mut edges);
@@ -104,7 +106,8 @@ pub fn find(luma: Luma<'_>, levels: &Levels, rows: Rows) -> Both {
             let Some((centre, module)) = ratio(window) else {
                 continue;
             };
-            candidates += 1;
+            both.runs += 1;
+            let too_many = both.runs > CANDIDATES_MAX;
             // The first edge leads into the dark.
             let inverted = i % 2 == 1;
             let light = Light { luma, inverted };
@@ -113,7 +116,7 @@ pub fn find(luma: Luma<'_>, levels: &Levels, rows: Rows) -> Both {
             } else {
                 &mut both.plain
             };
-            finders.crowded |= candidates > CANDIDATES_MAX;
+            finders.crowded |= too_many;
             if !finders.crowded {
                 check(
                     light,

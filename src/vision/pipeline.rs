@@ -22,6 +22,9 @@ pub const CHARS_MAX: usize = 1_500;
 /// Steps a frame may take, all stages together.
 const STEPS_MAX: u64 = 16_000_000;
 
+/// Rows that look like those of a finder pattern, for another threshold to be worth a try.
+const RUNS_MIN: usize = 3;
+
 /// One way to read a frame.
 pub struct Stage {
     /// Its name, for reports and tests.
@@ -49,7 +52,7 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "one level",
-        run: |view, budget| view.sampled(view.one_level(), false, budget),
+        run: |view, budget| view.sampled(view.one_level()?, false, budget),
     },
     Stage {
         name: "rqrr",
@@ -117,11 +120,14 @@ impl<'a> View<'a> {
             .get_or_init(|| Looked::new(self.luma, Levels::local(self.luma)))
     }
 
-    /// One threshold for the whole picture.
-    fn one_level(&self) -> &Looked {
-        self.one_level.get_or_init(|| {
-            let level = otsu_threshold(self.luma);
-            Looked::new(self.luma, self.fine().levels.with_one_level(level))
+    /// One threshold for the whole picture; only where rows looked like those of a finder pattern before.
+    fn one_level(&self) -> Option<&Looked> {
+        let seen = self.all().any(|looked| looked.finders.runs >= RUNS_MIN);
+        seen.then(|| {
+            self.one_level.get_or_init(|| {
+                let level = otsu_threshold(self.luma);
+                Looked::new(self.luma, self.fine().levels.with_one_level(level))
+            })
         })
     }
 
