@@ -101,6 +101,13 @@ impl Lane {
         self.withdraw(Some(Reason::OutOfService), turn);
     }
 
+    /// A tripod frees no turn, or nobody comes: it is left alone for a moment, and no longer each time, for whoever shows
+    /// codes and stays away must not close the lane.
+    pub(super) fn pause(&mut self, turn: &mut Turn<'_>) {
+        let until = turn.mono() + REST;
+        self.works.rest = Some(self.works.rest.map_or(until, |rest| rest.max(until)));
+    }
+
     /// The barrier has failed somebody, and is left alone for a while.
     pub(super) fn rest(&mut self, turn: &mut Turn<'_>) {
         let rest = REST * 2u32.saturating_pow(self.works.failed.min(16));

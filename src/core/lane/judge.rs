@@ -185,7 +185,7 @@ impl Lane {
         } else if was_still && input == Input::TimedOut && ends(Outcome::NoEntryAfterGrant) {
             // A contact that sticks says nothing of turns.
             if self.aisle.is_clear() && self.relay.idled() {
-                self.rest(turn);
+                self.pause(turn);
             }
         } else if strays && matches!(input, Input::Crossed(_) | Input::Forced(_)) {
             self.relay.turned_locked();

@@ -151,7 +151,9 @@ impl World {
             return;
         }
         let lanes = if hangs { post.places.len() } else { 1 };
-        for lane in (0..u8::try_from(lanes).unwrap_or(0)).map(LaneId) {
+        let times = if hangs { 4 } else { 1 };
+        let lanes = (0..u8::try_from(lanes).unwrap_or(0)).map(LaneId);
+        for lane in lanes.flat_map(|lane| std::iter::repeat_n(lane, times)) {
             let now = self.gate_now(at);
             let nth = usize::try_from(self.presentations % 4).unwrap_or(0);
             let text = NONSENSE.get(nth).copied().unwrap_or_default();

@@ -29,8 +29,8 @@ pub(super) struct Place {
     pub(super) blind_until: u64,
     /// The lines are away.
     pub(super) lines_lost: bool,
-    /// Since when nobody has been about, and the sensors could say so.
-    pub(super) empty_since: Option<u64>,
+    /// Since when the gate has not been told what the sensors say.
+    pub(super) untold_since: Option<u64>,
     /// What the key switch wants.
     pub(super) key: Option<Mode>,
     /// Faults that hold the barrier now.

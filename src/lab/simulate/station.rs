@@ -108,7 +108,12 @@ fn post(
         edges_lost: 0,
         edges_doubled: 0,
         write_us: gate.write_us,
-        link_us: gate.link_us,
+        // A journal that is full must not wait for the link, too.
+        link_us: if gate.small_journal {
+            200_000
+        } else {
+            gate.link_us
+        },
         disk_slow: 0,
         hangs_until: 0,
         flood: false,
@@ -125,7 +130,7 @@ fn place(lane: &LaneSettings) -> Place {
         told: None,
         blind_until: 0,
         lines_lost: false,
-        empty_since: None,
+        untold_since: None,
         key: None,
         barrier_faults: 0,
         had_barrier_fault: false,

@@ -377,8 +377,10 @@ impl World {
         let accepted = controller.accepted();
         let boot = post.boot;
         for place in &mut post.places {
-            place.told = None;
+            (place.told, place.untold_since) = (None, None);
         }
+        // A fire that burns already is heard when there is power.
+        post.fire_since = now;
         let scene = Scene {
             now,
             aisles: post

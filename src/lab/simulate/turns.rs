@@ -14,8 +14,8 @@ use crate::store::journal::Written;
 
 /// How far ahead the clock of a timer is that fires too early.
 const AHEAD: std::time::Duration = std::time::Duration::from_millis(1_500);
-/// For so long somebody may be believed in an empty aisle: unseen between two beams, for as long as a release lasts.
-const EMPTY: u64 = 15_000_000;
+/// For so long a lost edge may be unknown to the gate: levels are repeated.
+const UNTOLD: u64 = 2_000_000;
 
 impl World {
     /// The clocks of a gate.
@@ -85,18 +85,16 @@ impl World {
             return;
         };
         for (id, place) in (0..=u8::MAX).map(LaneId).zip(&mut post.places) {
-            let blind = now < place.blind_until || place.lines_lost || place.told.is_none();
-            let empty = place.aisle.is_empty() && !place.aisle.has_stuck_sensor() && !blind;
-            place.empty_since = empty.then(|| place.empty_since.unwrap_or(now));
+            let untold = place.told != Some(place.aisle.levels(now)) && !place.lines_lost;
+            place.untold_since = untold.then(|| place.untold_since.unwrap_or(now));
             let view = controller.gate().lane_view(id);
             let stands = place.aisle.stands;
             post.oracle.look_at_lane(id, now, clocks, &view, stands);
-            let empty = place
-                .empty_since
-                .map_or(0, |since| now.saturating_sub(since));
+            let untold = place.untold_since;
+            let untold = untold.map_or(0, |since| now.saturating_sub(since));
             post.oracle.must(
-                empty < EMPTY || !view.occupied,
-                "the gate believes somebody in an aisle that is empty",
+                untold < UNTOLD,
+                "the gate has not been told for seconds what a sensor says",
             );
         }
         let heard = now.saturating_sub(post.fire_since) <= 50 * MS;
