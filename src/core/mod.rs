@@ -34,4 +34,5 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
+pub use policy::preview;
 pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Rules, Settings};

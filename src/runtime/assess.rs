@@ -331,6 +331,8 @@ fn work(
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod peppers;
