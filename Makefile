@@ -3,8 +3,11 @@
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
 # make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
-# make fuzz   every profile's decoder for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
-.PHONY: setup setup-tests build demo test crash bench fuzz deb deb-arm64
+# make rig    an emulated board with systemd, relay board, scanner and camera: the package from install to purge
+# make soak   an hour of simulated days that nobody has seen before; MINUTES
+# make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
+# make bench-vision  our eyes beside zxing-cpp, OpenCV and ZBar, on the same frames; SEED=20250101
+.PHONY: setup setup-tests build demo test crash soak bench bench-vision fuzz deb deb-arm64 rig
 
 setup:
 	@sh .ci/setup
@@ -28,15 +31,30 @@ test: setup-tests
 crash: setup-tests
 	CRASH_IMAGES=510 CRASH_ROUNDS=200 cargo test --locked --release --test crash -- --nocapture --test-threads 1
 
+soak: setup-tests
+	cargo build --release --locked
+	from=$$(($$(date +%s) * 1000)); target/release/turnstiled simulate \
+		--seeds $$from..$$((from + 9000000)) --minutes $(or $(MINUTES),60)
+
 bench: setup-tests
 	cargo bench --locked --bench codes
 	cargo bench --locked --bench journal
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
+	cargo bench --locked --bench readers
 	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
+# The peers live in an environment of their own. OpenCV 5 draws no text on float pictures, which the clips need.
+VISION_PEERS = target/vision/peers
+bench-vision: build
+	@sh .ci/setup vision
+	test -x $(VISION_PEERS)/bin/python || python3 -m venv $(VISION_PEERS)
+	$(VISION_PEERS)/bin/pip install --quiet 'opencv-python-headless<5' numpy segno zxing-cpp pyzbar
+	$(VISION_PEERS)/bin/python tests/bench/vision.py
+
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
-FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag
+FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag \
+	reader_text reader_identifiers reader_sam reader_pn532 reader_osdp
 FUZZ_BUILD := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz/build
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -60,3 +78,10 @@ deb: setup
 deb-arm64: setup
 	@sh .ci/setup package
 	packaging/deb.sh arm64
+
+# An emulated amd64 board with systemd: relay board, scanner and camera, plugged out and in; kill, upgrade, a version that does not
+# start, purge.
+rig: setup
+	@sh .ci/setup rig
+	packaging/deb.sh
+	tests/rig/amd64.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb

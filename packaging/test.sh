@@ -28,7 +28,7 @@ not() { ! "$@"; }
 saw "lintian has no error and no warning" lintian --fail-on error,warning --allow-root "$package"
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 base=$target/deb/root-$suite.tar
-[ -e "$base" ] || mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,udev,kmod,dbus,libgcc-s1 "$suite" "$base.new"
+[ -e "$base" ] || mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,systemd-sysv,udev,kmod,dbus,libgcc-s1 "$suite" "$base.new"
 [ -e "$base" ] || mv "$base.new" "$base"
 mkdir "$root" && tar -C "$root" -xf "$base" --exclude='./dev/*'
 cp "$package" "$root/tmp/one.deb"

@@ -39,8 +39,8 @@ fn drawings() -> Vec<(String, String, Vec<Wire>)> {
             .filter(|line| !line.starts_with('#'))
             .map(|line| {
                 let cells: Vec<_> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
-                Wire::try_from(cells)
-                    .unwrap_or_else(|cells| panic!("{name}: six cells a row: {cells:?}"))
+                assert_eq!(cells.len(), 6, "{name}: six cells a row: {cells:?}");
+                Wire::try_from(cells).unwrap()
             });
         (name.clone(), title, wires.collect())
     };

@@ -242,7 +242,9 @@ async fn asked(port: u16, path: &str) -> serde_json::Value {
 /// Alerts that fire now: name and port of the instance.
 async fn firing(port: u16) -> BTreeSet<(String, u16)> {
     let answer = asked(port, "alerts").await;
-    let alerts = answer["data"]["alerts"].as_array().cloned();
+    let alerts = answer
+        .pointer("/data/alerts")
+        .and_then(|alerts| alerts.as_array().cloned());
     let firing = alerts.unwrap_or_default();
     let firing = firing.iter().filter(|alert| alert["state"] == "firing");
     firing

@@ -28,6 +28,8 @@ const GATE_CALLS: &[(Method, &str)] = &[
     (Method::GET, "/v1/chunks/{sha256}"),
     (Method::POST, "/v1/passages"),
     (Method::POST, "/v1/resolve"),
+    (Method::POST, "/v1/claims"),
+    (Method::DELETE, "/v1/claims/{id}"),
     (Method::GET, "/v1/trust"),
     (Method::GET, "/v1/directives"),
 ];

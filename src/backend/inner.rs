@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
 use super::adapter::{Adapters, Found};
+use super::claims::ClaimsDesk;
 use super::http::held::Sent;
 use super::seen::Seen;
 use super::store::intake::Intake;
@@ -79,6 +80,8 @@ pub(super) struct Inner {
     pub(super) public_key: String,
     pub(super) lists: Lists,
     pub(super) passages: Passages,
+    /// Which codes were used where.
+    pub(super) claims: ClaimsDesk,
     /// Issuers' own services.
     pub(super) adapters: Adapters,
     /// The trust list that gates are given.
@@ -107,6 +110,7 @@ impl Inner {
         let inner = Self {
             lists: Lists::open(&dir, key)?,
             passages: Passages::open(&dir)?,
+            claims: ClaimsDesk::open(&dir, Arc::clone(&clock))?,
             adapters: Adapters::read(&dir.join("adapters"))?,
             trust: Trust::new(&dir),
             dir,

@@ -1,7 +1,8 @@
 //! The reference backend (DESIGN §7): lists down, passages up, answers, for the gates of one machine.
 //!
-//! What it keeps lies in one directory: `lists.redb` and `passages.redb`, the signed trust list in `trust.json`, signing
-//! keys in `keys`, adapters to issuers' services in `adapters`, the peppers of the lists in `peppers`, signed directives in `directives`, the private authority in `ca`, and
+//! What it keeps lies in one directory: `lists.redb`, `passages.redb` and `claims.redb`, the signed trust list in `trust.json`, signing
+//! keys in `keys`, adapters to issuers' services in `adapters`, the peppers of the lists in `peppers`, signed directives in
+//! `directives`, the private authority in `ca`, and
 //! `gate-fragment.toml`, the lines that the config of a gate
 //! on this machine needs.
 //!
@@ -11,6 +12,9 @@
 mod adapter;
 pub mod ca;
 mod caller;
+mod claims;
+#[cfg(test)]
+mod claims_tests;
 pub mod directives;
 pub mod enrol;
 mod error;

@@ -226,6 +226,19 @@ async fn a_gate_writes_as_itself_and_as_nobody_else() {
         client.resolve(question(GATE), SOON).await,
         Err(LinkError::NotFound)
     );
+    let claim = |gate: &str| {
+        let claim = serde_json::json!({
+            "gate": gate, "claim_id": "ab".repeat(16), "replay_key": "cd".repeat(32), "window": 60,
+        });
+        claim.to_string().into_bytes()
+    };
+    assert!(client.claim(claim(GATE), SOON).await.is_ok());
+    let theirs = client.claim(claim("gate-2"), SOON).await;
+    assert!(matches!(theirs, Err(LinkError::Forbidden(_))), "{theirs:?}");
+    let id = "ab".repeat(16);
+    let theirs = client.take_back(&gate("gate-2"), &id, SOON).await;
+    assert!(matches!(theirs, Err(LinkError::Forbidden(_))), "{theirs:?}");
+    client.take_back(&gate(GATE), &id, SOON).await.unwrap();
     for answer in [
         client.passages(delivery("gate-2")).await,
         client.resolve(question("gate-2"), SOON).await,
@@ -259,11 +272,14 @@ async fn what_is_not_for_gates_is_refused_and_stays_open_on_this_machine() {
         ("get", "/v1/chunks/0"),
         ("post", "/v1/passages"),
         ("post", "/v1/resolve"),
+        ("post", "/v1/claims"),
+        ("delete", "/v1/claims/0"),
         ("get", "/v1/trust"),
         ("get", "/v1/directives"),
     ];
     for (path, methods, _) in routes() {
         let path = path.replace("{list}", "health").replace("{sha256}", "0");
+        let path = path.replace("{id}", "0");
         for method in methods {
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let asked = |client: &Client| client::send(client.request(verb.clone(), &path, None));

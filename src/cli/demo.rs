@@ -10,7 +10,10 @@ use crate::telemetry::log;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Draws the people; the same seed brings the same people
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -28,6 +31,13 @@ pub struct Args {
     stay: bool,
 }
 
+/// A part of a gate, emulated.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Put an emulated reader on a pseudo-terminal, to try a gate without the part
+    Reader(super::demo_reader::Args),
+}
+
 fn passengers(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (PASSENGERS_MIN..=PASSENGERS_MAX).contains(&count) => Ok(count),
@@ -42,20 +52,24 @@ fn passengers(text: &str) -> Result<usize, String> {
 /// # Errors
 /// [`Failure`].
 pub fn run(args: &Args) -> Result<u8, Failure> {
+    if let Some(Part::Reader(args)) = &args.part {
+        return super::demo_reader::run(args);
+    }
     log::start("error");
     let Args {
+        part: _,
         seed,
         passengers,
         listen,
         json,
         stay,
-    } = *args;
+    } = args;
     let settings = Settings {
-        seed,
-        passengers,
-        listen,
-        json,
-        stay,
+        seed: *seed,
+        passengers: *passengers,
+        listen: *listen,
+        json: *json,
+        stay: *stay,
     };
     let runtime = runtime()?;
     let ran = runtime.block_on(demo::run(

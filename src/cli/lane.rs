@@ -54,6 +54,14 @@ enum Command {
         #[arg(value_parser = direction)]
         direction: Option<Direction>,
     },
+    /// Whoever was refused last for passback on that side may pass once more, within ten minutes
+    Forgive {
+        /// Name of the lane
+        lane: String,
+        /// entry or exit; may be left out where the lane serves one way only
+        #[arg(value_parser = direction)]
+        direction: Option<Direction>,
+    },
     /// The fire is over; only once the fire input is quiet
     ResetFire,
     /// Give an OSDP reader, new or reset, the key that its config names; everybody on its line could read that key now
@@ -83,6 +91,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
             for_s: lasts,
         },
         Command::Open { lane, direction } => Request::OpenOnce { lane, direction },
+        Command::Forgive { lane, direction } => Request::Forgive { lane, direction },
         Command::ResetFire => Request::ResetFire,
         Command::Provision { reader, lasts } => Request::Provision {
             reader,
@@ -120,6 +129,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         | Request::Status
         | Request::Mode { .. }
         | Request::OpenOnce { .. }
+        | Request::Forgive { .. }
         | Request::ResetFire => Ok(code),
     }
 }

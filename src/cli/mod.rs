@@ -23,6 +23,8 @@ pub mod codes_pack;
 pub mod codes_verify;
 #[cfg(feature = "lab")]
 pub mod demo;
+#[cfg(feature = "lab")]
+mod demo_reader;
 pub mod directive;
 pub mod doctor;
 mod explain;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::drivers::camera::picture::load;
 use crate::vision::pipeline::CHARS_MAX;
-use crate::vision::{Reading, read};
+use crate::vision::{LumaImage, Reading, Tracker, read};
 
 /// Pictures to read. The texts are printed: for tests and for the technician, not for passengers' codes.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,9 @@ pub struct Args {
     /// One line of JSON a picture: file, texts, cpu_us.
     #[arg(long)]
     pub json: bool,
+    /// The files are consecutive frames of one camera: what one frame tells of a code that it does not give away helps the next.
+    #[arg(long)]
+    pub clip: bool,
     /// PNG, JPEG, WebP or PGM files.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -33,14 +36,15 @@ struct Line<'a> {
     error: Option<String>,
 }
 
-/// Reads each picture by itself. The exit code is 0 if every file was a picture, with a code or without; else 1.
+/// Reads each picture by itself, or all of them as one clip. The exit code is 0 if every file was a picture, with a code or without; else 1.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
     let mut code = 0;
+    let mut tracker = args.clip.then(Tracker::default);
     for file in &args.files {
-        let line = match measure(file) {
+        let line = match measure(file, tracker.as_mut()) {
             Ok((reading, cpu_us)) if args.json => json(file, &reading, cpu_us, None)?,
             Ok((reading, cpu_us)) => plain(file, &reading, cpu_us),
             Err(reason) => {
@@ -60,14 +64,21 @@ pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
     Ok(code)
 }
 
-fn measure(file: &Path) -> Result<(Reading, u64), String> {
+fn measure(file: &Path, tracker: Option<&mut Tracker>) -> Result<(Reading, u64), String> {
     let image = load(file).map_err(|error| {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         source.map_or_else(|| error.to_string(), |why| format!("{error}: {why}"))
     })?;
     let begun = thread_time_us();
-    let reading = read(image.as_luma());
+    let reading = look(&image, tracker);
     Ok((reading, thread_time_us().saturating_sub(begun)))
+}
+
+fn look(image: &LumaImage, tracker: Option<&mut Tracker>) -> Reading {
+    match tracker {
+        Some(tracker) => tracker.read(image.as_luma()),
+        None => read(image.as_luma()),
+    }
 }
 
 /// Processor time of this thread: what decoding costs, whatever else the machine does.
@@ -124,7 +135,15 @@ mod tests {
 
     fn run_on(json: bool, files: Vec<PathBuf>) -> (u8, String) {
         let mut out = Vec::new();
-        let code = run(&Args { json, files }, &mut out).unwrap();
+        let code = run(
+            &Args {
+                json,
+                clip: false,
+                files,
+            },
+            &mut out,
+        )
+        .unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -150,6 +169,31 @@ mod tests {
         let (code, out) = run_on(false, vec![good]);
         assert_eq!(code, 0);
         assert!(out.contains("no code"), "{out}");
+    }
+
+    #[cfg(feature = "lab")]
+    #[test]
+    fn a_clip_does_not_say_what_its_frames_do_not_show() {
+        use crate::lab::screen::{View, render};
+        let folder = tempfile::tempdir().unwrap();
+        let phone = folder.path().join("0.pgm");
+        let picture = render("RIDE-42", &View::at_rest(1), 1);
+        let (width, height) = (picture.width(), picture.height());
+        let head = format!("P5 {width} {height} 255\n");
+        std::fs::write(&phone, [head.as_bytes(), picture.pixels()].concat()).unwrap();
+        let wall = folder.path().join("1.pgm");
+        let grey = vec![90; width * height];
+        std::fs::write(&wall, [head.as_bytes(), &grey].concat()).unwrap();
+        let mut out = Vec::new();
+        let args = Args {
+            json: true,
+            clip: true,
+            files: vec![phone.clone(), wall, phone],
+        };
+        assert_eq!(run(&args, &mut out).unwrap(), 0);
+        let out = String::from_utf8(out).unwrap();
+        let read: Vec<bool> = out.lines().map(|line| line.contains("RIDE-42")).collect();
+        assert_eq!(read, [true, false, true]);
     }
 
     #[cfg(feature = "lab")]

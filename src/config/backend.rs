@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::types::{LearnedTime, PollTime, ResolveTime, StaleAfter, UnknownTime};
+use super::types::{ClaimTime, LearnedTime, PollTime, ResolveTime, StaleAfter, UnknownTime};
 use crate::domain::{GateId, ListId};
 
 /// `[backend]`
@@ -38,6 +38,12 @@ pub struct Backend {
     /// How long such a question may take.
     #[serde(default)]
     pub resolve_ms: ResolveTime,
+    /// Claim codes that can be used once only, so that no other gate takes a copy.
+    #[serde(default = "yes")]
+    pub claims: bool,
+    /// How long the answer to a claim is waited for; then this gate goes by what it remembers itself.
+    #[serde(default)]
+    pub claim_ms: ClaimTime,
     /// How long the answer is kept for the next time; 0: it is not.
     #[serde(default)]
     pub learned_s: LearnedTime,

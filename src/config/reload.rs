@@ -6,7 +6,7 @@ use super::tree::Config;
 /// devices, lines and stores, or would move a barrier by themselves.
 ///
 /// Taken up are the trust file, `policy`, `certificate`, `schedule`, `log`, who may act (`staff.users`, `staff.groups`), each list's
-/// `stale_after_min`, each lane's `mode`, what happens when the journal stalls or is full, and `backend.resolve_ms`.
+/// `stale_after_min`, each lane's `mode`, what happens when the journal stalls or is full, `backend.resolve_ms` and `backend.claim_ms`.
 #[must_use]
 pub fn take_up(running: &Config, new: &Config) -> (Config, Vec<String>) {
     let mut taken = running.clone();
@@ -35,6 +35,7 @@ pub fn take_up(running: &Config, new: &Config) -> (Config, Vec<String>) {
     journal.full = new.journal.full;
     if let (Some(backend), Some(new)) = (&mut taken.backend, &new.backend) {
         backend.resolve_ms = new.resolve_ms;
+        backend.claim_ms = new.claim_ms;
     }
     let left = left_out(&taken, new);
     (taken, left)

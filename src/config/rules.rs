@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp};
+use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, PassbackScope};
 use super::types::Line;
 use super::{backend_rules, certificate_rules, lane_rules, policy_rules, schedule, staff};
 
@@ -38,6 +38,7 @@ pub(super) fn check(config: &Config) -> Result<(), Broken> {
     check_lists(config)?;
     policy_rules::check_either(config)?;
     policy_rules::check("policy.", &config.policy)?;
+    check_passback(config)?;
     certificate_rules::check(&config.certificates)?;
     check_gpio("gpio", &config.gpio)?;
     check_boards(config)?;
@@ -66,6 +67,33 @@ fn check_lists(config: &Config) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+/// What other gates have seen is known to the backend, by the name of the area.
+fn check_passback(config: &Config) -> Result<(), Broken> {
+    let scope = config.passback.scope;
+    match &config.passback.area {
+        Some(_) if scope == PassbackScope::Gate => broken(
+            "passback.area",
+            "an area goes with scope \"station\" or \"zone\"; passback of this gate alone has none",
+        ),
+        None if scope != PassbackScope::Gate => broken(
+            "passback.area",
+            "scope \"station\" and \"zone\" need the name of the station or zone, the same at all its gates",
+        ),
+        Some(_)
+            if !config
+                .backend
+                .as_ref()
+                .is_some_and(|backend| backend.claims) =>
+        {
+            broken(
+                "passback.scope",
+                "what other gates have seen is known to the backend: [backend] with claims = true is needed, or scope = \"gate\"",
+            )
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A lane's own board has its lane's lines, and none of the gate's.

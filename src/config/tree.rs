@@ -71,13 +71,43 @@ pub struct Config {
 }
 
 /// `[passback]`
-#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Passback {
     /// Whether it is enforced.
     pub mode: PassbackMode,
     /// How long it remembers.
     pub remember_min: PassbackTime,
+    /// How far it reaches.
+    pub scope: PassbackScope,
+    /// Name of the station or of the zone; the same at all its gates.
+    pub area: Option<GateId>,
+}
+
+/// `passback.scope`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassbackScope {
+    /// This gate: all of its lanes.
+    #[default]
+    Gate,
+    /// All gates of a station, for a place that is left where it was entered.
+    Station,
+    /// All gates of a zone, such as a paid area of many stations: entered at one, left at another.
+    Zone,
+}
+
+impl Passback {
+    /// The gates it holds for as the backend knows them; nothing if it is this gate alone.
+    #[must_use]
+    pub fn area(&self) -> Option<String> {
+        let area = self.area.as_ref()?;
+        match self.scope {
+            PassbackScope::Gate => None,
+            PassbackScope::Station => Some(format!("station:{area}")),
+            PassbackScope::Zone => Some(format!("zone:{area}")),
+        }
+    }
 }
 
 /// `passback.mode`
@@ -87,6 +117,8 @@ pub enum PassbackMode {
     /// Refused on entry, staff on exit.
     #[default]
     Hard,
+    /// Let through, and the record says so.
+    Soft,
     /// Not looked at.
     Off,
 }

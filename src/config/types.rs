@@ -137,6 +137,10 @@ bounded! {
     time ResolveTime, "ms", 1, 50..=1_500, default 800
 }
 bounded! {
+    /// How long the answer to a claim is waited for.
+    time ClaimTime, "ms", 1, 10..=150, default 150
+}
+bounded! {
     /// How long an answer of the backend is kept for the next time.
     time LearnedTime, "s", 1_000, 0..=86_400, default 300
 }

@@ -2,15 +2,15 @@
 
 use std::mem;
 
-use super::ledger::Ledger;
-use super::passback::Answer;
+use super::claiming::{self, Claiming};
+use super::ledger::Bearer;
 use super::policy::{self, Advice, Case};
 use super::settings::OnTrouble;
 use super::slip::Slip;
 use super::turn::Turn;
 use crate::domain::{
-    Action, Assessed, Credential, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, Mono,
-    Prompt, Reason, Standing, Subject, Verdict,
+    Action, Assessed, ClaimId, Claimed, Credential, Direction, Finding, GrantId, HealthOutcome,
+    JournalTrouble, Mono, Prompt, Reason, Standing, Subject, Verdict,
 };
 
 /// From when a presentation is too old to open a gate (READERS R6).
@@ -31,6 +31,8 @@ pub(super) enum Desk {
     Idle,
     /// The backend is being asked.
     Asking(Box<Asking>),
+    /// The use is being claimed.
+    Claiming(Box<Claiming>),
     /// The grant is on its way to the disk.
     Recording(Box<Recording>),
 }
@@ -64,6 +66,8 @@ pub(super) enum Input {
     },
     /// The backend answered.
     Answered(Result<Standing, HealthOutcome>),
+    /// What came of the claim.
+    Claimed(Claimed),
     /// The grant is on the disk.
     Durable,
     /// The grant will not be on the disk.
@@ -92,7 +96,10 @@ impl Desk {
     pub(super) fn step(&mut self, input: Input, turn: &mut Turn<'_>) -> Said {
         let (next, said) = match (mem::take(self), input) {
             (Self::Idle, Input::Presented { assessed, barred }) => receive(assessed, barred, turn),
-            (state @ (Self::Asking(_) | Self::Recording(_)), Input::Presented { assessed, .. }) => {
+            (
+                state @ (Self::Asking(_) | Self::Claiming(_) | Self::Recording(_)),
+                Input::Presented { assessed, .. },
+            ) => {
                 let (slip, _) = Slip::of(assessed);
                 (state, slip.refused(Reason::LaneBusy, turn))
             }
@@ -103,6 +110,13 @@ impl Desk {
             (Self::Asking(asking), Input::Cancelled(reason)) => {
                 let said = reason.map_or(Said::Nothing, |reason| asking.slip.refused(reason, turn));
                 (Self::Idle, said)
+            }
+            (Self::Claiming(claiming), Input::Claimed(answer)) => claiming.resume(answer, turn),
+            (Self::Claiming(claiming), Input::TimedOut) if claiming.until <= turn.mono() => {
+                claiming.resume(Claimed::Unanswered, turn)
+            }
+            (Self::Claiming(claiming), Input::Cancelled(reason)) => {
+                (Self::Idle, claiming.cancel(reason, turn))
             }
             (Self::Recording(recording), Input::Durable) => {
                 (Self::Idle, Said::Release(recording.pass))
@@ -122,17 +136,24 @@ impl Desk {
             (
                 Self::Idle,
                 Input::Answered(_)
+                | Input::Claimed(_)
                 | Input::Durable
                 | Input::NotDurable(_)
                 | Input::Cancelled(_)
                 | Input::TimedOut,
             ) => (Self::Idle, Said::Nothing),
-            (state @ Self::Asking(_), Input::Durable | Input::NotDurable(_) | Input::TimedOut) => {
-                (state, Said::Nothing)
-            }
-            (state @ Self::Recording(_), Input::Answered(_) | Input::TimedOut) => {
-                (state, Said::Nothing)
-            }
+            (
+                state @ Self::Asking(_),
+                Input::Claimed(_) | Input::Durable | Input::NotDurable(_) | Input::TimedOut,
+            )
+            | (
+                state @ Self::Claiming(_),
+                Input::Answered(_) | Input::Durable | Input::NotDurable(_) | Input::TimedOut,
+            )
+            | (
+                state @ Self::Recording(_),
+                Input::Answered(_) | Input::Claimed(_) | Input::TimedOut,
+            ) => (state, Said::Nothing),
         };
         *self = next;
         said
@@ -143,6 +164,7 @@ impl Desk {
         match self {
             Self::Idle => None,
             Self::Asking(asking) => Some(asking.until),
+            Self::Claiming(claiming) => Some(claiming.until),
             Self::Recording(recording) => Some(recording.until),
         }
     }
@@ -152,6 +174,7 @@ impl Desk {
         match self {
             Self::Idle => None,
             Self::Asking(asking) => Some(asking.slip.direction),
+            Self::Claiming(claiming) => Some(claiming.slip.direction),
             Self::Recording(recording) => Some(recording.slip.direction),
         }
     }
@@ -159,15 +182,23 @@ impl Desk {
     /// The presentation that the backend is asked about.
     pub(super) fn asks_about(&self) -> Option<u64> {
         match self {
-            Self::Idle | Self::Recording(_) => None,
+            Self::Idle | Self::Claiming(_) | Self::Recording(_) => None,
             Self::Asking(asking) => Some(asking.slip.number),
+        }
+    }
+
+    /// The claim that is waited for.
+    pub(super) fn claims(&self) -> Option<ClaimId> {
+        match self {
+            Self::Idle | Self::Asking(_) | Self::Recording(_) => None,
+            Self::Claiming(claiming) => Some(claiming.claim),
         }
     }
 
     /// The grant that waits for the disk.
     pub(super) fn waits_for(&self) -> Option<GrantId> {
         match self {
-            Self::Idle | Self::Asking(_) => None,
+            Self::Idle | Self::Asking(_) | Self::Claiming(_) => None,
             Self::Recording(recording) => Some(recording.pass.grant),
         }
     }
@@ -177,6 +208,7 @@ impl Desk {
         match self {
             Self::Idle => None,
             Self::Asking(_) => Some("asking"),
+            Self::Claiming(_) => Some("claiming"),
             Self::Recording(_) => Some("recording"),
         }
     }
@@ -263,11 +295,10 @@ fn decide(
         may_ask: may_ask && settings.resolve.is_some(),
     });
     if let Some(advice) = advice {
-        let advice = match advice {
-            Advice::Open(reason) => remembered(&slip, &credential, reason, turn),
-            Advice::Refuse(..) => advice,
+        return match advice {
+            Advice::Open(reason) => claiming::check(slip, credential, reason, turn),
+            Advice::Refuse(..) => conclude(slip, None, advice, turn),
         };
-        return conclude(slip, Some(&credential), advice, turn);
     }
     let until = turn.mono() + settings.resolve.unwrap_or_default();
     turn.act(Action::AskOnline {
@@ -284,37 +315,26 @@ fn decide(
     (Desk::Asking(Box::new(asking)), Said::Working(direction))
 }
 
-/// Whoever may pass must not have passed already.
-fn remembered(slip: &Slip, credential: &Credential, open: Reason, turn: &Turn<'_>) -> Advice {
-    let (ledger, now): (&Ledger, _) = (turn.ledger, turn.now);
-    if ledger.is_used(now, credential) {
-        return policy::refuse(slip.direction, Reason::Replayed);
-    }
-    match ledger.passback(now, credential, slip.subject, slip.direction) {
-        Answer::Fine => Advice::Open(open),
-        Answer::Again => policy::refuse(slip.direction, Reason::Passback),
-        Answer::Undated => {
-            let rule = turn.settings.rules(slip.direction).clock_untrusted;
-            policy::by_rule(slip.direction, rule, Reason::ClockUntrusted)
-        }
-    }
-}
-
-fn conclude(
+/// What comes of the advice; `bearer`: what a grant uses up.
+pub(super) fn conclude(
     slip: Slip,
-    credential: Option<&Credential>,
+    bearer: Option<Bearer<'_>>,
     advice: Advice,
     turn: &mut Turn<'_>,
 ) -> (Desk, Said) {
     match advice {
         Advice::Refuse(verdict, reason) => (Desk::Idle, slip.closed(verdict, reason, turn)),
-        Advice::Open(reason) if turn.ledger.has_room() => grant(slip, credential, reason, turn),
+        Advice::Open(reason) if turn.ledger.has_room() => grant(slip, bearer, reason, turn),
         // The journal has not answered for so long that one more record would only wait behind the others.
         Advice::Open(reason) => match turn.settings.on_stall {
-            OnTrouble::Hold => (Desk::Idle, slip.refused(Reason::JournalStalled, turn)),
+            OnTrouble::Hold => {
+                if let Some(claim) = bearer.and_then(|(_, claim)| claim) {
+                    turn.ledger.give_up_claim(claim);
+                }
+                (Desk::Idle, slip.refused(Reason::JournalStalled, turn))
+            }
             OnTrouble::Open => {
-                let bearer = credential.map(|credential| (credential, slip.subject));
-                let (grant, _) = turn.ledger.issue(turn.now, bearer, slip.direction);
+                let (grant, _) = turn.ledger.issue(turn.now, &slip, bearer);
                 turn.act(Action::Decided(slip.decided(
                     Verdict::Grant,
                     reason,
@@ -329,12 +349,11 @@ fn conclude(
 
 fn grant(
     slip: Slip,
-    credential: Option<&Credential>,
+    bearer: Option<Bearer<'_>>,
     reason: Reason,
     turn: &mut Turn<'_>,
 ) -> (Desk, Said) {
-    let bearer = credential.map(|credential| (credential, slip.subject));
-    let (grant, changes) = turn.ledger.issue(turn.now, bearer, slip.direction);
+    let (grant, changes) = turn.ledger.issue(turn.now, &slip, bearer);
     let kind = slip.record(Verdict::Grant, reason, Some(grant));
     turn.record(Some(slip.lane), kind, Some(grant), changes);
     turn.act(Action::Decided(slip.decided(

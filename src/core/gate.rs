@@ -9,8 +9,9 @@ use super::modes::Modes;
 use super::settings::Settings;
 use super::turn::Turn;
 use crate::domain::{
-    Action, Alarm, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble, Kind, LaneId,
-    Mono, Now, Outcome, Record, Restored, Source, Standing, StateChange, Wish,
+    Action, Alarm, ClaimId, Claimed, Deed, Direction, Entry, Event, GrantId, HealthOutcome,
+    JournalTrouble, Kind, LaneId, Mono, Now, Outcome, Record, Restored, Source, Standing,
+    StateChange, Wish,
 };
 
 /// One gate, with one to four lanes.
@@ -42,7 +43,7 @@ struct Fire {
 /// A lane as pages and metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneView {
-    /// `unsensed`, `locked`, `asking`, `recording`, `released`, `passing`, `closing`, `open`; `absent` if there is no
+    /// `unsensed`, `locked`, `asking`, `claiming`, `recording`, `released`, `passing`, `closing`, `open`; `absent` if there is no
     /// such lane.
     pub state: &'static str,
     /// Its mode and whose wish that is; while there is a fire it waits.
@@ -121,6 +122,7 @@ impl Gate {
         let serves = match event {
             Event::Presented(_)
             | Event::Answered { .. }
+            | Event::Claimed(..)
             | Event::Durable(_)
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
@@ -145,6 +147,7 @@ impl Gate {
             self.each_lane(now, out, Lane::timed_out);
         }
         self.each_lane(now, out, Lane::settle);
+        out.extend(self.ledger.given_up().into_iter().map(Action::Unclaim));
         self.watch_gap(out);
     }
 
@@ -160,6 +163,12 @@ impl Gate {
     #[must_use]
     pub const fn is_fire_sensed(&self) -> bool {
         self.fire.input
+    }
+
+    /// True if somebody was refused for passback on this side lately, so that staff can forgive it.
+    #[must_use]
+    pub fn may_forgive(&self, lane: LaneId, direction: Direction, now: Now) -> bool {
+        self.ledger.may_forgive(now, lane, direction)
     }
 
     /// Every wish for the mode of a lane that counts now, the strongest first.
@@ -189,6 +198,15 @@ impl Gate {
         }
     }
 
+    /// What the machines of its lanes have been through: pairs of state and input.
+    #[cfg(feature = "lab")]
+    #[must_use]
+    pub fn pairs(&self) -> super::Pairs {
+        let mut pairs = super::Pairs::default();
+        self.lanes.iter().for_each(|lane| pairs.add(lane.pairs()));
+        pairs
+    }
+
     fn take(&mut self, now: Now, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Presented(assessed) => {
@@ -197,6 +215,7 @@ impl Gate {
                 });
             }
             Event::Answered { number, answer } => self.answered(number, answer, now, out),
+            Event::Claimed(claim, answer) => self.claimed(claim, answer, now, out),
             Event::Durable(grant) => self.durable(grant, now, out),
             Event::NotDurable(grant, trouble) => self.not_durable(grant, trouble, now, out),
             Event::Sensed(lane, levels) => {
@@ -226,7 +245,14 @@ impl Gate {
             }
             Event::Staffed(uid, lane, deed) => {
                 let (_, mut turn) = self.turn(now, out);
-                turn.record(lane, Kind::Staff { uid, deed }, None, Vec::new());
+                let change = match (lane, deed) {
+                    (Some(lane), Deed::Forgive { direction }) => {
+                        turn.ledger.forgive(now, lane, direction)
+                    }
+                    (Some(_) | None, _) => None,
+                };
+                let changes = change.into_iter().collect();
+                turn.record(lane, Kind::Staff { uid, deed }, None, changes);
             }
             Event::ReaderPrompt(lane, side, prompt) => {
                 self.at_lane(lane, now, out, |lane, turn| lane.hint(side, prompt, turn));
@@ -292,6 +318,14 @@ impl Gate {
             .find(|lane| lane.asks_about() == Some(number))
         {
             lane.answered(answer, &mut turn);
+        }
+    }
+
+    /// What came of a claim. One that no desk waits for any more has been decided without it.
+    fn claimed(&mut self, claim: ClaimId, answer: Claimed, now: Now, out: &mut Vec<Action>) {
+        let (lanes, mut turn) = self.turn(now, out);
+        if let Some(lane) = lanes.iter_mut().find(|lane| lane.claims() == Some(claim)) {
+            lane.claimed(answer, &mut turn);
         }
     }
 

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims::Claims;
+use super::forgiven::Forgiven;
 use super::passback::{Answer, Before, Passback};
 use super::replay::SeenSet;
-use super::settings::Settings;
+use super::settings::{self, Settings};
+use super::slip::Slip;
 use crate::domain::{
-    Credential, Direction, GrantId, LaneId, Now, Outcome, PassbackKey, ReplayKey, Restored,
-    StateChange, Subject,
+    Claim, ClaimId, Credential, Direction, GrantId, LaneId, Now, Outcome, PassbackKey, PersonClaim,
+    Replay, ReplayKey, Restored, StateChange, Utc,
 };
 
 /// Most grants that may be waiting for a journal that does not answer. Past this the site's rule applies at once.
@@ -19,7 +22,26 @@ const UNSETTLED_MAX: usize = 256;
 struct Ticket {
     replay: Option<ReplayKey>,
     passback: Option<(PassbackKey, Before)>,
+    claim: Option<ClaimId>,
+    /// They passed because staff forgave them.
+    forgiven: bool,
 }
+
+/// What the gate remembers of somebody who may pass otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// Neither their code nor they, going this way.
+    Fresh,
+    /// Their code was used.
+    Used,
+    /// They went this way, then, if there was a date.
+    Again(Option<Utc>),
+    /// They went this way, but without the date nobody can say when.
+    Undated,
+}
+
+/// Whoever is let through: what they showed, and what was claimed for it.
+pub(super) type Bearer<'a> = (&'a Credential, Option<ClaimId>);
 
 /// A grant that was held back while its record was on its way to the disk.
 #[derive(Debug)]
@@ -45,6 +67,8 @@ pub(super) struct Ledger {
     issued: u32,
     seen: SeenSet,
     passback: Passback,
+    forgiven: Forgiven,
+    claims: Claims,
     open: BTreeMap<GrantId, Ticket>,
     abandoned: BTreeMap<GrantId, Abandoned>,
     /// Released by the site's rule before the journal answered.
@@ -59,7 +83,9 @@ impl Ledger {
             boot: restored.boot,
             issued: 0,
             seen: SeenSet::new(now, &restored.seen),
-            passback: Passback::new(now, settings.passback, &restored.passed),
+            passback: Passback::new(now, remember(settings), &restored.passed),
+            forgiven: Forgiven::default(),
+            claims: Claims::default(),
             open: BTreeMap::new(),
             abandoned: BTreeMap::new(),
             late: BTreeSet::new(),
@@ -71,24 +97,106 @@ impl Ledger {
         self.boot
     }
 
-    /// True if this code was used.
-    pub(super) fn is_used(&self, now: Now, credential: &Credential) -> bool {
-        let replay = credential.replay.as_ref();
-        replay.is_some_and(|replay| self.seen.contains(now, &replay.key))
+    /// What is remembered of this code and this person, of what other lanes are claiming too.
+    pub(super) fn recall(&self, now: Now, slip: &Slip, credential: &Credential) -> Memory {
+        self.recall_before(now, slip, credential, Claims::NEXT)
     }
 
-    /// May this person go this way again?
-    pub(super) fn passback(
+    /// The same without what this claim itself and those after it are about.
+    pub(super) fn recall_before(
         &self,
         now: Now,
+        slip: &Slip,
         credential: &Credential,
-        subject: Option<Subject>,
-        direction: Direction,
-    ) -> Answer {
-        match self.passback.key(credential, subject) {
-            Some(key) => self.passback.ask(now, &key, direction),
-            None => Answer::Fine,
+        claim: ClaimId,
+    ) -> Memory {
+        let replay = credential.replay.map(|replay| replay.key);
+        if replay
+            .is_some_and(|key| self.seen.contains(now, &key) || self.claims.has_code(&key, claim))
+        {
+            return Memory::Used;
         }
+        let Some(key) = self.passback.key(credential, slip.subject) else {
+            return Memory::Fresh;
+        };
+        if self.claims.has_person(&key, claim) {
+            return Memory::Again(None);
+        }
+        if self.forgiven.has(now, &key) {
+            return Memory::Fresh;
+        }
+        match self.passback.ask(now, &key, slip.direction) {
+            Answer::Fine => Memory::Fresh,
+            Answer::Again => Memory::Again(self.passback.dated(now, &key).map(|(_, at)| at)),
+            Answer::Undated => Memory::Undated,
+        }
+    }
+
+    /// The person part of a claim.
+    pub(super) fn person(
+        &self,
+        now: Now,
+        slip: &Slip,
+        credential: &Credential,
+        rule: settings::Passback,
+        known_here: bool,
+    ) -> Option<PersonClaim> {
+        let key = self.passback.key(credential, slip.subject)?;
+        Some(PersonClaim {
+            key,
+            direction: slip.direction,
+            remember_s: u32::try_from(rule.remember.as_secs()).unwrap_or(u32::MAX),
+            enforced: !rule.soft && !self.forgiven.has(now, &key),
+            known_here,
+        })
+    }
+
+    /// Makes a claim; until its end other lanes take what it is about for used.
+    pub(super) fn begin_claim(
+        &mut self,
+        replay: Option<Replay>,
+        person: Option<PersonClaim>,
+    ) -> Claim {
+        self.claims.begin(self.boot, replay, person)
+    }
+
+    /// Somebody else has won what this claim is about: there is nothing to take back.
+    pub(super) fn lose_claim(&mut self, claim: ClaimId) {
+        self.claims.settle(claim);
+    }
+
+    /// A claim whose presentation is not let through is taken back.
+    pub(super) fn give_up_claim(&mut self, claim: ClaimId) {
+        self.claims.give_up(claim);
+    }
+
+    /// Claims to take back at the backend since this was asked last.
+    pub(super) fn given_up(&mut self) -> Vec<ClaimId> {
+        self.claims.take_given_up()
+    }
+
+    /// Somebody was refused for passback: staff may forgive that.
+    pub(super) fn note_passback(&mut self, now: Now, slip: &Slip, credential: &Credential) {
+        if let Some(key) = self.passback.key(credential, slip.subject) {
+            self.forgiven.note(now, slip.lane, slip.direction, key);
+        }
+    }
+
+    /// True if somebody was refused here lately whom staff can forgive.
+    pub(super) fn may_forgive(&self, now: Now, lane: LaneId, direction: Direction) -> bool {
+        self.forgiven.may(now, lane, direction)
+    }
+
+    /// Whoever was refused here last may pass once more: what the gate remembers of them is gone.
+    pub(super) fn forgive(
+        &mut self,
+        now: Now,
+        lane: LaneId,
+        direction: Direction,
+    ) -> Option<StateChange> {
+        let key = self.forgiven.forgive(now, lane, direction)?;
+        self.passback.forget(&key);
+        Some(StateChange::PassedBack { key, before: None })
     }
 
     /// False while so many grants wait for the journal that one more would only wait behind them.
@@ -100,19 +208,24 @@ impl Ledger {
     pub(super) fn issue(
         &mut self,
         now: Now,
-        bearer: Option<(&Credential, Option<Subject>)>,
-        direction: Direction,
+        slip: &Slip,
+        bearer: Option<Bearer<'_>>,
     ) -> (GrantId, Vec<StateChange>) {
         self.issued = self.issued.wrapping_add(1);
         let grant = GrantId(u64::from(self.boot) << 32 | u64::from(self.issued));
         let (mut ticket, mut changes) = (Ticket::default(), Vec::new());
-        if let Some((credential, subject)) = bearer {
+        if let Some((credential, claim)) = bearer {
+            if let Some(claim) = claim {
+                self.claims.settle(claim);
+                ticket.claim = Some(claim);
+            }
             if let Some(replay) = credential.replay {
                 changes.extend(self.seen.add(now, replay, grant));
                 ticket.replay = Some(replay.key);
             }
-            if let Some(key) = self.passback.key(credential, subject) {
-                let (before, change) = self.passback.add(now, key, direction, grant);
+            if let Some(key) = self.passback.key(credential, slip.subject) {
+                ticket.forgiven = self.forgiven.take(now, &key);
+                let (before, change) = self.passback.add(now, key, slip.direction, grant);
                 changes.extend(change);
                 ticket.passback = Some((key, before));
             }
@@ -124,8 +237,8 @@ impl Ledger {
     /// Ends a grant. If nobody walked, what it used up is given back: here at once, on the disk by the changes.
     pub(super) fn end(&mut self, now: Now, grant: GrantId, outcome: Outcome) -> Vec<StateChange> {
         match (self.open.remove(&grant), outcome) {
-            (Some(ticket), Outcome::NoEntryAfterGrant) => {
-                self.undo(now, grant, &ticket);
+            (Some(mut ticket), Outcome::NoEntryAfterGrant) => {
+                self.undo(now, grant, &mut ticket);
                 self.annulment(now, &ticket)
             }
             (
@@ -147,8 +260,8 @@ impl Ledger {
 
     /// Holds a grant back whose record is on its way to the disk. What it used up is given back here at once.
     pub(super) fn abandon(&mut self, now: Now, grant: GrantId, lane: LaneId, direction: Direction) {
-        if let Some(ticket) = self.open.remove(&grant) {
-            self.undo(now, grant, &ticket);
+        if let Some(mut ticket) = self.open.remove(&grant) {
+            self.undo(now, grant, &mut ticket);
             let abandoned = Abandoned {
                 lane,
                 direction,
@@ -160,8 +273,8 @@ impl Ledger {
 
     /// Takes back a grant that will never be on the disk.
     pub(super) fn withdraw(&mut self, now: Now, grant: GrantId) {
-        if let Some(ticket) = self.open.remove(&grant) {
-            self.undo(now, grant, &ticket);
+        if let Some(mut ticket) = self.open.remove(&grant) {
+            self.undo(now, grant, &mut ticket);
         }
     }
 
@@ -215,12 +328,18 @@ impl Ledger {
         }
     }
 
-    fn undo(&mut self, now: Now, grant: GrantId, ticket: &Ticket) {
+    fn undo(&mut self, now: Now, grant: GrantId, ticket: &mut Ticket) {
+        if let Some(claim) = ticket.claim.take() {
+            self.claims.give_up(claim);
+        }
         if let Some(key) = &ticket.replay {
             self.seen.undo(now, key, grant);
         }
         if let Some((key, before)) = ticket.passback {
             self.passback.undo(now, key, grant, before);
+            if std::mem::take(&mut ticket.forgiven) {
+                self.forgiven.give_back(now, key);
+            }
         }
     }
 
@@ -234,4 +353,9 @@ impl Ledger {
         });
         replay.into_iter().chain(passback).collect()
     }
+}
+
+/// How long passages are remembered, if at all.
+fn remember(settings: &Settings) -> Option<std::time::Duration> {
+    settings.passback.map(|rule| rule.remember)
 }

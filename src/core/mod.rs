@@ -12,9 +12,12 @@
 //! the site's rule for a failing journal says so. Each grant ends exactly once. A flap is locked in one place
 //! only, when the aisle is clear.
 
+mod claiming;
+mod claims;
 mod desk;
 mod directed;
 mod expiring;
+mod forgiven;
 pub mod gate;
 mod lane;
 mod ledger;
@@ -34,5 +37,9 @@ mod scene;
 mod stories;
 
 pub use gate::{Gate, LaneView};
+#[cfg(feature = "lab")]
+pub use lane::pairs::Pairs;
 pub use policy::preview;
-pub use settings::{Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Rules, Settings};
+pub use settings::{
+    Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
+};

@@ -136,6 +136,11 @@ impl Passback {
         }
     }
 
+    /// Nobody remembers where they went.
+    pub(super) fn forget(&mut self, key: &PassbackKey) {
+        self.people.remove(key);
+    }
+
     /// What the store should hold of `key` now.
     pub(super) fn dated(&self, now: Now, key: &PassbackKey) -> Option<(Direction, Utc)> {
         let (_, passage) = self.people.get(now, key)?;

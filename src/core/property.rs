@@ -4,16 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::scene::{all, credential, dynamic, each_kind, person, read, settings, standing};
-use super::{Below, Gate, OnTrouble, Settings};
+use super::{Below, Gate, OnTrouble, Passback, Settings};
 use crate::domain::{
-    Action, Alarm, Assessed, Direction, Entry, Event, Finding, GrantId, HealthOutcome,
-    JournalTrouble, Kind, LaneId, Levels, Medium, Mode, Mono, Now, Prompt, Reason, Restored, Rule,
-    Sensor, Service, Standing, Utc, Verdict, Wanted,
+    Action, Alarm, Assessed, ClaimId, Claimed, Direction, Elsewhere, Entry, Event, Finding, GateId,
+    GrantId, HealthOutcome, JournalTrouble, Kind, LaneId, Levels, Medium, Mode, Mono, Now, Prompt,
+    Reason, Restored, Rule, Sensor, Service, Standing, Utc, Verdict, Wanted,
 };
 
 const SEEDS: u64 = 4_000;
 const EVENTS: u64 = 120;
 const LANES: u8 = 2;
+const PASSBACK: [Option<Passback>; 4] = [
+    None,
+    Some(MINUTE),
+    Some(Passback {
+        wide: true,
+        ..MINUTE
+    }),
+    Some(Passback {
+        wide: true,
+        soft: true,
+        ..MINUTE
+    }),
+];
+const MINUTE: Passback = Passback {
+    remember: Duration::from_secs(60),
+    soft: false,
+    wide: false,
+};
 
 /// SplitMix64: a seed outlives every update of a crate.
 struct Random(u64);
@@ -42,13 +60,26 @@ impl Random {
 
 /// What the oracle knows of a grant.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
+    number: u64,
     lane: LaneId,
     direction: Direction,
+    /// Refused after all, or not needed any more because the lane opens.
+    held_back: bool,
     asked: bool,
     durable: bool,
     released: bool,
     ended: u32,
+}
+
+/// What the oracle knows of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// Under way, since that microsecond.
+    Asked(u64),
+    /// Given up: whoever it was for is not let through by it.
+    GivenUp,
 }
 
 struct World {
@@ -65,6 +96,10 @@ struct World {
     /// Entries that the journal has not answered yet.
     pending: Vec<GrantId>,
     asked: Vec<u64>,
+    /// Claims that nobody has answered yet.
+    claimed: Vec<ClaimId>,
+    /// What has come of each claim.
+    claims: BTreeMap<ClaimId, Held>,
     number: u64,
     grants: BTreeMap<GrantId, Known>,
     alarms: BTreeSet<(Option<LaneId>, Alarm)>,
@@ -93,7 +128,8 @@ impl World {
             exit: all(random.pick(&rules)),
             on_stall: random.pick(&trouble),
             on_full: random.pick(&trouble),
-            passback: random.pick(&[None, Some(Duration::from_secs(60))]),
+            passback: random.pick(&PASSBACK),
+            claims: random.pick(&[None, Some(Duration::from_millis(150))]),
             ..settings(lanes)
         };
         let restored = Restored {
@@ -116,6 +152,8 @@ impl World {
             input: latched,
             pending: Vec::new(),
             asked: Vec::new(),
+            claimed: Vec::new(),
+            claims: BTreeMap::new(),
             number: 0,
             grants: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -185,6 +223,7 @@ impl World {
             Event::BarrierWorks(lane, works) => self.works[usize::from(lane.0)] = *works,
             Event::Presented(_)
             | Event::Answered { .. }
+            | Event::Claimed(..)
             | Event::NotDurable(..)
             | Event::ReaderPrompt(..)
             | Event::LinesLost(_)
@@ -211,10 +250,27 @@ impl World {
                 Action::ReleaseBarrier(lane, side) => self.see_release(*lane, *side),
                 Action::ReleaseBothWays(lane) => {
                     assert!(self.is_held_open(*lane), "{:#?}", self.trace);
+                    self.hold_back(|known| known.lane == *lane);
                 }
                 Action::LockBarrier(lane) => self.see_lock(*lane),
                 Action::Show(lane, ..) => assert!(lane.0 < LANES),
                 Action::AskOnline { number, .. } => self.asked.push(*number),
+                Action::Claim { claim, until } => {
+                    let budget = self.settings.claims.unwrap();
+                    assert_eq!(
+                        until.as_micros(),
+                        self.now_us + u64::try_from(budget.as_micros()).unwrap()
+                    );
+                    assert!(claim.replay.is_some() || claim.person.is_some());
+                    let before = self.claims.insert(claim.id, Held::Asked(self.now_us));
+                    assert_eq!(before, None, "a claim has a name of its own");
+                    self.claimed.push(claim.id);
+                }
+                Action::Unclaim(claim) => {
+                    let before = self.claims.insert(*claim, Held::GivenUp);
+                    let once = matches!(before, Some(Held::Asked(_)));
+                    assert!(once, "{claim:?} is given up twice: {:#?}", self.trace);
+                }
                 Action::Record(Entry { grant, record, .. }) => {
                     self.pending.extend(*grant);
                     if let Some(grant) = grant {
@@ -228,6 +284,7 @@ impl World {
                         known.ended += 1;
                         let ended = known.ended;
                         assert_eq!(ended, 1, "{grant} ends twice: {:#?}", self.trace);
+                        self.was_released(*grant);
                     }
                 }
                 Action::Decided(decided) => {
@@ -240,6 +297,9 @@ impl World {
                     if let Some(grant) = decided.grant {
                         let known = self.known(grant);
                         (known.lane, known.direction) = (decided.lane, decided.direction);
+                        known.number = decided.number;
+                    } else {
+                        self.hold_back(|known| known.number == decided.number);
                     }
                 }
                 Action::Ended(lane, ..) | Action::SensorSticks(lane, ..) => {
@@ -259,13 +319,22 @@ impl World {
 
     fn known(&mut self, grant: GrantId) -> &mut Known {
         self.grants.entry(grant).or_insert(Known {
+            number: 0,
             lane: LaneId(0),
             direction: Direction::Entry,
+            held_back: false,
             asked: false,
             durable: false,
             released: false,
             ended: 0,
         })
+    }
+
+    /// Grants that were on their way to the disk, and are not released any more.
+    fn hold_back(&mut self, which: impl Fn(&Known) -> bool) {
+        let held = self.grants.values_mut().filter(|known| !known.released);
+        held.filter(|known| which(known))
+            .for_each(|known| known.held_back = true);
     }
 
     fn may_open_unrecorded(&self) -> bool {
@@ -274,24 +343,13 @@ impl World {
 
     fn see_release(&mut self, lane: LaneId, side: Direction) {
         let may_open = self.may_open_unrecorded();
-        let waits = |known: &&mut Known| {
-            (known.lane, known.direction, known.ended, known.released) == (lane, side, 0, false)
-        };
-        // In the order of a group; one that is not durable may have been given up long ago.
-        let durable = self.grants.values().any(|known| {
-            known.durable
-                && (known.lane, known.direction, known.ended, known.released)
-                    == (lane, side, 0, false)
+        // In the order of a group.
+        let live = self.grants.values_mut().find(|known| {
+            (known.lane, known.direction, known.ended) == (lane, side, 0)
+                && !known.released
+                && !known.held_back
         });
-        let live = if durable {
-            self.grants
-                .values_mut()
-                .filter(waits)
-                .find(|known| known.durable)
-        } else {
-            let mut waiting = self.grants.values_mut().rev().filter(waits);
-            waiting.next().filter(|_| may_open)
-        };
+        let live = live.filter(|known| known.durable || may_open);
         assert!(
             live.is_some(),
             "released without a grant: {:#?}",
@@ -303,6 +361,25 @@ impl World {
             "granted at a barrier that cannot be moved: {:#?}",
             self.trace
         );
+    }
+
+    /// Which of several grants without a record a release was for shows at the end of the first of them.
+    fn was_released(&mut self, grant: GrantId) {
+        let known = self.known(grant);
+        if known.released || known.durable {
+            return;
+        }
+        let (lane, direction) = (known.lane, known.direction);
+        let mut others = self.grants.values_mut();
+        let taken_for = others.find(|other| {
+            (other.lane, other.direction, other.ended) == (lane, direction, 0)
+                && other.released
+                && !other.durable
+        });
+        if let Some(taken_for) = taken_for {
+            taken_for.released = false;
+            self.known(grant).released = true;
+        }
     }
 
     fn see_lock(&self, lane: LaneId) {
@@ -369,7 +446,7 @@ impl World {
 
     fn event(&mut self) -> Event {
         let lane = LaneId(u8::try_from(self.random.below(u64::from(LANES))).unwrap());
-        match self.random.below(42) {
+        match self.random.below(45) {
             0..=11 => self.presentation(),
             12..=25 => {
                 let sensors = self.settings.lanes[usize::from(lane.0)].sensors.clone();
@@ -406,6 +483,7 @@ impl World {
                 self.random
                     .pick(&[Service::Full, Service::CardsOnly, Service::None]),
             ),
+            42..=44 => self.claim_answer(),
             _ => Event::ReaderPrompt(lane, Direction::Entry, Prompt::HoldStill),
         }
     }
@@ -421,6 +499,25 @@ impl World {
             1 => Event::NotDurable(grant, JournalTrouble::Failed),
             _ => Event::Durable(grant),
         }
+    }
+
+    fn claim_answer(&mut self) -> Event {
+        let claim = self.claimed.pop().unwrap_or(ClaimId(self.random.below(9)));
+        let by = Elsewhere {
+            gate: GateId::new("other").unwrap(),
+            at_ms: 1_900_000_000_000 + self.now_us / 1000,
+        };
+        let way = self.random.pick(&[Direction::Entry, Direction::Exit]);
+        let claimed = match self.random.below(5) {
+            0 => Claimed::Won { before: None },
+            1 => Claimed::Won {
+                before: Some((way, by)),
+            },
+            2 => Claimed::Replayed(by),
+            3 => Claimed::PassedBack(by),
+            _ => Claimed::Unanswered,
+        };
+        Event::Claimed(claim, claimed)
     }
 
     fn answer(&mut self) -> Event {
@@ -482,6 +579,12 @@ impl World {
         }
         assert_eq!(self.gate.deadline(), None, "{:#?}", self.trace);
         self.alarms.remove(&(None, Alarm::Unrecorded));
+        // The relay of a tripod is in order again when somebody has turned.
+        for (lane, settings) in (0..LANES).map(LaneId).zip(&self.settings.lanes) {
+            if settings.barrier.is_tripod() {
+                self.alarms.remove(&(Some(lane), Alarm::BarrierFault));
+            }
+        }
         assert!(
             self.alarms.is_empty(),
             "{:?} stay on: {:#?}",

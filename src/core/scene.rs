@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use super::{Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Rules, Settings};
+use super::{
+    Barrier, Below, Drive, Gate, LaneSettings, LaneView, OnTrouble, Passback, Rules, Settings,
+};
 use crate::domain::{
     Action, Alarm, Assessed, Assurance, ClockQuality, Credential, Direction, Entry, Event, Finding,
     GrantId, HealthOutcome, IssuerId, JournalTrouble, Kind, LaneId, Levels, ListId, Medium, Mode,
@@ -120,7 +122,12 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         lanes,
         entry,
         exit: all(Rule::Open),
-        passback: Some(Duration::from_secs(4 * 3600)),
+        passback: Some(Passback {
+            remember: Duration::from_secs(4 * 3600),
+            soft: false,
+            wide: false,
+        }),
+        claims: None,
         resolve: Some(Duration::from_millis(800)),
         stall: Duration::from_millis(300),
         on_stall: OnTrouble::Hold,

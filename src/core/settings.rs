@@ -16,8 +16,10 @@ pub struct Settings {
     pub entry: Rules,
     /// Rules on the way out. Whatever they say, nobody gets a bare denial there.
     pub exit: Rules,
-    /// How long passback remembers; `None`: it is off.
-    pub passback: Option<Duration>,
+    /// The same person in the same direction again; `None`: nobody looks.
+    pub passback: Option<Passback>,
+    /// How long an answer to a claim is waited for; `None`: this gate goes by what it remembers itself.
+    pub claims: Option<Duration>,
     /// How long the backend is waited for; `None`: it is never asked.
     pub resolve: Option<Duration>,
     /// How long a grant may take to be durable.
@@ -82,6 +84,17 @@ impl Settings {
             (None, direction) => self.rules(direction),
         }
     }
+}
+
+/// What is done about the same person in the same direction again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passback {
+    /// How long a passage is remembered.
+    pub remember: Duration,
+    /// True if they pass all the same, and the record says so.
+    pub soft: bool,
+    /// True if it counts at which other gates somebody was seen: those of a station, or of a zone.
+    pub wide: bool,
 }
 
 /// What to do with a grant that the journal does not take.

@@ -4,8 +4,8 @@ use super::desk::{Pass, Said};
 use super::policy;
 use super::turn::Turn;
 use crate::domain::{
-    Action, Assessed, Decided, Direction, Finding, GrantId, IssuerId, Kind, LaneId, ListVersion,
-    Medium, Mono, Reason, Subject, Verdict,
+    Action, Assessed, Decided, Direction, Elsewhere, Finding, GrantId, IssuerId, Kind, LaneId,
+    ListVersion, Medium, Mono, Reason, Subject, Verdict,
 };
 
 /// What a presentation leaves for its records.
@@ -22,6 +22,9 @@ pub(super) struct Slip {
     pub(super) seen: Mono,
     pub(super) read: Mono,
     pub(super) online_us: u64,
+    pub(super) claim_us: u64,
+    /// Who was first, if it was another gate.
+    pub(super) elsewhere: Option<Elsewhere>,
 }
 
 impl Slip {
@@ -38,6 +41,8 @@ impl Slip {
             seen: assessed.seen,
             read: assessed.read,
             online_us: 0,
+            claim_us: 0,
+            elsewhere: None,
         };
         (slip, assessed.finding)
     }
@@ -76,6 +81,7 @@ impl Slip {
             prompt: policy::prompt(verdict, reason),
             grant,
             lists: self.lists.clone(),
+            elsewhere: self.elsewhere.clone(),
             region: self.region,
         }
     }
@@ -97,6 +103,7 @@ impl Slip {
             seen: self.seen,
             read: self.read,
             online_us: self.online_us,
+            claim_us: self.claim_us,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything a gate can ask for. Actions are idempotent: "lock", never "toggle".
 
+use super::claim::{Claim, ClaimId};
 use super::credential::Medium;
 use super::decision::{Outcome, Prompt, Reason, Verdict};
 use super::ids::{Direction, GrantId, LaneId};
@@ -66,6 +67,15 @@ pub enum Action {
         /// After this the answer is not wanted.
         until: Mono,
     },
+    /// Claim a use at the backend, and answer with `Event::Claimed` before `until` or not at all.
+    Claim {
+        /// What is claimed.
+        claim: Claim,
+        /// After this the gate goes by what it remembers itself.
+        until: Mono,
+    },
+    /// The use of a claim did not come about, or is not recorded: take it back.
+    Unclaim(ClaimId),
     /// Write an entry. If it carries a grant, `Event::Durable` or `Event::NotDurable` must follow.
     Record(Entry),
     /// A decision has been made; for counters, pages and the log.
@@ -101,4 +111,6 @@ pub struct Decided {
     pub read: Mono,
     /// How long the backend was waited for, in microseconds; zero if it was not asked.
     pub online_us: u64,
+    /// How long a claim was waited for, in microseconds; zero if nothing was claimed.
+    pub claim_us: u64,
 }

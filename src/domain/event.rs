@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claim::{ClaimId, Claimed};
 use super::credential::{Credential, Medium};
 use super::decision::Reason;
 use super::directive::Directive;
@@ -126,6 +127,8 @@ pub enum Event {
         /// What came back; `Err` keeps apart why nothing did.
         answer: Result<Standing, HealthOutcome>,
     },
+    /// What came of a claim.
+    Claimed(ClaimId, Claimed),
     /// The entry with this grant is on the disk.
     Durable(GrantId),
     /// The entry with this grant will not be on the disk.
@@ -142,7 +145,7 @@ pub enum Event {
     ModeSet(LaneId, Wanted),
     /// The directives that were accepted last, the most specific first; what was wanted before by directive is over.
     Directed(Vec<Arc<Directive>>),
-    /// Staff did something, with this user id; for the record, before what it leads to.
+    /// Staff did something, with this user id; for the record, before what it leads to. Forgiving is done by it.
     Staffed(u32, Option<LaneId>, Deed),
     /// A prompt from a reader: located but not read, lift and tap again.
     ReaderPrompt(LaneId, Direction, super::decision::Prompt),

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod certificate;
+pub mod claim;
 pub mod credential;
 pub mod decision;
 pub mod digest;
@@ -19,6 +20,7 @@ pub mod time;
 
 pub use action::{Action, Alarm, Decided};
 pub use certificate::{Certificate, CertificateRules, Statement, TestKind};
+pub use claim::{Claim, ClaimId, Claimed, Elsewhere, PersonClaim};
 pub use credential::{
     Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown,
 };

@@ -183,6 +183,11 @@ pub enum Deed {
     },
     /// The fire is over.
     ResetFire,
+    /// Whoever was refused last for passback may pass once more.
+    Forgive {
+        /// On which side they were refused.
+        direction: super::ids::Direction,
+    },
     /// They let an OSDP reader be given its key.
     ProvisionReader {
         /// Its address on its line.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::action::Alarm;
+use super::claim::Elsewhere;
 use super::credential::Medium;
 use super::decision::{Outcome, Prompt, Reason, Verdict};
 use super::ids::{Direction, GrantId, IssuerId, ListId, ReplayKey, RowKey, Subject};
@@ -87,6 +88,9 @@ pub enum Kind {
         /// The lists asked.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         lists: Vec<ListVersion>,
+        /// The gate that had seen the code or the person before, if it was not this one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        elsewhere: Option<Elsewhere>,
         /// Where what decided comes from, as the lists count regions; 0: nobody says.
         #[serde(skip_serializing_if = "is_nowhere", default)]
         region: u8,

@@ -67,6 +67,9 @@ impl Sensor {
 pub struct Levels(u16);
 
 impl Levels {
+    /// Nothing is active.
+    pub const NONE: Self = Self(0);
+
     /// The same levels with `sensor` set to `active`.
     #[must_use]
     pub const fn with(self, sensor: Sensor, active: bool) -> Self {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod line_faults;
 pub mod mint;
 pub mod random;
+pub mod reader;
 pub mod sam_module;
 pub mod screen;
 pub mod simulate;

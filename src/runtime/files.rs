@@ -32,6 +32,9 @@ pub enum StartError {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
+    /// The system has no random numbers.
+    #[error("the system gives no random number: {0}")]
+    Random(String),
     /// Something in the config that is only known once it is tried.
     #[error("{0}")]
     Config(String),
@@ -309,7 +312,11 @@ fn reader_keys(config: &Config) -> Result<Vec<(String, Key)>, StartError> {
         .collect()
 }
 
-fn reader_key(path: &Path) -> Result<Key, StartError> {
+/// The key of an OSDP reader, out of its file.
+///
+/// # Errors
+/// [`StartError`] if everybody may read it, or it is no key.
+pub fn reader_key(path: &Path) -> Result<Key, StartError> {
     not_for_everybody(path, "whoever has it can speak for the reader")?;
     let secret = zeroize::Zeroizing::new(text(path)?);
     let wrong = || file(path, "a key has 32 hex digits".into());

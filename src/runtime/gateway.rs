@@ -18,6 +18,7 @@ use crate::drivers::gpio::GpioEvent;
 use crate::drivers::{ReaderEvent, ReaderReport};
 use crate::store::journal::Written;
 use crate::sync::SyncEvent;
+use crate::sync::claims::News;
 
 /// How often gauges, the status page and the watchdog are served.
 const TICK: Duration = Duration::from_millis(250);
@@ -45,6 +46,8 @@ pub struct Inlets {
     pub sync: mpsc::Receiver<SyncEvent>,
     /// Online answers.
     pub answers: mpsc::Receiver<Answer>,
+    /// What came of claims.
+    pub claimed: mpsc::Receiver<News>,
 }
 
 /// The loop's own state.
@@ -68,6 +71,7 @@ enum Turn {
     Written(Written),
     Sync(SyncEvent),
     Answered(Answer),
+    Claimed(News),
     Due,
     Tick,
     Stop,
@@ -106,6 +110,7 @@ impl Gateway {
                 Some(order) = inlets.orders.recv() => Turn::Order(order),
                 Some(written) = inlets.written.recv() => Turn::Written(written),
                 Some(answer) = inlets.answers.recv() => Turn::Answered(answer),
+                Some(news) = inlets.claimed.recv() => Turn::Claimed(news),
                 Some(assessment) = inlets.assessments.recv() => Turn::Assessed(Box::new(assessment)),
                 () = async { match due {
                     Some(at) => sleep_until(at).await,
@@ -182,6 +187,16 @@ impl Gateway {
                 }
             }
             Turn::Answered((number, answer)) => self.step(Event::Answered { number, answer }),
+            Turn::Claimed(News {
+                claim,
+                claimed,
+                late,
+            }) => {
+                self.perform.claimed(&claimed, late);
+                if !late {
+                    self.step(Event::Claimed(claim, claimed));
+                }
+            }
             Turn::Due => self.step(Event::TimedOut),
             Turn::Tick => {
                 let now = self.clock.now();

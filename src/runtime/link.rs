@@ -15,6 +15,7 @@ use crate::drivers::MonoClock;
 use crate::store::codes::Codes;
 use crate::store::journal::Journal;
 use crate::store::learned::Learned;
+use crate::sync::claims::{self, Claimant};
 use crate::sync::directives;
 use crate::sync::tls::{
     self,
@@ -31,20 +32,37 @@ pub(super) struct Link<'a> {
     pub(super) learned: Option<&'a Arc<Learned>>,
     pub(super) sync: mpsc::Sender<SyncEvent>,
     pub(super) answers: mpsc::Sender<Answer>,
+    /// What came of claims.
+    pub(super) claimed: mpsc::Sender<claims::News>,
     pub(super) trust: Option<FollowedTrust>,
     /// Directives that were accepted before.
     pub(super) directed: Vec<Arc<Directive>>,
 }
 
-/// Starts what follows lists and delivers passages; gives whom to ask online. Nothing of it without a backend.
+/// Whom a gate talks to while somebody waits.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// Whom to ask online.
+    pub(super) online: Option<Online>,
+    /// Where claims go.
+    pub(super) claims: Option<mpsc::Sender<claims::Order>>,
+}
+
+/// Claims and claims taken back that may wait for their task.
+const CLAIMS: usize = 64;
+
+/// Starts what follows lists, delivers passages and claims. Nothing of it without a backend.
 pub(super) fn start_sync(
     config: &Config,
     found: Option<files::Link>,
     followed: &[Followed],
     link: Link<'_>,
+    process: u64,
     stop: &watch::Receiver<bool>,
-) -> Option<Online> {
-    let (backend, found) = config.backend.as_ref().zip(found)?;
+) -> Asked {
+    let Some((backend, found)) = config.backend.as_ref().zip(found) else {
+        return Asked::default();
+    };
     let mono = link.mono;
     let parts = Arc::new(Parts {
         gate: config.gate.clone(),
@@ -70,8 +88,21 @@ pub(super) fn start_sync(
             stop.clone(),
         ));
     }
+    let claims = backend.claims.then(|| {
+        let (orders, waiting) = mpsc::channel(CLAIMS);
+        let claimant = Arc::new(Claimant {
+            gate: config.gate.clone(),
+            area: config.passback.area(),
+            process,
+            transport: Arc::clone(&parts.transport),
+            report: Arc::clone(&parts.report),
+            now: Arc::clone(&parts.now),
+        });
+        tasks.spawn(claims::run(claimant, waiting, link.claimed, stop.clone()));
+        orders
+    });
     tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-    link.learned.map(|learned| {
+    let online = link.learned.map(|learned| {
         // No list named: the backend may know more than the lists this gate follows.
         let (transport, report) = (Arc::clone(&parts.transport), Arc::clone(&parts.report));
         Online::new(
@@ -80,7 +111,8 @@ pub(super) fn start_sync(
             Arc::clone(learned),
             mono,
         )
-    })
+    });
+    Asked { online, claims }
 }
 
 /// Looks after the gate's certificates: reads them again when their files change, and knows when they end.

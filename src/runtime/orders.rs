@@ -78,7 +78,8 @@ impl Gateway {
         let id = lane.unwrap_or(LaneId(0));
         let view = self.gate.lane_view(id);
         let name = self.perform.lane_name(id);
-        if let Some(why) = hindrance(deed, &view, self.gate.is_fire_sensed(), &name) {
+        let hindered = hindrance(deed, &view, self.gate.is_fire_sensed(), &name);
+        if let Some(why) = hindered.or_else(|| self.nobody_to_forgive(deed, id, &name)) {
             self.perform.ordered(uid, deed, false);
             // Whoever asked may be gone.
             let _ = answer.send(Said::Refused(why));
@@ -108,8 +109,24 @@ impl Gateway {
                 self.step(Event::FireReset);
                 "the fire is reset".into()
             }
+            Deed::Forgive { direction } => format!(
+                "lane {name}, {direction}: whoever was refused last for passback may pass once more, within ten minutes"
+            ),
         };
         let _ = answer.send(Said::Done(said));
+    }
+
+    /// Why nobody can be forgiven.
+    fn nobody_to_forgive(&mut self, deed: Deed, lane: LaneId, name: &str) -> Option<String> {
+        let Deed::Forgive { direction } = deed else {
+            return None;
+        };
+        let may = self.gate.may_forgive(lane, direction, self.clock.now());
+        (!may).then(|| {
+            format!(
+                "nobody was refused for passback at lane {name}, {direction}, in the last ten minutes"
+            )
+        })
     }
 
     fn want(&mut self, lane: LaneId, mode: Option<Mode>, uid: u32, lasts: Option<Duration>) {
@@ -173,6 +190,6 @@ fn hindrance(deed: Deed, view: &LaneView, fire_sensed: bool, name: &str) -> Opti
             "lane {name} is in maintenance by {}: nothing moves there until that is over",
             view.mode.source.as_str()
         )),
-        Deed::OpenOnce { .. } => None,
+        Deed::OpenOnce { .. } | Deed::Forgive { .. } => None,
     }
 }

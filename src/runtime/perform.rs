@@ -22,13 +22,14 @@ use super::orders::Said;
 use super::service::{Barriers, Readers};
 use crate::core::Gate;
 use crate::domain::{
-    Action, Alarm, Decided, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble,
-    LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
+    Action, Alarm, Claimed, Decided, Direction, Entry, Event, GrantId, HealthOutcome,
+    JournalTrouble, LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
 use crate::drivers::gpio::Command;
 use crate::drivers::serial::Looks;
 use crate::store::journal::{Writer, Written};
 use crate::sync::SyncEvent;
+use crate::sync::claims::Order;
 use crate::telemetry::metrics::seconds;
 use crate::telemetry::status::DeviceState;
 use walks::Walks;
@@ -47,6 +48,8 @@ pub struct Outlets {
     pub assessors: Vec<SyncSender<Job>>,
     /// Whom to ask about unknown credentials.
     pub online: Option<Online>,
+    /// Where claims go.
+    pub claims: Option<mpsc::Sender<Order>>,
     /// Tells the uplink that there is something to send.
     pub uplink: Arc<tokio::sync::Notify>,
     /// Who watches, in the demo and in tests.
@@ -74,7 +77,8 @@ struct Granted {
     medium: Medium,
     seen: Mono,
     read: Mono,
-    online_us: u64,
+    /// For the backend.
+    waited_us: u64,
     /// When the release was wanted: the grant is durable, or may go before.
     wanted: Option<Mono>,
 }
@@ -118,6 +122,18 @@ impl Performer {
                     follow_up.push_back(Event::Answered { number, answer });
                 }
             }
+            Action::Claim { claim, until } => {
+                let order = Order::Claim(claim, until.since(now.mono));
+                if !self.claim(order) {
+                    self.claimed(&Claimed::Unanswered, false);
+                    follow_up.push_back(Event::Claimed(claim.id, Claimed::Unanswered));
+                }
+            }
+            Action::Unclaim(claim) => {
+                if !self.claim(Order::TakeBack(claim)) {
+                    tracing::warn!("a claim is not taken back; it ends by itself");
+                }
+            }
             Action::Record(entry) => self.record(entry, follow_up),
             Action::Decided(decided) => self.decided(now, &decided),
             Action::Ended(lane, direction, outcome, grant) => {
@@ -154,6 +170,26 @@ impl Performer {
         });
         self.board.shown(lane, direction, prompt);
         self.observe(Observation::Shown(lane, direction, prompt));
+    }
+
+    /// Hands an order on; false if nobody takes it.
+    fn claim(&self, order: Order) -> bool {
+        let claims = self.outlets.claims.as_ref();
+        claims.is_some_and(|claims| claims.try_send(order).is_ok())
+    }
+
+    /// What came of a claim; `late`: it was decided without.
+    pub fn claimed(&self, claimed: &Claimed, late: bool) {
+        let when = if late { "late" } else { "in_time" };
+        let claims = &self.board.metrics.claims;
+        claims.with_label_values(&[claimed.as_str(), when]).inc();
+        if late && let Claimed::Replayed(by) | Claimed::PassedBack(by) = claimed {
+            tracing::warn!(
+                gate = %by.gate,
+                used = claimed.as_str(),
+                "somebody was let through while the backend was away, who had been let through there"
+            );
+        }
     }
 
     /// Hands an entry to the writer, which keeps what it cannot write at once. Where even its queue is full, somebody who
@@ -202,7 +238,9 @@ impl Performer {
             .with_label_values(&[lane.as_str(), medium, result])
             .inc();
         let waited = Duration::from_micros(decided.online_us);
-        let deciding = now.mono.since(decided.read).saturating_sub(waited);
+        let claiming = Duration::from_micros(decided.claim_us);
+        let deciding = now.mono.since(decided.read);
+        let deciding = deciding.saturating_sub(waited.saturating_add(claiming));
         let decide = &self.board.metrics.stages.decide;
         decide
             .with_label_values(&[lane.as_str(), medium])
@@ -214,6 +252,10 @@ impl Performer {
                 .online_wait
                 .observe(seconds(waited));
         }
+        if decided.claim_us > 0 {
+            let claim_wait = &self.board.metrics.stages.claim_wait;
+            claim_wait.observe(seconds(Duration::from_micros(decided.claim_us)));
+        }
         self.walks.decided(&lane, decided);
         if decided.grant.is_some() {
             let &Decided {
@@ -222,6 +264,7 @@ impl Performer {
                 seen,
                 read,
                 online_us,
+                claim_us,
                 ..
             } = decided;
             self.granted.insert(
@@ -231,7 +274,7 @@ impl Performer {
                     medium,
                     seen,
                     read,
-                    online_us,
+                    waited_us: online_us.saturating_add(claim_us),
                     wanted: None,
                 },
             );
@@ -321,7 +364,7 @@ impl Performer {
         };
         let own_share = at
             .since(granted.read)
-            .saturating_sub(Duration::from_micros(granted.online_us));
+            .saturating_sub(Duration::from_micros(granted.waited_us));
         let end_to_end = at.since(granted.seen);
         let name = self.board.lane_name(lane);
         if let Some(wanted) = granted.wanted {

@@ -1,6 +1,6 @@
 //! What is known of the ports of readers: for metrics, pages and whoever asks how a reader does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::Mono;
@@ -12,7 +12,11 @@ use crate::telemetry::status::PortStatus;
 
 /// By the name of the reader.
 #[derive(Debug, Default)]
-pub(super) struct Ports(BTreeMap<String, PortStatus>);
+pub(super) struct Ports {
+    ports: BTreeMap<String, PortStatus>,
+    /// Alarms that readers raise by themselves: lane, alarm, reader.
+    alarms: BTreeSet<(String, String, String)>,
+}
 
 impl Ports {
     /// A port stands otherwise than before. Its driver has logged it.
@@ -30,11 +34,9 @@ impl Ports {
         self.of(name).module = Some(module.into());
     }
 
-    /// How far giving it its key has come; true if it is waited for now and was not, or the other way round.
-    pub(super) fn provisioned(&mut self, name: &str, how: Provisioned) -> bool {
-        let open = Provisioned::Open.as_str();
-        let before = self.of(name).provisioning.replace(how.as_str());
-        (before == Some(open)) != (how.as_str() == open)
+    /// How far giving it its key has come.
+    pub(super) fn provisioned(&mut self, name: &str, how: Provisioned) {
+        self.of(name).provisioning = Some(how.as_str());
     }
 
     /// It has read something.
@@ -47,13 +49,74 @@ impl Ports {
         port.last_took_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// A reader raises an alarm, or ends it; true if that is a change.
+    pub(super) fn alarm(&mut self, lane: &str, alarm: &str, reader: &str, on: bool) -> bool {
+        let key = (lane.to_owned(), alarm.to_owned(), reader.to_owned());
+        if on {
+            self.alarms.insert(key)
+        } else {
+            self.alarms.remove(&key)
+        }
+    }
+
+    /// Where, and what: `reader_tampered (entry-card)`.
+    pub(super) fn alarms(&self) -> impl Iterator<Item = (String, String)> {
+        let alarms = self.alarms.iter();
+        alarms.map(|(lane, alarm, reader)| (lane.clone(), format!("{alarm} ({reader})")))
+    }
+
     /// For the page; none where the reader has no port.
     pub(super) fn status(&self, name: &str) -> Option<PortStatus> {
-        let port = self.0.get(name)?;
+        let port = self.ports.get(name)?;
         (!port.state.is_empty()).then(|| port.clone())
     }
 
     fn of(&mut self, name: &str) -> &mut PortStatus {
-        self.0.entry(name.into()).or_default()
+        self.ports.entry(name.into()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drivers::PortState;
+    use prometheus::Registry;
+
+    #[test]
+    fn a_port_has_one_state_in_metrics_and_the_page_says_why() {
+        let metrics = Metrics::new(&Registry::new()).unwrap();
+        let mut ports = Ports::default();
+        assert_eq!(ports.status("card"), None);
+        for state in PortState::ALL {
+            let why = (state == PortState::Lost).then(|| "the module does not answer".into());
+            let news = PortNews {
+                state,
+                baud: 9_600,
+                why,
+            };
+            ports.stands("card", &news, &metrics);
+        }
+        let text = metrics.render().unwrap();
+        let series = "turnstile_reader_port_state{device=\"card\",state=";
+        let on: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(series))
+            .collect();
+        assert_eq!(on, [format!("{series}\"lost\"}} 1")]);
+        let status = ports.status("card").unwrap();
+        assert_eq!((status.state, status.baud), ("lost", 9_600));
+        assert_eq!(status.why.as_deref(), Some("the module does not answer"));
+    }
+
+    #[test]
+    fn an_alarm_of_a_reader_stands_on_the_page_until_that_reader_ends_it() {
+        let mut ports = Ports::default();
+        assert!(ports.alarm("entry", "reader_tampered", "card", true));
+        assert!(!ports.alarm("entry", "reader_tampered", "card", true));
+        let on: Vec<_> = ports.alarms().collect();
+        assert_eq!(on, [("entry".into(), "reader_tampered (card)".into())]);
+        assert!(!ports.alarm("entry", "reader_tampered", "other", false));
+        assert!(ports.alarm("entry", "reader_tampered", "card", false));
+        assert_eq!(ports.alarms().count(), 0);
     }
 }

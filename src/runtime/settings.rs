@@ -1,13 +1,16 @@
 //! From the config to the core's own words.
 
 use crate::config::tree::{self, Config, Full, PassbackMode, Stall};
-use crate::core::{Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Rules, Settings};
+use crate::core::{
+    Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
+};
 use crate::domain::Direction;
 use crate::telemetry::display::Signs;
 
 /// Settings of the core for this config.
 #[must_use]
 pub fn core_settings(config: &Config) -> Settings {
+    let claims = config.backend.as_ref().filter(|backend| backend.claims);
     let resolve = config.backend.as_ref().filter(|backend| backend.resolve);
     Settings {
         lanes: config
@@ -26,9 +29,14 @@ pub fn core_settings(config: &Config) -> Settings {
             .map(|one| overlay(config, one))
             .collect(),
         passback: match config.passback.mode {
-            PassbackMode::Hard => Some(config.passback.remember_min.duration()),
+            mode @ (PassbackMode::Hard | PassbackMode::Soft) => Some(Passback {
+                remember: config.passback.remember_min.duration(),
+                soft: mode == PassbackMode::Soft,
+                wide: config.passback.area().is_some(),
+            }),
             PassbackMode::Off => None,
         },
+        claims: claims.map(|backend| backend.claim_ms.duration()),
         resolve: resolve.map(|backend| backend.resolve_ms.duration()),
         stall: config.journal.stall_ms.duration(),
         on_stall: match config.journal.stall {

@@ -127,6 +127,7 @@ pub async fn start(
     let (written_in, written) = mpsc::channel(EVENTS);
     let (sync_in, synced) = mpsc::channel::<SyncEvent>(EVENTS);
     let (answers_in, answers) = mpsc::channel(EVENTS);
+    let (claimed_in, claimed) = mpsc::channel(EVENTS);
     let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
     let socket = staff::bind(config)?;
 
@@ -188,10 +189,19 @@ pub async fn start(
         learned: learned.as_ref(),
         sync: sync_in,
         answers: answers_in,
+        claimed: claimed_in,
         trust: trust.followed,
         directed: directed.clone(),
     };
-    let online = start_sync(config, files.link, &files.followed, link, &tasks_stopping);
+    let process = getrandom::u64().map_err(|error| StartError::Random(error.to_string()))?;
+    let asked = start_sync(
+        config,
+        files.link,
+        &files.followed,
+        link,
+        process,
+        &tasks_stopping,
+    );
     let (status_in, status) = watch::channel(Arc::default());
     let (signs_in, signs) = watch::channel(Arc::new(settings::signs(config)));
     let (heartbeat_in, heartbeat) = watch::channel(Instant::now());
@@ -238,7 +248,8 @@ pub async fn start(
         looks,
         writer,
         assessors,
-        online,
+        online: asked.online,
+        claims: asked.claims,
         uplink,
         observer,
         stop_tasks,
@@ -269,6 +280,7 @@ pub async fn start(
         written,
         sync: synced,
         answers,
+        claimed,
     };
     let task = tokio::spawn(gateway.run(inlets, stopping));
     tracing::info!(gate = %config.gate, lanes = config.lanes.len(), %pages, "the gate decides");

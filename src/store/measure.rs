@@ -42,6 +42,7 @@ fn grant(number: u64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(number)),
         lists: Vec::new(),
+        elsewhere: None,
         region: 0,
     };
     let key: [u8; 32] = Sha256::digest(number.to_be_bytes()).into();

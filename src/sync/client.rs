@@ -50,6 +50,17 @@ pub enum Fetched {
     },
 }
 
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimReply {
+    /// 200: JSON of a [`super::claim_wire::ClaimWon`].
+    Won(Vec<u8>),
+    /// 409: JSON of a [`super::claim_wire::ClaimTaken`].
+    Taken(Vec<u8>),
+    /// 410: it was taken back.
+    Gone,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -121,6 +132,25 @@ pub trait Transport: Send + Sync + 'static {
         _groups: &[GateId],
         _ask: &Ask,
     ) -> impl Future<Output = Result<Fetched, LinkError>> + Send {
+        std::future::ready(Err(LinkError::NotFound))
+    }
+
+    /// Claims a use: JSON of a [`super::claim_wire::ClaimAsked`] in. Whoever keeps no claims says so.
+    fn claim(
+        &self,
+        _asked: Vec<u8>,
+        _within: Duration,
+    ) -> impl Future<Output = Result<ClaimReply, LinkError>> + Send {
+        std::future::ready(Err(LinkError::NotFound))
+    }
+
+    /// Takes a claim of this gate back, by its id of 32 hex digits; one that is not there is taken back too.
+    fn take_back(
+        &self,
+        _gate: &GateId,
+        _claim: &str,
+        _within: Duration,
+    ) -> impl Future<Output = Result<(), LinkError>> + Send {
         std::future::ready(Err(LinkError::NotFound))
     }
 
@@ -244,12 +274,22 @@ impl Client {
         body: Vec<u8>,
         within: Duration,
     ) -> Result<Vec<u8>, LinkError> {
+        let response = self.send_json(path, body, within).await?;
+        read(succeeded(response).await?, ANSWER_BYTES_MAX).await
+    }
+
+    async fn send_json(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        within: Duration,
+    ) -> Result<Response, LinkError> {
         let request = self
             .request(Method::POST, path, None)
             .header("content-type", "application/json")
             .timeout(within)
             .body(body);
-        read(succeeded(send(request).await?).await?, ANSWER_BYTES_MAX).await
+        send(request).await
     }
 }
 
@@ -391,6 +431,33 @@ impl Transport for Client {
             .map(ToOwned::to_owned);
         let envelope = read(response, directives::ANSWER_BYTES_MAX).await?;
         Ok(Fetched::New { etag, envelope })
+    }
+
+    async fn claim(&self, asked: Vec<u8>, within: Duration) -> Result<ClaimReply, LinkError> {
+        let response = self.send_json("/v1/claims", asked, within).await?;
+        match response.status() {
+            StatusCode::CONFLICT => Ok(ClaimReply::Taken(read(response, ANSWER_BYTES_MAX).await?)),
+            StatusCode::GONE => Ok(ClaimReply::Gone),
+            _ => {
+                let won = read(succeeded(response).await?, ANSWER_BYTES_MAX).await?;
+                Ok(ClaimReply::Won(won))
+            }
+        }
+    }
+
+    async fn take_back(
+        &self,
+        gate: &GateId,
+        claim: &str,
+        within: Duration,
+    ) -> Result<(), LinkError> {
+        let (path, query) = (format!("/v1/claims/{claim}"), format!("gate={gate}"));
+        let request = self.request(Method::DELETE, &path, Some(&query));
+        let response = send(request.timeout(within)).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        succeeded(response).await.map(|_| ())
     }
 
     async fn resolve(&self, question: Vec<u8>, within: Duration) -> Result<Vec<u8>, LinkError> {

@@ -119,15 +119,7 @@ enum Trouble {
 
 /// Follows the trust list until told to stop.
 pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, trust: FollowedTrust, mut stop: Stop) {
-    let seed = seed(parts.gate.as_str()) ^ seed(FLOOR);
-    let mut follower = Follower {
-        parts,
-        trust,
-        etag: None,
-        trouble: None,
-        link: Backoff::of_link(seed),
-        content: Backoff::of_content(seed),
-    };
+    let mut follower = Follower::new(parts, trust);
     loop {
         let pause = tokio::select! {
             biased;
@@ -141,7 +133,8 @@ pub async fn follow<T: Transport>(parts: Arc<Parts<T>>, trust: FollowedTrust, mu
     }
 }
 
-struct Follower<T> {
+/// The following as steps: whoever drives them keeps the time.
+pub struct Follower<T> {
     parts: Arc<Parts<T>>,
     trust: FollowedTrust,
     /// Mark of the newest envelope that was looked at.
@@ -153,8 +146,22 @@ struct Follower<T> {
 }
 
 impl<T: Transport> Follower<T> {
+    /// A follower that has not asked yet.
+    #[must_use]
+    pub fn new(parts: Arc<Parts<T>>, trust: FollowedTrust) -> Self {
+        let seed = seed(parts.gate.as_str()) ^ seed(FLOOR);
+        Self {
+            parts,
+            trust,
+            etag: None,
+            trouble: None,
+            link: Backoff::of_link(seed),
+            content: Backoff::of_content(seed),
+        }
+    }
+
     /// One round, what is told of it, and how long to wait for the next.
-    async fn turn(&mut self) -> Duration {
+    pub async fn turn(&mut self) -> Duration {
         match self.round().await {
             Ok(soon) => {
                 self.link.reset();

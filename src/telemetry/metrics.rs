@@ -9,7 +9,8 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 use build::Build;
@@ -35,6 +36,9 @@ pub struct Metrics {
     pub stages: Stages,
     /// Temperature and disk.
     pub machine: MachineSeries,
+    /// `turnstile_claims_total{result,when}`: claims by what came of them: `won`, `replayed`, `passback`, `unanswered`; `when`
+    /// is `in_time`, or `late` where the gate had decided by itself.
+    pub claims: IntCounterVec,
     /// `turnstile_learned_hits_total{answer}`: presentations answered from earlier online answers: `known` or `nobody`.
     pub learned_hits: IntCounterVec,
     /// `turnstile_learned_answers`: online answers that are kept.
@@ -170,6 +174,11 @@ impl Metrics {
             )?,
             stages: Stages::new(&new)?,
             machine: MachineSeries::new(&new)?,
+            claims: new.counters(
+                "turnstile_claims_total",
+                "Uses claimed at the backend, by what came of it and whether somebody waited",
+                &["result", "when"],
+            )?,
             learned_hits: new.counters(
                 "turnstile_learned_hits_total",
                 "Presentations answered from earlier online answers",

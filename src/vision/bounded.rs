@@ -14,6 +14,7 @@ use rqrr::{BitGrid, Grid, PreparedImage};
 use super::binarise::Bitmap;
 use super::contain::{Stopped, contain, give_up};
 use super::frame::Luma;
+use super::sample::Seen;
 
 /// Finder patterns in one picture. Four codes have 12; past this the search for triples gets long.
 const FINDERS_MAX: u32 = 48;
@@ -60,6 +61,8 @@ pub struct Found {
     pub panics: u32,
     /// True if the budget ended it.
     pub gave_up: bool,
+    /// Codes our own locator found, read or not.
+    pub seen: Vec<Seen>,
 }
 
 impl Found {
@@ -129,11 +132,23 @@ pub fn decode<G: BitGrid>(grid: &Grid<G>, found: &mut Found) -> bool {
     }
 }
 
-/// UTF-8 if it is; else ISO 8859-1, which is what a code without other word is in (ISO/IEC 18004, 7.3.5). A passenger
-/// who shows such a code is told that it is not ours, and not to hold still for ever.
+/// UTF-8 if it is; Shift JIS if that fits and the bytes stand as it has them, in a row; else ISO 8859-1, which is what a
+/// code without other word is in (ISO/IEC 18004, 7.3.5). A passenger who shows such a code is told that it is not ours, and not
+/// to hold still for ever.
 fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| error.as_bytes().iter().map(|&b| char::from(b)).collect())
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.as_bytes();
+        // 0x80 to 0x9F are no letters in ISO 8859-1, and its letters hardly ever stand two in a row.
+        let is_high = |b: &u8| *b >= 0x80;
+        let in_a_row = bytes.windows(2).any(|pair| pair.iter().all(is_high))
+            || bytes.iter().any(|b| (0x80..0xA0).contains(b));
+        let (text, _, damaged) = encoding_rs::SHIFT_JIS.decode(bytes);
+        if in_a_row && !damaged {
+            text.into_owned()
+        } else {
+            bytes.iter().map(|&b| char::from(b)).collect()
+        }
+    })
 }
 
 struct Canvas {
@@ -260,6 +275,7 @@ mod tests {
     fn a_text_that_is_not_utf_8_is_taken_byte_by_byte() {
         assert_eq!(text_of("马".as_bytes().to_vec()), "马");
         assert_eq!(text_of(vec![b'A', 0xE9]), "A\u{e9}");
+        assert_eq!(text_of(vec![0x83, 0x65, 0x83, 0x58, 0x83, 0x67]), "テスト");
     }
 
     #[test]

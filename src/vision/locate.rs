@@ -1,6 +1,12 @@
 //! Finder patterns: dark, light, dark, light, dark in the ratio 1:1:3:1:1, across and down (ISO/IEC 18004, 6.3.3).
+//!
+//! Edges are found between the pixels, where the light crosses the threshold, and compared with edges of their own
+//! kind: a threshold that is off, or a lens that lets the light run over, moves all edges into the dark by the same way, and
+//! leaves the distance of two such edges as it is. Patterns of a screen in dark mode, light on dark, are found on the way.
 
-use super::binarise::Bitmap;
+use super::frame::Luma;
+use super::levels::Levels;
+use super::plane::{Light, Point};
 
 /// A finder pattern, or what looks like one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,7 +15,7 @@ pub struct Finder {
     pub x: f32,
     /// Centre, pixels from the top edge.
     pub y: f32,
-    /// Width of a module along the rows, pixels.
+    /// Width of a module along rows and columns, pixels.
     pub module: f32,
     /// In how many lines it was seen.
     pub lines: u32,
@@ -17,8 +23,14 @@ pub struct Finder {
 
 /// More than this and the picture is no queue of passengers: it is given up.
 pub const FINDERS_MAX: usize = 64;
+/// Places that are kept while rows are looked through: many are seen in one row only.
+const SEEN_MAX: usize = 200;
 /// Lines whose runs fit, over the picture. Beyond this it is noise or made to hurt.
 const CANDIDATES_MAX: usize = 6_000;
+/// A module narrower than this, in pixels, cannot be told from its neighbours.
+const MODULE_MIN: f32 = 0.9;
+/// Steps from the centre of a pattern to its edge.
+const STEPS_MAX: f32 = 400.0;
 
 /// What the search gave.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +42,17 @@ pub struct Finders {
 }
 
 impl Finders {
+    /// The same patterns in the picture of twice the size.
+    #[must_use]
+    pub fn doubled(mut self) -> Self {
+        for finder in &mut self.all {
+            finder.x *= 2.0;
+            finder.y *= 2.0;
+            finder.module *= 2.0;
+        }
+        self
+    }
+
     /// Three of them may be a code.
     #[must_use]
     pub fn may_be_a_code(&self) -> bool {
@@ -37,140 +60,210 @@ impl Finders {
     }
 }
 
-/// Looks through every second row.
+/// Finder patterns dark on light, and light on dark.
+#[derive(Clone, Debug, Default)]
+pub struct Both {
+    /// As printed.
+    pub plain: Finders,
+    /// As in dark mode.
+    pub inverted: Finders,
+}
+
+impl Both {
+    /// The same patterns in the picture of twice the size.
+    #[must_use]
+    pub fn doubled(self) -> Self {
+        Self {
+            plain: self.plain.doubled(),
+            inverted: self.inverted.doubled(),
+        }
+    }
+}
+
+/// Rows that are looked through.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// The first.
+    pub top: usize,
+    /// One past the last.
+    pub bottom: usize,
+    /// Every so many.
+    pub step: usize,
+}
+
+/// Looks through rows of a picture.
 #[must_use]
-pub fn find(bitmap: &Bitmap) -> Finders {
-    let mut finders = Finders::default();
-    let mut runs: Vec<u32> = Vec::with_capacity(bitmap.width());
+pub fn find(luma: Luma<'_>, levels: &Levels, rows: Rows) -> Both {
+    let mut both = Both::default();
+    let mut edges: Vec<f32> = Vec::new();
     let mut candidates = 0;
-    for (y, row) in bitmap.rows().enumerate().skip(1).step_by(2) {
-        run_lengths(row, &mut runs);
-        let mut start = 0;
-        // Runs at even places are white, starting with a white run of length 0 or more.
-        for (i, window) in runs.windows(5).enumerate() {
-            if i % 2 == 1
-                && let Some(centre) = ratio(window)
-            {
-                candidates += 1;
-                if candidates > CANDIDATES_MAX {
-                    finders.crowded = true;
-                    return finders;
-                }
-                let total: u32 = window.iter().sum();
-                check(bitmap, start as f32 + centre, y, total, &mut finders);
-                if finders.crowded {
-                    return finders;
-                }
+    let wanted = luma.rows().enumerate().take(rows.bottom).skip(rows.top);
+    for (y, row) in wanted.step_by(rows.step.max(1)) {
+        edges_of(row, levels, y, &mut edges);
+        for (i, window) in edges.windows(6).enumerate() {
+            let Some((centre, module)) = ratio(window) else {
+                continue;
+            };
+            candidates += 1;
+            // The first edge leads into the dark.
+            let inverted = i % 2 == 1;
+            let light = Light { luma, inverted };
+            let finders = if inverted {
+                &mut both.inverted
+            } else {
+                &mut both.plain
+            };
+            finders.crowded |= candidates > CANDIDATES_MAX;
+            if !finders.crowded {
+                check(
+                    light,
+                    levels,
+                    Point::new(centre, y as f32 + 0.5),
+                    module,
+                    finders,
+                );
             }
-            start += window.first().copied().unwrap_or(0);
+            if finders.crowded {
+                return both;
+            }
         }
     }
-    // Seen in one line only: an accident.
-    finders.all.retain(|finder| finder.lines >= 2);
-    finders
-        .all
-        .sort_by_key(|finder| std::cmp::Reverse(finder.lines));
-    finders
+    for finders in [&mut both.plain, &mut both.inverted] {
+        // Seen in one line only: an accident.
+        finders.all.retain(|finder| finder.lines >= 2);
+        finders.crowded |= finders.all.len() > FINDERS_MAX;
+        finders
+            .all
+            .sort_by_key(|finder| std::cmp::Reverse(finder.lines));
+    }
+    both
 }
 
-fn run_lengths(row: &[u8], runs: &mut Vec<u32>) {
-    runs.clear();
-    let mut colour = 0;
-    let mut length = 0;
-    for &pixel in row {
-        if pixel == colour {
-            length += 1;
-        } else {
-            runs.push(length);
-            (colour, length) = (pixel, 1);
+/// Where the light of a row crosses its threshold, in pixels from the left. Around the picture it is light: a code may
+/// touch the border.
+fn edges_of(row: &[u8], levels: &Levels, y: usize, edges: &mut Vec<f32>) {
+    let wide = levels.block();
+    edges.clear();
+    let mut dark = false;
+    let mut last = 0i16;
+    for ((block, (level, busy)), number) in row.chunks(wide).zip(levels.row(y)).zip(0u16..) {
+        if !busy {
+            // Flat: on the one side or on the other, and no edge within.
+            last = block.last().copied().map_or(0, i16::from);
+            continue;
+        }
+        let (level, left) = (i16::from(level), f32::from(number) * wide as f32);
+        for (&pixel, column) in block.iter().zip(0u8..) {
+            let pixel = i16::from(pixel);
+            if (pixel < level) != dark {
+                dark = !dark;
+                let (from, to) = (f32::from(last - level), f32::from(pixel - level));
+                let part = if from * to < 0.0 {
+                    from / (from - to)
+                } else {
+                    0.5
+                };
+                edges.push((left + f32::from(column) - 0.5 + part).max(0.0));
+            }
+            last = pixel;
         }
     }
-    runs.push(length);
+    if dark {
+        edges.push(row.len() as f32);
+    }
 }
 
-/// The centre of five runs in the ratio 1:1:3:1:1, from the start of the first.
-fn ratio(runs: &[u32]) -> Option<f32> {
-    let &[a, b, c, d, e] = runs else { return None };
-    let total = a + b + c + d + e;
-    if total < 7 {
+/// Centre and module of six edges in the ratio 1:1:3:1:1.
+fn ratio(edges: &[f32]) -> Option<(f32, f32)> {
+    let &[a, b, c, d, e, f] = edges else {
         return None;
-    }
-    let module = total as f32 / 7.0;
-    let slack = module * 0.6;
-    let one = |run: u32| (run as f32 - module).abs() < slack;
-    let three = (c as f32 - 3.0 * module).abs() < 3.0 * slack;
-    (one(a) && one(b) && three && one(d) && one(e)).then(|| (a + b) as f32 + c as f32 / 2.0)
+    };
+    // Two edges of one kind are 2, 4 or 6 modules apart, wherever the threshold lies.
+    let module = ((e - a) + (f - b)) / 12.0;
+    let fits =
+        |width: f32, modules: f32, slack: f32| (width - modules * module).abs() < slack * module;
+    let pairs = fits(c - a, 2.0, 0.8)
+        && fits(f - d, 2.0, 0.8)
+        && fits(d - b, 4.0, 1.1)
+        && fits(e - c, 4.0, 1.1);
+    let thin = 0.25 * module;
+    let runs = b - a > thin && c - b > thin && e - d > thin && f - e > thin;
+    let heart = (1.7 * module..4.3 * module).contains(&(d - c));
+    (module >= MODULE_MIN && pairs && runs && heart)
+        .then(|| ((a + b + c + d + e + f) / 6.0, module))
 }
 
-/// Five runs through a point, one pixel a step: lengths and the place of the centre along the line.
-fn cross(is_black: impl Fn(i64) -> bool, middle: i64, total: u32) -> Option<(f32, u32)> {
-    let limit = i64::from(total) * 2;
-    let walk = |step: i64| {
-        let mut at = middle;
-        let mut ends = [0i64; 3];
-        for (end, black) in ends.iter_mut().zip([true, false, true]) {
-            while is_black(at) == black {
-                at += step;
-                if (at - middle).abs() > limit {
+/// The six edges on a line through the centre of a pattern, pixels from it; before it less than 0. `way` is one pixel long.
+#[must_use]
+pub fn edges_through(
+    light: Light<'_>,
+    levels: &Levels,
+    centre: Point,
+    way: Point,
+    reach: f32,
+) -> Option<[f32; 6]> {
+    let walk = |sign: f32| {
+        let mut ends = [0f32; 3];
+        let mut last = levels.above(light, centre);
+        if last >= 0.0 {
+            return None;
+        }
+        let mut at = 0.0f32;
+        let mut dark = true;
+        for end in &mut ends {
+            loop {
+                at += 1.0;
+                if at > reach.min(STEPS_MAX) {
                     return None;
                 }
+                let now = levels.above(light, centre.plus(way, sign * at));
+                let part = last / (last - now);
+                last = now;
+                if (now < 0.0) != dark {
+                    *end = sign * (at - 1.0 + part);
+                    dark = !dark;
+                    break;
+                }
             }
-            *end = (at - middle).abs();
         }
         Some(ends)
     };
-    if !is_black(middle) {
-        return None;
-    }
-    let [near_a, near_b, near_c] = walk(-1)?;
-    let [far_a, far_b, far_c] = walk(1)?;
-    let runs = [
-        near_c - near_b,
-        near_b - near_a,
-        near_a + far_a - 1,
-        far_b - far_a,
-        far_c - far_b,
-    ]
-    .map(|run| u32::try_from(run).unwrap_or(0));
-    ratio(&runs)?;
-    let sum: u32 = runs.iter().sum();
-    // Tilted screens foreshorten one way: half to twice as long is the same pattern.
-    if sum * 2 < total || sum > total * 2 {
-        return None;
-    }
-    let centre = middle as f32 + (far_a - near_a) as f32 / 2.0 + 0.5;
-    Some((centre, sum))
+    let [c, b, a] = walk(-1.0)?;
+    let [d, e, f] = walk(1.0)?;
+    Some([a, b, c, d, e, f])
 }
 
-fn check(bitmap: &Bitmap, x: f32, y: usize, total: u32, finders: &mut Finders) {
-    let black_at = |x: i64, y: i64| match (usize::try_from(x), usize::try_from(y)) {
-        (Ok(x), Ok(y)) => bitmap.is_black(x, y),
-        _ => false,
-    };
-    let Some(column) = floor(x) else { return };
-    let Ok(row) = i64::try_from(y) else { return };
-    let Some((centre_y, _)) = cross(|at| black_at(column, at), row, total) else {
+fn check(light: Light<'_>, levels: &Levels, seen: Point, module: f32, finders: &mut Finders) {
+    let middle = |v: f32| v.floor() + 0.5;
+    let reach = module * 9.0 + 3.0;
+    let down = Point::new(0.0, 1.0);
+    // Tilted screens foreshorten one way: half to twice as long is the same pattern.
+    let alike = |own: f32| own < 2.2 * module && own > module / 2.2;
+    let start = Point::new(middle(seen.x), seen.y);
+    let Some((off, tall)) =
+        edges_through(light, levels, start, down, reach).and_then(|e| ratio(&e))
+    else {
         return;
     };
-    let Some(middle_row) = floor(centre_y) else {
+    let y = start.y + off;
+    let start = Point::new(start.x, middle(y));
+    let across = edges_through(light, levels, start, Point::new(1.0, 0.0), reach);
+    let Some((off, wide)) = across.and_then(|e| ratio(&e)) else {
         return;
     };
-    let Some((centre_x, across)) = cross(|at| black_at(at, middle_row), column, total) else {
-        return;
-    };
-    merge(
-        Finder {
-            x: centre_x,
-            y: centre_y,
-            module: across as f32 / 7.0,
+    if alike(tall) && alike(wide) {
+        let found = Finder {
+            x: start.x + off,
+            y,
+            module: (tall + wide) / 2.0,
             lines: 1,
-        },
-        finders,
-    );
+        };
+        merge(found, finders);
+    }
 }
 
 fn merge(new: Finder, finders: &mut Finders) {
-    let full = finders.all.len() >= FINDERS_MAX;
+    let full = finders.all.len() >= SEEN_MAX;
     let near = finders.all.iter_mut().find(|old| {
         let reach = old.module.max(new.module) * 1.5;
         (old.x - new.x).abs() < reach && (old.y - new.y).abs() < reach
@@ -205,9 +298,18 @@ pub fn floor(place: f32) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::binarise::otsu;
     use super::super::frame::LumaImage;
     use super::*;
+
+    fn plain(image: &LumaImage) -> Finders {
+        let luma = image.as_luma();
+        let rows = Rows {
+            top: 0,
+            bottom: luma.height(),
+            step: 2,
+        };
+        find(luma, &Levels::local(luma), rows).plain
+    }
 
     fn stamp(image: &mut LumaImage, left: usize, top: usize, module: usize) {
         let width = image.width();
@@ -225,7 +327,7 @@ mod tests {
         for (left, top) in [(20, 20), (120, 20), (20, 100)] {
             stamp(&mut image, left, top, 4);
         }
-        let finders = find(&otsu(image.as_luma()));
+        let finders = plain(&image);
         assert!(finders.may_be_a_code() && finders.all.len() == 3);
         let first = finders.all.iter().find(|f| f.x < 50.0 && f.y < 50.0);
         let first = first.unwrap();
@@ -236,14 +338,14 @@ mod tests {
     #[test]
     fn an_empty_wall_has_none_and_a_field_is_crowded() {
         let wall = LumaImage::filled(320, 240, 120);
-        assert!(find(&otsu(wall.as_luma())).all.is_empty());
+        assert!(plain(&wall).all.is_empty());
         let mut field = LumaImage::filled(640, 480, 230);
         for top in (2..460).step_by(18) {
             for left in (2..620).step_by(18) {
                 stamp(&mut field, left, top, 2);
             }
         }
-        let finders = find(&otsu(field.as_luma()));
+        let finders = plain(&field);
         assert!(finders.crowded && !finders.may_be_a_code());
     }
 }

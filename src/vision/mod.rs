@@ -6,13 +6,20 @@
 pub mod binarise;
 pub mod bounded;
 pub mod contain;
+pub mod corners;
+pub mod equalise;
 pub mod frame;
+pub mod known;
+pub mod levels;
 pub mod locate;
 pub mod pipeline;
+pub mod place;
 pub mod plane;
 pub mod sample;
 #[cfg(test)]
 mod shared_tests;
+pub mod track;
 
 pub use frame::{FrameError, Luma, LumaImage};
 pub use pipeline::{Reading, read};
+pub use track::Tracker;

@@ -2,15 +2,16 @@
 //!
 //! The order was measured, see [`STAGES`]. What stands here is bounded: a frame is given up rather than waited for.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 
-use super::binarise::{Bitmap, block_mean, otsu};
-use super::bounded::{Budget, Found, read_bitmap, read_luma};
+use super::binarise::{otsu, otsu_threshold};
+use super::bounded::{Budget, Found, read_bitmap};
 use super::frame::{Luma, LumaImage};
-use super::locate::{Finders, find};
-use super::plane::Light;
-use super::sample::read_sampled;
+use super::levels::Levels;
+use super::locate::{Both, Rows, find};
+use super::plane::{Light, Point};
+use super::sample::{Seen, read_sampled};
 
 /// Pictures are scaled down to fit this, as a camera would give them.
 pub const FIT: (usize, usize) = (1280, 720);
@@ -19,7 +20,7 @@ pub const TEXTS_MAX: usize = 4;
 /// Characters of one text.
 pub const CHARS_MAX: usize = 1_500;
 /// Steps a frame may take, all stages together.
-const STEPS_MAX: u64 = 6_000_000;
+const STEPS_MAX: u64 = 16_000_000;
 
 /// One way to read a frame.
 pub struct Stage {
@@ -31,73 +32,129 @@ pub struct Stage {
 /// The stages, in order. A stage answers `None` where it is not worth its time: fewer than three finder patterns.
 pub const STAGES: &[Stage] = &[
     Stage {
-        name: "sampled",
-        run: |view, budget| view.sampled(&view.otsu, budget),
+        name: "coarse",
+        run: |view, budget| view.sampled(view.coarse()?, false, budget),
     },
     Stage {
-        name: "sampled inverted",
-        run: |view, budget| view.sampled(&view.inverted, budget),
+        name: "fine",
+        run: |view, budget| view.sampled(view.fine(), false, budget),
     },
     Stage {
-        name: "sampled block mean",
-        run: |view, budget| view.sampled(view.blocks(), budget),
+        name: "coarse inverted",
+        run: |view, budget| view.sampled(view.coarse()?, true, budget),
     },
     Stage {
-        name: "rqrr otsu",
-        run: |view, budget| view.otsu.worth_it(|bitmap| read_bitmap(bitmap, budget)),
+        name: "fine inverted",
+        run: |view, budget| view.sampled(view.fine(), true, budget),
+    },
+    Stage {
+        name: "one level",
+        run: |view, budget| view.sampled(view.one_level(), false, budget),
     },
     Stage {
         name: "rqrr",
-        run: |view, budget| view.otsu.worth_it(|_| read_luma(view.luma, budget)),
-    },
-    Stage {
-        name: "rqrr inverted",
-        run: |view, budget| view.inverted.worth_it(|bitmap| read_bitmap(bitmap, budget)),
+        run: |view, budget| {
+            view.worth_it()
+                .then(|| read_bitmap(&otsu(view.luma), budget))
+        },
     },
 ];
 
-/// A black and white picture and the finder patterns in it.
+/// Thresholds of a frame, and the finder patterns that stand out by them.
 struct Looked {
-    bitmap: Bitmap,
-    finders: Finders,
-    inverted: bool,
+    levels: Levels,
+    finders: Both,
 }
 
 impl Looked {
-    fn new(bitmap: Bitmap, inverted: bool) -> Self {
-        let finders = find(&bitmap);
-        Self {
-            bitmap,
-            finders,
-            inverted,
-        }
-    }
-
-    fn worth_it(&self, run: impl FnOnce(&Bitmap) -> Found) -> Option<Found> {
-        self.finders.may_be_a_code().then(|| run(&self.bitmap))
+    fn new(luma: Luma<'_>, levels: Levels) -> Self {
+        let rows = Rows {
+            top: 0,
+            bottom: luma.height(),
+            step: 2,
+        };
+        let finders = find(luma, &levels, rows);
+        Self { levels, finders }
     }
 }
 
 /// A frame, and what is known of it so far.
 struct View<'a> {
     luma: Luma<'a>,
-    otsu: Looked,
-    inverted: Looked,
-    blocks: OnceCell<Looked>,
+    coarse: OnceCell<Option<Looked>>,
+    fine: OnceCell<Looked>,
+    one_level: OnceCell<Looked>,
+    /// Centres of codes that were tried.
+    used: RefCell<Vec<Point>>,
 }
 
-impl View<'_> {
-    fn blocks(&self) -> &Looked {
-        self.blocks
-            .get_or_init(|| Looked::new(block_mean(self.luma), false))
+impl<'a> View<'a> {
+    fn new(luma: Luma<'a>) -> Self {
+        Self {
+            luma,
+            coarse: OnceCell::new(),
+            fine: OnceCell::new(),
+            one_level: OnceCell::new(),
+            used: RefCell::default(),
+        }
     }
 
-    fn sampled(&self, looked: &Looked, budget: &Budget) -> Option<Found> {
+    /// At half the size: a quarter of the work, and noise and stripes of a screen are less.
+    fn coarse(&self) -> Option<&Looked> {
+        let look = || {
+            let half = self.luma.halved()?;
+            let looked = Looked::new(half.as_luma(), Levels::local(half.as_luma()));
+            Some(Looked {
+                levels: looked.levels.doubled(),
+                finders: looked.finders.doubled(),
+            })
+        };
+        self.coarse.get_or_init(look).as_ref()
+    }
+
+    fn fine(&self) -> &Looked {
+        self.fine
+            .get_or_init(|| Looked::new(self.luma, Levels::local(self.luma)))
+    }
+
+    /// One threshold for the whole picture.
+    fn one_level(&self) -> &Looked {
+        self.one_level.get_or_init(|| {
+            let level = otsu_threshold(self.luma);
+            Looked::new(self.luma, self.fine().levels.with_one_level(level))
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Looked> {
+        let coarse = self.coarse.get().and_then(Option::as_ref);
+        let others = [self.fine.get(), self.one_level.get()];
+        coarse.into_iter().chain(others.into_iter().flatten())
+    }
+
+    fn worth_it(&self) -> bool {
+        self.all()
+            .any(|looked| looked.finders.plain.may_be_a_code())
+    }
+
+    fn crowded(&self) -> bool {
+        self.all()
+            .any(|looked| looked.finders.plain.crowded || looked.finders.inverted.crowded)
+    }
+
+    fn sampled(&self, looked: &Looked, inverted: bool, budget: &Budget) -> Option<Found> {
         let light = Light {
             luma: self.luma,
-            inverted: looked.inverted,
+            inverted,
         };
-        looked.worth_it(|bitmap| read_sampled(light, bitmap, &looked.finders.all, budget))
+        let finders = if inverted {
+            &looked.finders.inverted
+        } else {
+            &looked.finders.plain
+        };
+        finders.may_be_a_code().then(|| {
+            let mut used = self.used.borrow_mut();
+            read_sampled(light, &looked.levels, &finders.all, &mut used, budget)
+        })
     }
 }
 
@@ -135,25 +192,16 @@ impl fmt::Debug for Reading {
 #[must_use]
 pub fn read(luma: Luma<'_>) -> Reading {
     let small: Option<LumaImage> = luma.shrunk_to_fit(FIT.0, FIT.1);
-    read_fitting(small.as_ref().map_or(luma, LumaImage::as_luma))
+    read_fitting(small.as_ref().map_or(luma, LumaImage::as_luma)).0
 }
 
-fn read_fitting(luma: Luma<'_>) -> Reading {
-    let bitmap = otsu(luma);
-    let view = View {
-        luma,
-        inverted: Looked::new(bitmap.inverted(), true),
-        otsu: Looked::new(bitmap, false),
-        blocks: OnceCell::new(),
-    };
+/// Reads a frame that fits. Gives the codes that were located, too.
+#[must_use]
+pub fn read_fitting(luma: Luma<'_>) -> (Reading, Vec<Seen>) {
+    let view = View::new(luma);
+    let mut seen = Vec::new();
     let budget = Budget::new(STEPS_MAX);
-    let mut reading = Reading {
-        gave_up: view.otsu.finders.crowded || view.inverted.finders.crowded,
-        ..Reading::default()
-    };
-    if reading.gave_up {
-        return reading;
-    }
+    let mut reading = Reading::default();
     for stage in STAGES {
         let Some(found) = (stage.run)(&view, &budget) else {
             continue;
@@ -161,17 +209,19 @@ fn read_fitting(luma: Luma<'_>) -> Reading {
         reading.located |= found.grids > 0;
         reading.panics += found.panics;
         reading.gave_up |= found.gave_up;
+        seen.extend(found.seen);
         keep(found.texts, &mut reading);
         if !reading.texts.is_empty() || reading.too_long {
             reading.stage = Some(stage.name);
-            break;
+            return (reading, seen);
         }
     }
-    reading
+    reading.gave_up |= view.crowded();
+    (reading, seen)
 }
 
 /// Keeps what is new, short enough and not empty.
-fn keep(found: Vec<String>, reading: &mut Reading) {
+pub(super) fn keep(found: Vec<String>, reading: &mut Reading) {
     let texts = &mut reading.texts;
     for text in found {
         if text.chars().nth(CHARS_MAX).is_some() {

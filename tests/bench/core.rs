@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use turnstiled::core::{Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Rules, Settings};
+use turnstiled::core::{
+    Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Passback, Rules, Settings,
+};
 use turnstiled::domain::{
     Action, Assessed, Credential, Direction, Event, Finding, HealthOutcome, IssuerId, LaneId,
     Levels, ListId, Medium, Mode, Mono, Now, Restored, RowKey, Rule, Sensor, Standing, Utc,
@@ -138,6 +140,8 @@ fn day(barrier: Barrier, sensors: &[Sensor]) -> (f64, f64, u32) {
                 | Action::LockBarrier(_)
                 | Action::Show(..)
                 | Action::AskOnline { .. }
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
                 | Action::Decided(_)
                 | Action::Ended(..)
                 | Action::SensorSticks(..)
@@ -272,7 +276,12 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         lanes: vec![lane],
         entry: rules,
         exit: rules,
-        passback: Some(Duration::from_secs(3_600)),
+        passback: Some(Passback {
+            remember: Duration::from_secs(3_600),
+            soft: false,
+            wide: false,
+        }),
+        claims: None,
         resolve: None,
         stall: Duration::from_millis(300),
         on_stall: OnTrouble::Hold,

@@ -73,6 +73,7 @@ fn grant(number: u64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(number)),
         lists: Vec::new(),
+        elsewhere: None,
         region: 0,
     };
     let at = now.utc.unwrap();

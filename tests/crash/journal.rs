@@ -205,6 +205,7 @@ fn entry(seq: u64, now: Utc, random: &mut SplitMix64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(seq)),
         lists: Vec::new(),
+        elsewhere: None,
         region: 0,
     };
     Entry {

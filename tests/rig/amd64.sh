@@ -46,12 +46,13 @@ stage "root, packages of three versions, pictures"
 rm -rf "$rig/root" && mkdir -p "$rig/root"
 base=$rig/base.tar
 [ -e "$base" ] || {
-    mmdebstrap --quiet --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    mmdebstrap --quiet --format=tar --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --include=systemd,systemd-sysv,udev,kmod,dbus,libgcc-s1,procps bookworm "$base.new"
     mv "$base.new" "$base"
 }
 tar -C "$rig/root" -xf "$base" --exclude='./dev/*' --exclude='./var/cache/*' --exclude='./var/lib/apt/*'
 modules=$(basename "$rig"/kernel/lib/modules/*)
+[ -e "$rig/kernel/lib/modules/$modules/modules.dep" ] || depmod -b "$rig/kernel" "$modules"
 for module in configfs libcomposite dummy_hcd usb_f_acm cdc_acm videodev udc-core usbserial usbcore usb-common u_serial; do
     modprobe -d "$rig/kernel" -S "$modules" --show-depends "$module" 2>/dev/null | awk '/^insmod/{print $2}' || true
 done | sort -u | while read -r file; do install -D -m 644 "$file" "$rig/root/lib/modules/$modules/${file#*"/$modules/"}"; done

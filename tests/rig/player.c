@@ -37,6 +37,8 @@ int main(int argc, char **argv) {
             if (fread(grey, 1, pixels, file) != pixels) return fail("no whole picture");
         }
         for (size_t at = 0; at < pixels; at++) frame[2 * at] = grey[at], frame[2 * at + 1] = 128;
+        // A sensor has noise; a picture that does not change at all is a frozen camera to the daemon.
+        for (int dot = 0; dot < 200; dot++) frame[2 * ((size_t)rand() % pixels)] ^= 3;
         if (write(device, frame, 2 * pixels) < 0) return fail("write");
         usleep(100000);
     }

@@ -15,7 +15,9 @@ use tokio::time::{sleep, sleep_until};
 use turnstiled::backend::inbox::Inbox;
 use turnstiled::codes::row_key::{OPAQUE, row_key};
 use turnstiled::codes::{Pepper, Reader, TrustList};
-use turnstiled::core::{Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Rules, Settings};
+use turnstiled::core::{
+    Barrier, Below, Drive, Gate, LaneSettings, OnTrouble, Passback, Rules, Settings,
+};
 use turnstiled::domain::{
     Action, Assurance, ClockQuality, Colour, Decided, Digest, Direction, Event, GateId, IssuerId,
     LaneId, Levels, ListId, Medium, Mode, Mono, Outcome, Personal, Presentation, Reason, Row, Rule,
@@ -291,6 +293,8 @@ impl Station {
                 | Action::LockBarrier(_)
                 | Action::Show(..)
                 | Action::AskOnline { .. }
+                | Action::Claim { .. }
+                | Action::Unclaim(_)
                 | Action::SensorSticks(..)
                 | Action::Alarm(..) => {}
             }
@@ -412,7 +416,12 @@ fn settings() -> Settings {
             ..open
         },
         exit: open,
-        passback: Some(HOUR * 4),
+        passback: Some(Passback {
+            remember: HOUR * 4,
+            soft: false,
+            wide: false,
+        }),
+        claims: None,
         resolve: None,
         stall: Duration::from_millis(300),
         on_stall: OnTrouble::Hold,

@@ -64,6 +64,7 @@ fn module(mut line: DuplexStream, laid: mpsc::Receiver<Option<IdCard>>) {
             }
             let (code, _) = decode_command(&frame).unwrap().unwrap();
             let reply = match (Command::from_code(code).unwrap(), &lies) {
+                (Command::ModuleId, _) => encode_reply([0, 0, 0x90], &[7; 16]),
                 (Command::Reset | Command::Status, _) => encode_reply([0, 0, 0x90], &[]),
                 (Command::Find, Some(_)) => encode_reply([0, 0, 0x9F], &[0; 4]),
                 (Command::Find, None) => encode_reply([0, 0, 0x80], &[]),

@@ -21,6 +21,7 @@ mod backend_trouble;
 mod beams_stuck;
 mod cache_lost;
 mod camera_trouble;
+mod claims;
 mod cloned_card;
 mod days_without_backend;
 mod disk_full;

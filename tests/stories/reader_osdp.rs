@@ -119,7 +119,7 @@ impl Gate {
         });
         let (sender, events) = mpsc::channel(256);
         let (looks, looks_out) = watch::channel(Looks::default());
-        let (line, provisions) = mpsc::channel(1);
+        let (asked, provisions) = mpsc::channel(1);
         let line = run_osdp(
             LineSetup {
                 port: path.to_owned(),
@@ -136,7 +136,7 @@ impl Gate {
         Self {
             events,
             looks,
-            line,
+            line: asked,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
 
+mod claims;
 mod directives;
 pub(super) mod held;
 mod lists;
@@ -15,7 +16,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::de::DeserializeOwned;
 
 use super::caller::admit;
@@ -56,6 +57,8 @@ pub(super) fn routes() -> Routes {
         ),
         ("/v1/holes", &["get"], get(passages::holes)),
         ("/v1/resolve", &["post"], post(resolve::resolve)),
+        ("/v1/claims", &["post"], post(claims::claim)),
+        ("/v1/claims/{id}", &["delete"], delete(claims::take_back)),
         ("/v1/trust", &["get"], get(trust::trust)),
         ("/v1/directives", &["get"], get(directives::read)),
     ]

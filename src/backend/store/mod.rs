@@ -1,6 +1,8 @@
-//! What a backend keeps, in two redb files: lists are written for a minute at a time, and passages must not wait.
+//! What a backend keeps, in three redb files: lists are written for a minute at a time, passages must not wait, and a
+//! passenger waits for a claim.
 
 mod build;
+pub(super) mod claims;
 pub(super) mod intake;
 pub(super) mod lists;
 pub(super) mod passages;

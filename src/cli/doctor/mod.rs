@@ -3,6 +3,7 @@
 
 pub mod gate;
 pub mod memory;
+pub mod reader;
 pub mod storage;
 
 use std::io::Write;
@@ -18,6 +19,8 @@ pub enum Doctor {
     Gate(gate::Args),
     /// Is this card or disk good enough for a list of so many rows and for the journal?
     Storage(storage::Args),
+    /// Does this reader work? Opens its port, or asks the gate that holds it, and waits for a card
+    Reader(reader::Args),
 }
 
 /// Runs one; 0 if all is good enough, 1 if not.
@@ -28,5 +31,6 @@ pub fn run(doctor: &Doctor, out: &mut dyn Write) -> Result<u8, Failure> {
     match doctor {
         Doctor::Gate(args) => gate::run(args, out),
         Doctor::Storage(args) => storage::run(args, out),
+        Doctor::Reader(args) => reader::run(args, out),
     }
 }

@@ -19,6 +19,7 @@ impl Gate {
         configured.overlays.clone_from(&settings.overlays);
         for known in [&mut self.settings, configured] {
             (known.resolve, known.stall) = (settings.resolve, settings.stall);
+            known.claims = settings.claims;
             (known.on_stall, known.on_full) = (settings.on_stall, settings.on_full);
             known.required_entitlements = settings.required_entitlements;
             known.health_required = settings.health_required;

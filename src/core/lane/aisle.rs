@@ -207,6 +207,14 @@ impl Aisle {
         }
     }
 
+    /// True while the one before turns the rotor to its end: what moves is not the next.
+    pub(super) const fn is_leaving(&self) -> bool {
+        match &self.watch {
+            Watch::Beams { .. } => false,
+            Watch::Rotor { rotor, .. } => rotor.is_leaving(),
+        }
+    }
+
     /// True if whoever stepped in last is closer to the one ahead than the set gap.
     pub(super) const fn is_close(&self) -> bool {
         match &self.watch {

@@ -78,7 +78,7 @@ impl Lane {
             self.watch.hold(self.id, wrong.held, way, turn);
             self.change_works(turn, |of| of.leaf_fails = wrong.fault);
         }
-        let failing = self.works.barrier_fails();
+        let failing = self.works.barrier_fails() || self.relay.is_faulty();
         self.watch.set(self.id, Alarm::BarrierFault, failing, turn);
         for (sensor, on) in self.aisle.suspects().take_news() {
             turn.act(crate::domain::Action::SensorSticks(self.id, sensor, on));
@@ -96,11 +96,16 @@ impl Lane {
             return;
         }
         if self.machine.pass().is_some() {
-            let rest = REST * 2u32.saturating_pow(self.works.failed.min(16));
-            self.works.rest = Some(turn.mono() + rest.min(REST_MAX));
-            self.works.failed = self.works.failed.saturating_add(1);
+            self.rest(turn);
         }
         self.withdraw(Some(Reason::OutOfService), turn);
+    }
+
+    /// The barrier has failed somebody, and is left alone for a while.
+    pub(super) fn rest(&mut self, turn: &mut Turn<'_>) {
+        let rest = REST * 2u32.saturating_pow(self.works.failed.min(16));
+        self.works.rest = Some(turn.mono() + rest.min(REST_MAX));
+        self.works.failed = self.works.failed.saturating_add(1);
     }
 
     /// True if whoever comes to this side cannot be served. Where a beam seems stuck, whoever wants in waits for staff

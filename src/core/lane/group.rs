@@ -45,6 +45,11 @@ impl Group {
         expected
     }
 
+    /// The way of those who wait.
+    pub(super) fn way(&self) -> Option<Direction> {
+        self.waiting.front().map(|pass| pass.direction)
+    }
+
     /// True if no grant waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -58,8 +58,10 @@ impl Lane {
 
     /// A grant is durable: the barrier is released for it, now or once the one ahead is through.
     pub(super) fn release(&mut self, pass: Pass, turn: &mut Turn<'_>) {
-        let queues = !self.machine.is_locked() && !self.is_held_open() && self.group.has_room();
-        if queues {
+        let behind = !self.machine.is_locked() && self.group.has_room();
+        // Nobody overtakes who waits, and the rest of the turn of the one before is not this rider's.
+        let waits = !self.group.is_empty() || self.aisle.is_leaving();
+        if !self.is_held_open() && (behind || waits) {
             self.group.wait(pass);
             // The sign says so already; this is his own tone.
             turn.act(Action::Show(self.id, pass.direction, Prompt::Go));
@@ -122,8 +124,12 @@ impl Lane {
     }
 
     pub(super) fn drive(&mut self, input: Input, turn: &mut Turn<'_>) {
+        let was_still = self.machine.is_tripod_still();
         let mut effects = Vec::new();
+        #[cfg(feature = "lab")]
+        self.pairs.see(&self.machine, input);
         self.machine.step(turn.mono(), input, &mut effects);
+        self.count_turns(input, was_still, &effects, turn);
         if matches!(input, Input::HoldOpen | Input::Withdraw) {
             let waiting = self.group.dissolve();
             effects.extend(waiting.into_iter().map(Effect::nobody_came));
@@ -153,6 +159,36 @@ impl Lane {
                     }
                 }
             }
+        }
+    }
+
+    /// What a tripod's turns say of its relay. `was_still`: it was released, and the rotor had not moved.
+    fn count_turns(
+        &mut self,
+        input: Input,
+        was_still: Option<bool>,
+        effects: &[Effect],
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(was_still) = was_still else { return };
+        let ends = |of| {
+            let ends = |effect: &Effect| matches!(effect, Effect::Outcome(_, outcome, Some(_)) if *outcome == of);
+            effects.iter().any(ends)
+        };
+        let strays = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Stray(..)));
+        if ends(Outcome::Passed) {
+            self.relay.rode();
+        } else if was_still && matches!(input, Input::Entered(_) | Input::Followed(_)) {
+            self.relay.moved();
+        } else if was_still && input == Input::TimedOut && ends(Outcome::NoEntryAfterGrant) {
+            // A contact that sticks says nothing of turns.
+            if self.aisle.is_clear() && self.relay.idled() {
+                self.rest(turn);
+            }
+        } else if strays && matches!(input, Input::Crossed(_) | Input::Forced(_)) {
+            self.relay.turned_locked();
         }
     }
 

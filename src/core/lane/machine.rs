@@ -175,6 +175,17 @@ impl Machine {
         }
     }
 
+    /// True while a tripod is released and its rotor has not moved; `None`: it is a leaf.
+    pub(super) const fn is_tripod_still(&self) -> Option<bool> {
+        match self {
+            Self::Flap(..) => None,
+            Self::Tripod(tripod, _) => Some(matches!(
+                tripod,
+                Tripod::Pulsed { told: false, .. } | Tripod::Armed { told: false, .. }
+            )),
+        }
+    }
+
     /// The name of the state, for pages and metrics.
     pub(super) const fn name(&self) -> &'static str {
         match self {

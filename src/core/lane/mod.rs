@@ -11,6 +11,9 @@ mod flap;
 mod group;
 mod judge;
 mod machine;
+#[cfg(any(test, feature = "lab"))]
+pub(in crate::core) mod pairs;
+mod relay;
 mod rotor;
 mod signs;
 mod suspects;
@@ -27,6 +30,7 @@ use duty::Duty;
 use feedback::Feedback;
 use group::{Group, Turns};
 use machine::{Input, Machine};
+use relay::Relay;
 use signs::Signs;
 use watch::Watch;
 
@@ -34,8 +38,8 @@ use super::desk::{self, Desk};
 use super::settings::{Barrier, Below, Drive, LaneSettings};
 use super::turn::Turn;
 use crate::domain::{
-    Action, Alarm, Assessed, Direction, Finding, GrantId, HealthOutcome, JournalTrouble, LaneId,
-    Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
+    Action, Alarm, Assessed, ClaimId, Claimed, Direction, Finding, GrantId, HealthOutcome,
+    JournalTrouble, LaneId, Levels, Mode, Mono, Prompt, Reason, Sensor, Standing,
 };
 
 const SIDES: [Direction; 2] = [Direction::Entry, Direction::Exit];
@@ -70,6 +74,8 @@ pub(super) struct Lane {
     /// What the limit switches of a leaf say; nothing where there are none.
     feedback: Option<Feedback>,
     duty: Duty,
+    /// What the turns say of a tripod's relay.
+    relay: Relay,
     /// How long a release powers the solenoid.
     pulse: Duration,
     group: Group,
@@ -81,6 +87,9 @@ pub(super) struct Lane {
     stopping: bool,
     /// When somebody last walked through uncontrolled.
     strode: Option<Mono>,
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pairs: pairs::Pairs,
 }
 
 impl Lane {
@@ -114,6 +123,7 @@ impl Lane {
             feedback: has(Sensor::Closed)
                 .then(|| Feedback::new(settings.travel, has(Sensor::Opened))),
             duty: Duty::new(settings.duty_percent),
+            relay: Relay::default(),
             pulse,
             group: Group::new(settings.group_max),
             turns: Turns::default(),
@@ -121,6 +131,8 @@ impl Lane {
             last_way: Direction::Entry,
             stopping: false,
             strode: None,
+            #[cfg(feature = "lab")]
+            pairs: pairs::Pairs::default(),
         };
         if lane.is_held_open() {
             lane.drive(Input::HoldOpen, turn);
@@ -166,6 +178,11 @@ impl Lane {
         self.ask_desk(desk::Input::Answered(answer), turn);
     }
 
+    /// What came of the claim that the desk waits for.
+    pub(super) fn claimed(&mut self, answer: Claimed, turn: &mut Turn<'_>) {
+        self.ask_desk(desk::Input::Claimed(answer), turn);
+    }
+
     /// The grant that the desk waits for is on the disk.
     pub(super) fn durable(&mut self, turn: &mut Turn<'_>) {
         self.ask_desk(desk::Input::Durable, turn);
@@ -179,6 +196,11 @@ impl Lane {
     /// The presentation that the backend is asked about.
     pub(super) fn asks_about(&self) -> Option<u64> {
         self.desk.asks_about()
+    }
+
+    /// The claim that the desk waits for.
+    pub(super) fn claims(&self) -> Option<ClaimId> {
+        self.desk.claims()
     }
 
     /// The grant that waits for the disk.
@@ -293,6 +315,12 @@ impl Lane {
         .min()
     }
 
+    /// What its machine has been through.
+    #[cfg(feature = "lab")]
+    pub(super) const fn pairs(&self) -> &pairs::Pairs {
+        &self.pairs
+    }
+
     pub(super) fn is_occupied(&self) -> bool {
         !self.aisle.is_clear()
     }
@@ -351,6 +379,7 @@ impl Lane {
     /// nobody who stands there.
     fn is_free_for(&self, side: Direction) -> bool {
         let rider = self.machine.pass().map(|pass| pass.direction);
+        let rider = rider.or(self.group.way());
         if rider == Some(side) && self.group.has_room() {
             return true;
         }
@@ -362,7 +391,7 @@ impl Lane {
         };
         // A leaf that a stuck beam keeps open serves whoever comes.
         let waits_in_vain = self.watch.is_obstructed() && self.machine.takes_next();
-        (self.machine.is_locked() || waits_in_vain) && way_is_free
+        (self.machine.is_locked() || waits_in_vain) && self.group.is_empty() && way_is_free
     }
 }
 

@@ -44,6 +44,11 @@ impl Rotor {
         }
     }
 
+    /// True while somebody is through and the pawl does not hold the next arm yet.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(self.turn, Turn::Through(_))
+    }
+
     /// Follows the contacts; true if somebody has gone the whole turn. A turn keeps its way until the rotor is home:
     /// swinging back may close the other contact.
     pub(super) fn follow(&mut self, levels: Levels, side: Side, facts: &mut Vec<Fact>) -> bool {

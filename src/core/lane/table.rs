@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::flap::{After, Flap};
 use super::machine::{Effect, Input, Times};
+use super::pairs::{INPUTS, flap, tripod};
 use super::tripod::Tripod;
 use crate::core::desk::Pass;
 use crate::domain::{Direction, GrantId, Mono, Outcome};
@@ -25,23 +26,23 @@ const NEXT: Pass = Pass {
 const NOW: Mono = Mono::from_millis(10_000);
 const LATER: Mono = Mono::from_millis(20_000);
 
-/// Every input, with its words in the table.
-const INPUTS: [(&str, Input); 15] = [
-    ("granted, nobody there", Input::Granted(NEXT, false)),
-    ("granted, rider inside", Input::Granted(NEXT, true)),
-    ("entered", Input::Entered(WAY)),
-    ("entered against it", Input::Entered(AGAINST)),
-    ("crossed", Input::Crossed(WAY)),
-    ("crossed against it", Input::Crossed(AGAINST)),
-    ("followed", Input::Followed(WAY)),
-    ("followed against it", Input::Followed(AGAINST)),
-    ("went back", Input::Left(WAY)),
-    ("forced", Input::Forced(WAY)),
-    ("aisle clear", Input::Cleared),
-    ("open to all", Input::HoldOpen),
-    ("open no more", Input::EndOpen),
-    ("withdrawn", Input::Withdraw),
-    ("time is up", Input::TimedOut),
+/// Every input, in the order of [`INPUTS`].
+const EACH: [Input; 15] = [
+    Input::Granted(NEXT, false),
+    Input::Granted(NEXT, true),
+    Input::Entered(WAY),
+    Input::Entered(AGAINST),
+    Input::Crossed(WAY),
+    Input::Crossed(AGAINST),
+    Input::Followed(WAY),
+    Input::Followed(AGAINST),
+    Input::Left(WAY),
+    Input::Forced(WAY),
+    Input::Cleared,
+    Input::HoldOpen,
+    Input::EndOpen,
+    Input::Withdraw,
+    Input::TimedOut,
 ];
 
 /// An input that has no line here does not compile.
@@ -59,42 +60,6 @@ const fn is_in_table(input: Input) -> bool {
         | Input::Withdraw
         | Input::TimedOut => true,
     }
-}
-
-fn flap(state: &Flap) -> String {
-    match state {
-        Flap::Unsensed => "unsensed".into(),
-        Flap::Locked => "locked".into(),
-        Flap::Released { told, .. } => format!("released{}", also(*told)),
-        Flap::Passing { told, .. } => format!("passing{}", also(*told)),
-        Flap::Closing(After::Rider) => "closing behind a rider".into(),
-        Flap::Closing(After::Open) => "closing after it was open".into(),
-        Flap::Closing(After::Told) => "closing, told".into(),
-        Flap::Open { rider: Some(_) } => "open, with a rider".into(),
-        Flap::Open { rider: None } => "open".into(),
-    }
-}
-
-fn tripod(state: &Tripod) -> String {
-    match state {
-        Tripod::Locked => "locked".into(),
-        Tripod::Pulsed { told, .. } => format!("powered{}", also(*told)),
-        Tripod::Armed { told, .. } => format!("freed{}", also(*told)),
-        Tripod::Turning {
-            pulse_until: Some(_),
-            ..
-        } => "turning, pulsed".into(),
-        Tripod::Turning {
-            pulse_until: None, ..
-        } => "turning".into(),
-        Tripod::Settling => "settling".into(),
-        Tripod::Open { rider: Some(_) } => "open, with a rider".into(),
-        Tripod::Open { rider: None } => "open".into(),
-    }
-}
-
-const fn also(told: bool) -> &'static str {
-    if told { ", told" } else { "" }
 }
 
 fn effect(effect: &Effect) -> String {
@@ -121,7 +86,7 @@ fn words(outcome: Outcome) -> String {
 /// The table of one machine: a line a state, a column an input.
 fn table<S: Copy + PartialEq>(
     states: &[S],
-    name: impl Fn(&S) -> String,
+    name: impl Fn(&S) -> &'static str,
     step: impl Fn(&mut S, Input, &mut Vec<Effect>),
 ) -> String {
     let mut text = String::new();
@@ -132,15 +97,11 @@ fn table<S: Copy + PartialEq>(
             name(state)
         )
         .unwrap();
-        for (words, input) in INPUTS {
+        for (words, input) in INPUTS.into_iter().zip(EACH) {
             assert!(is_in_table(input));
             let (mut after, mut effects) = (*state, Vec::new());
             step(&mut after, input, &mut effects);
-            let then = if after == *state {
-                "-".into()
-            } else {
-                name(&after)
-            };
+            let then = if after == *state { "-" } else { name(&after) };
             let does: Vec<_> = effects.iter().map(effect).collect();
             let does = if does.is_empty() {
                 "-".into()
@@ -232,6 +193,10 @@ fn document() -> String {
          grant's. A table shows its state with its time just run out. In italics are outcomes, which are recorded; \
          \"alarm\" calls staff. Before an input comes here the lane has judged the sensors: the aisle is clear only when \
          no beam, no low beam and no sensor of presence sees anything, not even for an instant.\n\n\
+         A leaf's relay is known by its limit switches. A tripod has none: its relay counts as dead when three releases in \
+         a row run out and the rotor has not left home, and as welded when the rotor has turned through three times though \
+         it was locked. Staff are called; a dead one is left alone for a while after each further release, and is in order \
+         once the rotor moves; a welded one is once two riders have followed each other and nobody has turned between them.\n\n\
          ## `flap`, `swing`, `full_height`\n\n\
          One machine; they differ in their sensors and times. It locks on \"aisle clear\" alone.\n{}\n\
          ## `tripod`, pulse\n{}\n\

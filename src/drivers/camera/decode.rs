@@ -10,7 +10,7 @@ use super::view::InView;
 use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
 use crate::drivers::pace::Pace;
 use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
-use crate::vision::{Luma, Reading, read};
+use crate::vision::{Luma, Reading, Tracker};
 
 /// How long to wait for a frame before looking whether the runtime is still there.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -30,6 +30,7 @@ pub(super) fn run(
     events: &Sender<ReaderEvent>,
 ) {
     let (mut view, mut pace) = (InView::default(), Pace::default());
+    let mut tracker = Tracker::default();
     while !events.is_closed() {
         let Some(frame) = newest.take(PATIENCE) else {
             continue;
@@ -37,7 +38,7 @@ pub(super) fn run(
         let begun = clock.now();
         match Luma::new(frame.shape.width, frame.shape.height, &frame.luma) {
             Ok(luma) => {
-                let reading = read(luma);
+                let reading = tracker.read(luma);
                 let ended = clock.now();
                 let decode = ended.since(begun);
                 let read = !reading.texts.is_empty();

@@ -30,7 +30,7 @@ pub use crate::proto::osdp::{
 };
 use crate::proto::tags::{TagCodec, WiegandFormat};
 use link::Link;
-pub use osdp::{LineSetup, Looks, Provision, Seat, run_osdp};
+pub use osdp::{LineSetup, Looks, Provision, Seat, run_osdp, run_osdp_over};
 
 /// Line speeds of modules that are polled.
 const POLLED_BAUDS: [u32; 5] = [115_200, 57_600, 38_400, 19_200, 9_600];

@@ -64,6 +64,24 @@ pub async fn run_osdp(
     clock: MonoClock,
     events: mpsc::Sender<ReaderEvent>,
 ) {
+    let (port, turns) = (setup.port.clone(), setup.driver_direction);
+    let open = move |baud| port::open(port.clone(), baud, turns);
+    run_osdp_over(setup, open, seats, looks, provisions, clock, events).await;
+}
+
+/// [`run_osdp`] over whatever `open` opens.
+pub async fn run_osdp_over<P, F>(
+    setup: LineSetup,
+    open: impl Fn(u32) -> F,
+    seats: Vec<Seat>,
+    looks: watch::Receiver<Looks>,
+    provisions: mpsc::Receiver<Provision>,
+    clock: MonoClock,
+    events: mpsc::Sender<ReaderEvent>,
+) where
+    P: AsyncRead + AsyncWrite + Unpin + Send,
+    F: Future<Output = Result<P, SerialError>>,
+{
     let settings = seats.iter().map(|seat| seat.settings.clone()).collect();
     let link = |seat: Seat| Link::new(seat.port, clock, events.clone()).at(setup.port.clone());
     let addresses = seats.iter().map(|seat| seat.settings.address).collect();
@@ -76,7 +94,7 @@ pub async fn run_osdp(
         clock,
         chunk: Zeroizing::new([0; CHUNK_LEN]),
     };
-    line.keep(&setup).await;
+    line.keep(&setup, open).await;
 }
 
 /// Random bytes of the operating system: the keys of a session come out of nothing else.
@@ -102,14 +120,18 @@ struct Line {
 }
 
 impl Line {
-    async fn keep(&mut self, setup: &LineSetup) {
+    async fn keep<P, F>(&mut self, setup: &LineSetup, open: impl Fn(u32) -> F)
+    where
+        P: AsyncRead + AsyncWrite + Unpin + Send,
+        F: Future<Output = Result<P, SerialError>>,
+    {
         let mut backoff = Backoff::new(self.links.first().map_or(1, Link::seed));
         loop {
             for link in &mut self.links {
                 link.is_opening(setup.baud);
             }
             let opened = tokio::select! {
-                opened = port::open(setup.port.clone(), setup.baud, setup.driver_direction) => opened,
+                opened = open(setup.baud) => opened,
                 () = attend(&mut self.links) => return,
             };
             let since = self.clock.now();

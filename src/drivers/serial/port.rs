@@ -69,13 +69,14 @@ fn turn_around(port: &Path) -> io::Result<serial2::SerialPort> {
 
 /// A port that is not there is not there, whatever was wanted of it.
 fn refused(port: &Path, source: io::Error) -> SerialError {
-    match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ResourceBusy => {
-            SerialError::Open {
-                port: port.into(),
-                source,
-            }
-        }
-        _ => SerialError::Direction(source),
+    let is_shut = matches!(
+        source.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ResourceBusy
+    );
+    if is_shut {
+        let port = port.into();
+        SerialError::Open { port, source }
+    } else {
+        SerialError::Direction(source)
     }
 }

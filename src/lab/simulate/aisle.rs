@@ -1,13 +1,16 @@
-//! The physical lane: bodies that walk, a barrier that moves, sensors that see. The gate knows of it only what the
-//! sensors say.
+//! The physical lane: bodies that walk, a barrier that moves or does not, sensors that see or do not. The gate knows of
+//! it only what the sensors say.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::cast::{Place, Step};
-use crate::core::Barrier;
+use super::walk::{OUT, Place, Sights, Step};
+use crate::core::{Barrier, LaneSettings};
 use crate::domain::{Direction, Levels, Sensor};
 
-/// How the barrier stands.
+/// How long a leaf takes from one end to the other, microseconds.
+pub(super) const TRAVEL: u64 = 800_000;
+
+/// How the barrier was told to stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stands {
     /// Nobody gets through.
@@ -19,53 +22,57 @@ pub(super) enum Stands {
     Both,
 }
 
-impl Stands {
-    /// True if somebody can go this way.
-    #[must_use]
-    pub(super) fn lets(self, way: Direction) -> bool {
-        self == Self::Both || self == Self::For(way)
-    }
-}
-
 /// A body on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Body {
-    /// The way it faces.
-    pub(super) way: Direction,
-    /// Where it is.
-    pub(super) place: Place,
-    /// Since when, in microseconds.
-    pub(super) since: u64,
-    /// Where it goes.
-    pub(super) steps: VecDeque<Step>,
+    way: Direction,
+    place: Place,
+    /// Since when a sensor has seen it, in microseconds.
+    since: u64,
+    steps: VecDeque<Step>,
+    /// It goes through whatever the barrier does.
+    climbs: bool,
 }
 
 /// The lane.
 #[derive(Debug)]
 pub(super) struct Aisle {
     barrier: Barrier,
-    /// How the barrier stands.
+    own: Levels,
+    /// What it has to see bodies with.
+    pub(super) sights: Sights,
+    /// How the barrier was told to stand.
     pub(super) stands: Stands,
+    /// When it was told.
+    told_at: u64,
+    /// It does not do what it is told: it stays open, or shut.
+    stuck_open: Option<bool>,
     /// A tripod whose solenoid has fallen still lets one turn through.
     armed: Option<Direction>,
-    /// Who is about.
-    pub(super) bodies: BTreeMap<u64, Body>,
+    bodies: BTreeMap<u64, Body>,
     next: u64,
-    /// Sensors that are stuck: first, second.
-    pub(super) stuck: [Option<bool>; 2],
+    /// Somebody pushes the leaf until then.
+    pushed_until: u64,
+    /// Sensors that are stuck at a level.
+    stuck: Vec<(Sensor, bool)>,
 }
 
 impl Aisle {
     /// An empty lane with a locked barrier.
     #[must_use]
-    pub(super) const fn new(barrier: Barrier) -> Self {
+    pub(super) fn new(lane: &LaneSettings) -> Self {
         Self {
-            barrier,
+            barrier: lane.barrier,
+            own: lane.sensors.iter().copied().collect(),
+            sights: Sights::new(&lane.sensors),
             stands: Stands::Locked,
+            told_at: 0,
+            stuck_open: None,
             armed: None,
             bodies: BTreeMap::new(),
             next: 0,
-            stuck: [None; 2],
+            pushed_until: 0,
+            stuck: Vec::new(),
         }
     }
 
@@ -75,22 +82,62 @@ impl Aisle {
         self.barrier.is_tripod()
     }
 
-    /// The barrier is moved.
-    pub(super) fn stand(&mut self, stands: Stands) {
+    /// True if nobody is about.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bodies.is_empty()
+    }
+
+    /// True if some sensor does not say what is.
+    #[must_use]
+    pub(super) fn has_stuck_sensor(&self) -> bool {
+        !self.stuck.is_empty()
+    }
+
+    /// The barrier is told how to stand.
+    pub(super) fn stand(&mut self, stands: Stands, now: u64) {
+        let opens = |stands| stands != Stands::Locked;
+        if opens(stands) != opens(self.stands) {
+            self.told_at = now;
+        }
         self.stands = stands;
         if let Stands::For(way) = stands {
             self.armed = Some(way);
         }
     }
 
+    /// A sensor is stuck, or no longer.
+    pub(super) fn stick(&mut self, sensor: Sensor, level: Option<bool>) {
+        self.stuck.retain(|(stuck, _)| *stuck != sensor);
+        self.stuck.extend(level.map(|level| (sensor, level)));
+    }
+
+    /// The barrier stays as it is, or, if `welded`, as if it were released; `None`: it obeys again.
+    pub(super) fn stick_barrier(&mut self, welded: Option<bool>, now: u64) {
+        self.stuck_open = welded;
+        self.told_at = now;
+    }
+
+    /// Somebody pushes the leaf for so long.
+    pub(super) const fn push(&mut self, until: u64) {
+        self.pushed_until = until;
+    }
+
     /// Somebody sets out; the number of the body.
-    pub(super) fn enter(&mut self, way: Direction, steps: Vec<Step>, now: u64) -> u64 {
+    pub(super) fn enter(
+        &mut self,
+        way: Direction,
+        steps: Vec<Step>,
+        climbs: bool,
+        now: u64,
+    ) -> u64 {
         self.next = self.next.saturating_add(1);
         let body = Body {
             way,
-            place: Place::default(),
+            place: OUT,
             since: now,
             steps: steps.into(),
+            climbs,
         };
         self.bodies.insert(self.next, body);
         self.next
@@ -111,41 +158,52 @@ impl Aisle {
         let Some((_, place)) = body.steps.pop_front() else {
             return false;
         };
+        let before = body.place;
         if self.blocks(&body, place) {
             body.steps.clear();
-            // A rotor that is locked does not move at all; in front of a flap somebody stands for a moment.
-            if self.is_tripod() || !body.place.near {
-                return true;
+            // A rotor that is locked does not move at all; in front of a leaf somebody stands for a moment.
+            if before != OUT {
+                body.steps.push_back((700_000, OUT));
+                self.bodies.insert(number, body);
             }
-            body.steps.push_back((700_000, Place::default()));
-            self.bodies.insert(number, body);
-            return true;
+            return false;
         }
-        let turned = self.is_tripod() && place == Place::default() && body.place.far;
-        if turned && self.armed == Some(body.way) {
+        if self.is_tripod() && place == OUT && self.armed == Some(body.way) {
             self.armed = None;
         }
         body.place = place;
-        body.since = now;
+        if before.levels.is_quiet() {
+            body.since = now;
+        }
         if !body.steps.is_empty() {
             self.bodies.insert(number, body);
         }
-        true
+        before.levels != place.levels
+    }
+
+    /// True if somebody can go this way now.
+    fn lets(&self, way: Direction) -> bool {
+        if let Some(open) = self.stuck_open {
+            return open;
+        }
+        match self.stands {
+            Stands::Both => true,
+            // An open leaf asks nobody where he comes from.
+            Stands::For(of) => of == way || !self.is_tripod(),
+            Stands::Locked => false,
+        }
     }
 
     fn blocks(&self, body: &Body, place: Place) -> bool {
-        let lets = self.stands.lets(body.way);
-        if self.is_tripod() {
-            let begins = body.place == Place::default() && place != Place::default();
-            return begins && !lets && self.armed != Some(body.way);
-        }
-        place.under && !body.place.under && !lets
+        let begins = place.under && !body.place.under && !body.climbs;
+        let armed = self.is_tripod() && self.stuck_open.is_none() && self.armed == Some(body.way);
+        begins && !self.lets(body.way) && !armed
     }
 
-    /// Since when one of the sensors has been touched for certain; `None` if neither is.
+    /// Since when somebody has been seen for certain; `None` if nobody is.
     #[must_use]
     pub(super) fn touched_since(&self) -> Option<u64> {
-        let touching = |body: &&Body| body.place.near || body.place.far;
+        let touching = |body: &&Body| !body.place.levels.is_quiet();
         self.bodies
             .values()
             .filter(touching)
@@ -153,26 +211,29 @@ impl Aisle {
             .min()
     }
 
+    fn is_somebody_under(&self) -> bool {
+        self.bodies.values().any(|body| body.place.under)
+    }
+
     /// What the sensors say.
     #[must_use]
-    pub(super) fn levels(&self) -> Levels {
-        let (mut entry, mut exit) = (false, false);
+    pub(super) fn levels(&self, now: u64) -> Levels {
+        let mut levels = Levels::NONE;
         for body in self.bodies.values() {
-            let (first, last) = match body.way {
-                Direction::Entry => (&mut entry, &mut exit),
-                Direction::Exit => (&mut exit, &mut entry),
-            };
-            *first |= body.place.near;
-            *last |= body.place.far;
+            levels = levels.or(body.place.levels);
         }
-        let [first, second] = if self.is_tripod() {
-            [Sensor::EntryRotor, Sensor::ExitRotor]
-        } else {
-            [Sensor::EntryBeam, Sensor::ExitBeam]
-        };
-        let [stuck_first, stuck_second] = self.stuck;
-        Levels::default()
-            .with(first, stuck_first.unwrap_or(entry))
-            .with(second, stuck_second.unwrap_or(exit))
+        let told_open = self.stands != Stands::Locked;
+        let arrived = now >= self.told_at.saturating_add(TRAVEL);
+        let is_open = self.stuck_open.unwrap_or(told_open);
+        let pushed = now < self.pushed_until;
+        let opened = is_open && arrived;
+        let closed = !is_open && arrived && !pushed && !self.is_somebody_under();
+        levels = levels
+            .with(Sensor::Opened, opened)
+            .with(Sensor::Closed, closed);
+        for (sensor, level) in &self.stuck {
+            levels = levels.with(*sensor, *level);
+        }
+        levels.only(self.own)
     }
 }

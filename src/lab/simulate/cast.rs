@@ -1,4 +1,4 @@
-//! Who comes, with what, and how they walk. People of the simulator have no names and numbers that nobody has.
+//! Who comes, with what, and how they behave. People of the simulator have no names, and numbers that nobody has.
 
 use crate::codes::id_card::check_digit;
 use crate::codes::row_key::{ID_CARD, OPAQUE};
@@ -6,7 +6,9 @@ use crate::domain::{Colour, Direction, IdCard, IdCardKind, Medium, Personal, Row
 use crate::lab::random::SplitMix64;
 
 /// How many dynamic codes somebody has in a day.
-pub(super) const CODES: u64 = 4;
+pub(super) const CODES: u64 = 3;
+/// What every code and number of the simulator begins with; none of it may be written down anywhere.
+pub(super) const PERSONAL: [&str; 4] = ["HC:", "RC:", "GC:", "100000195001"];
 
 /// What somebody carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(super) enum Carries {
     StaticCode(String),
     /// One of [`CODES`] codes that are each good for one use; the prefix of them.
     DynamicCode(String),
+    /// A code of an issuer that only a newer trust list names.
+    GuestCode(String),
     /// An ID card: its number.
     Card(String),
 }
@@ -52,31 +56,52 @@ pub(super) enum Manner {
     TurnsBack,
     /// Walks through with somebody close behind.
     IsFollowed,
+    /// Walks through with a bag or a child below the beams.
+    Carries,
     /// Walks in without showing anything.
     Intrudes,
+    /// Climbs over the barrier, or creeps under it.
+    Jumps,
+    /// Pushes the barrier though it is locked.
+    Pushes,
+    /// Shows the code again at once, for somebody else.
+    ShowsTwice,
+    /// Shows it and comes from the other side.
+    ComesAgainst,
 }
 
 impl Manner {
-    const ALL: [Self; 12] = [
-        Self::Walks,
-        Self::Walks,
-        Self::Walks,
-        Self::Walks,
-        Self::Walks,
-        Self::Walks,
-        Self::Dithers,
-        Self::Dithers,
-        Self::Stays,
-        Self::TurnsBack,
-        Self::IsFollowed,
-        Self::Intrudes,
-    ];
+    /// What the name in counts is, of those that are no trouble: none.
+    pub(super) const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Walks => None,
+            Self::Dithers => Some("dithers"),
+            Self::Stays => Some("does_not_come"),
+            Self::TurnsBack => Some("turns_back"),
+            Self::IsFollowed => Some("is_followed"),
+            Self::Carries => Some("carries"),
+            Self::Intrudes => Some("intrudes"),
+            Self::Jumps => Some("jumps"),
+            Self::Pushes => Some("pushes"),
+            Self::ShowsTwice => Some("shows_twice"),
+            Self::ComesAgainst => Some("comes_against"),
+        }
+    }
+
+    /// True if nothing is shown.
+    pub(super) const fn shows_nothing(self) -> bool {
+        matches!(self, Self::Intrudes | Self::Jumps | Self::Pushes)
+    }
 }
 
 /// One coming of one person.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visit {
-    /// Who; a place in the cast.
+    /// At which gate, a place among the posts.
+    pub(super) gate: usize,
+    /// At which lane of it.
+    pub(super) lane: u8,
+    /// Whose phone or card is shown; a place in the cast. Whoever swaps phones shows somebody else's.
     pub(super) person: usize,
     /// From which side.
     pub(super) side: Direction,
@@ -93,13 +118,14 @@ pub(super) fn people(random: &mut SplitMix64, count: usize) -> Vec<Person> {
 }
 
 fn person(random: &mut SplitMix64, n: usize) -> Person {
-    let carries = match random.below(4) {
-        0 => Carries::DynamicCode(format!("RC:{n}-")),
-        1 => Carries::Card(number(n)),
+    let carries = match random.below(12) {
+        0..=2 => Carries::DynamicCode(format!("RC:{n}-")),
+        3..=5 => Carries::Card(number(n)),
+        6 => Carries::GuestCode(format!("GC:{n}")),
         _ => Carries::StaticCode(format!("HC:{n}")),
     };
     let row = row(n, colour(random));
-    let known = match random.below(12) {
+    let known = match random.below(16) {
         0 => Known::Nowhere,
         1 => Known::Online(row),
         _ => Known::Listed(row),
@@ -109,7 +135,7 @@ fn person(random: &mut SplitMix64, n: usize) -> Person {
 
 /// Mostly green.
 pub(super) fn colour(random: &mut SplitMix64) -> Option<Colour> {
-    match random.below(10) {
+    match random.below(16) {
         0 => Some(Colour::Red),
         1 => Some(Colour::Yellow),
         2 => None,
@@ -132,7 +158,7 @@ pub(super) fn row(n: usize, colour: Option<Colour>) -> Row {
 
 /// An ID number of region 10, which is given to nobody.
 fn number(n: usize) -> String {
-    let body = format!("10000019500101{:03}", n % 1_000);
+    let body = format!("1000001950{:04}{:03}", 101 + n / 1_000 % 9, n % 1_000);
     let digit = check_digit(body.as_bytes()).map_or('0', char::from);
     format!("{body}{digit}")
 }
@@ -142,7 +168,9 @@ impl Person {
     #[must_use]
     pub(super) fn shows(&self, code: u64) -> (Shown, Medium) {
         match &self.carries {
-            Carries::StaticCode(text) => (Shown::Code(Personal::new(text.clone())), Medium::QrCode),
+            Carries::StaticCode(text) | Carries::GuestCode(text) => {
+                (Shown::Code(Personal::new(text.clone())), Medium::QrCode)
+            }
             Carries::DynamicCode(prefix) => (
                 Shown::Code(Personal::new(format!("{prefix}{code}"))),
                 Medium::QrCode,
@@ -158,107 +186,44 @@ impl Person {
             }
         }
     }
-}
 
-impl Person {
     /// Every identifier that a row must stand for: kind, issuer, text.
     #[must_use]
     pub(super) fn identifiers(&self) -> Vec<(&'static str, &'static str, String)> {
         match &self.carries {
             Carries::StaticCode(text) => vec![(OPAQUE, "health", text.clone())],
+            Carries::GuestCode(text) => vec![(OPAQUE, "guest", text.clone())],
             Carries::DynamicCode(prefix) => (0..CODES)
                 .map(|code| (OPAQUE, "ride", format!("{prefix}{code}")))
                 .collect(),
             Carries::Card(number) => vec![(ID_CARD, "id-card", number.clone())],
         }
     }
-}
 
-/// Draws a visit.
-pub(super) fn visit(random: &mut SplitMix64, people: usize, sides: &[Direction]) -> Visit {
-    Visit {
-        person: random.index(people),
-        side: sides
-            .get(random.index(sides.len()))
-            .copied()
-            .unwrap_or(Direction::Entry),
-        manner: Manner::ALL
-            .get(random.index(Manner::ALL.len()))
-            .copied()
-            .unwrap_or(Manner::Walks),
-        code: random.below(CODES),
+    /// Which of its identifiers is shown with code number `code`.
+    #[must_use]
+    pub(super) const fn shown_as(&self, code: u64) -> u64 {
+        match &self.carries {
+            Carries::DynamicCode(_) => code,
+            Carries::StaticCode(_) | Carries::GuestCode(_) | Carries::Card(_) => 0,
+        }
     }
 }
 
-/// A body at one instant: which sensors of its own way it touches, and whether it stands where the barrier moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// In the sensor that it meets first.
-    pub(super) near: bool,
-    /// In the sensor that it meets last.
-    pub(super) far: bool,
-    /// Where the barrier moves.
-    pub(super) under: bool,
-}
-
-/// A step of a walk: so many microseconds after the last, the body is there.
-pub(super) type Step = (u64, Place);
-
-const OUT: Place = Place {
-    near: false,
-    far: false,
-    under: false,
-};
-const NEAR: Place = Place { near: true, ..OUT };
-const OVER: Place = Place {
-    near: true,
-    far: true,
-    under: true,
-};
-const BETWEEN: Place = Place { under: true, ..OUT };
-const FAR: Place = Place { far: true, ..OUT };
-
-fn ms(random: &mut SplitMix64, low: u64, high: u64) -> u64 {
-    (low + random.below(high - low)).saturating_mul(1_000)
-}
-
-/// Draws how a body walks through. A slim one is between two beams for a moment, and seen by neither.
-pub(super) fn walk_through(random: &mut SplitMix64, dithers: bool) -> Vec<Step> {
-    let first = ms(random, 200, 1_500);
-    let mut step = |place| (ms(random, 120, if dithers { 2_500 } else { 500 }), place);
-    let middle = step(OVER);
-    let (far, out) = (step(FAR), step(OUT));
-    let middle = if random.percent(30) {
-        (middle.0, Place { ..BETWEEN })
-    } else {
-        middle
-    };
-    // Nobody stays between the beams for longer than a breath.
-    let far = (
-        far.0.min(if middle.1 == BETWEEN { 900_000 } else { far.0 }),
-        far.1,
-    );
-    vec![(first, NEAR), middle, far, out]
-}
-
-/// Draws how a body steps in and turns back, never under the barrier.
-pub(super) fn turn_back(random: &mut SplitMix64) -> Vec<Step> {
-    vec![
-        (ms(random, 200, 1_500), NEAR),
-        (ms(random, 200, 2_500), OUT),
-    ]
-}
-
-/// A rotor that is turned once.
-pub(super) fn rotor_turn(random: &mut SplitMix64) -> Vec<Step> {
-    let both = Place {
-        under: false,
-        ..OVER
-    };
-    vec![
-        (ms(random, 200, 1_500), NEAR),
-        (ms(random, 80, 300), both),
-        (ms(random, 80, 300), FAR),
-        (ms(random, 80, 300), OUT),
-    ]
+/// Draws how somebody behaves: most people walk.
+pub(super) fn manner(random: &mut SplitMix64) -> Manner {
+    use Manner as M;
+    match random.below(100) {
+        0..=3 => M::Dithers,
+        4..=6 => M::Stays,
+        7..=8 => M::TurnsBack,
+        9..=11 => M::IsFollowed,
+        12..=14 => M::Carries,
+        15..=16 => M::Intrudes,
+        17 => M::Jumps,
+        18 => M::Pushes,
+        19..=20 => M::ShowsTwice,
+        21 => M::ComesAgainst,
+        _ => M::Walks,
+    }
 }

@@ -1,4 +1,5 @@
-//! The centre: the backend's real inbox, a publisher of lists, and a link to it that behaves as its mood says.
+//! The centre of a station: the backend's real inbox, a publisher of lists, a trust list and directives. The links to it
+//! behave as their moods say.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,128 +9,89 @@ use ed25519_dalek::SigningKey;
 
 use super::SimulationError;
 use super::disk::Disk;
+use super::mood::Mood;
+use super::papers::Papers;
 use crate::backend::inbox::Inbox;
-use crate::domain::{Digest, GateId, ListId, Row, RowKey, Utc};
+use crate::domain::{Digest, GateId, ListId, Mode, Row, RowKey, Utc};
 use crate::store::codes::Change;
 use crate::sync::client::LinkError;
 use crate::sync::manifest::{ChunkId, Delta, Manifest, PAYLOAD_TYPE};
 use crate::sync::{chunk, dsse};
 
-/// How the link and who answers on it behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mood {
-    /// As it should.
-    Well,
-    /// Nobody is there.
-    Away,
-    /// Nobody answers in time; what was sent has arrived all the same.
-    Late,
-    /// Status 500.
-    Failing,
-    /// Success, and nonsense in it.
-    Nonsense,
-    /// Acknowledges what was never sent.
-    Greedy,
-    /// Manifests with the signature of somebody else.
-    Forging,
-    /// The manifest of an older version.
-    RollingBack,
-    /// The manifest of another list.
-    Swapping,
-}
-
-impl Mood {
-    /// All but [`Mood::Well`].
-    pub(super) const BAD: [Self; 8] = [
-        Self::Away,
-        Self::Late,
-        Self::Failing,
-        Self::Nonsense,
-        Self::Greedy,
-        Self::Forging,
-        Self::RollingBack,
-        Self::Swapping,
-    ];
-
-    /// The name in counts.
-    #[must_use]
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Well => "backend_well",
-            Self::Away => "backend_away",
-            Self::Late => "backend_late",
-            Self::Failing => "backend_500",
-            Self::Nonsense => "backend_nonsense",
-            Self::Greedy => "backend_acknowledges_unsent",
-            Self::Forging => "manifest_forged",
-            Self::RollingBack => "manifest_rolled_back",
-            Self::Swapping => "manifest_swapped",
-        }
-    }
-}
-
 type Rows = BTreeMap<RowKey, Row>;
 
 pub(super) struct State {
-    pub(super) mood: Mood,
+    /// One a gate.
+    pub(super) moods: Vec<Mood>,
     pub(super) inbox: Inbox,
-    pub(super) disk: Disk,
-    pub(super) list: ListId,
-    pub(super) pepper_id: u32,
-    pub(super) key: SigningKey,
-    pub(super) rows: Rows,
+    disk: Disk,
+    list: ListId,
+    pepper_id: u32,
+    key: SigningKey,
+    rows: Arc<Rows>,
     pub(super) era: u32,
     pub(super) version: u64,
-    pub(super) today: Utc,
+    today: Utc,
     pub(super) chunks: BTreeMap<ChunkId, Vec<u8>>,
     pub(super) newest: Vec<u8>,
     /// The first manifest that was ever published.
     pub(super) first: Vec<u8>,
-    pub(super) forged: Vec<u8>,
-    pub(super) swapped: Vec<u8>,
+    /// What the newest says, in the name of somebody else.
+    pub(super) next: Option<Manifest>,
     /// What each version said, for the oracle.
-    pub(super) history: BTreeMap<(u32, u64), Rows>,
+    history: BTreeMap<(u32, u64), Arc<Rows>>,
     /// Whom it knows and no list holds: canonical text to row.
     pub(super) visitors: BTreeMap<String, Row>,
-    pub(super) backup: Option<Backup>,
+    /// Trust list and directives.
+    pub(super) papers: Papers,
+    backup: Option<Backup>,
 }
 
-pub(super) struct Backup {
+struct Backup {
     disk: Disk,
     version: u64,
-    rows: Rows,
+    rows: Arc<Rows>,
 }
 
 /// The centre; clones are the same one.
 #[derive(Clone)]
 pub(super) struct Centre(Arc<Mutex<State>>);
 
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// Whom nobody should believe.
+pub(super) fn stranger() -> SigningKey {
+    SigningKey::from_bytes(&[8; 32])
+}
+
 impl Centre {
-    /// A centre that has published nothing yet.
+    /// A centre that has published nothing yet, for so many gates.
     ///
     /// # Errors
     /// [`SimulationError`] if its inbox cannot be made.
-    pub(super) fn new(list: ListId, pepper_id: u32) -> Result<Self, SimulationError> {
+    pub(super) fn new(list: ListId, pepper_id: u32, gates: usize) -> Result<Self, SimulationError> {
         let disk = Disk::default();
         let inbox = open(&disk)?;
         Ok(Self(Arc::new(Mutex::new(State {
-            mood: Mood::Well,
+            moods: vec![Mood::Well; gates],
             inbox,
             disk,
             list,
             pepper_id,
-            key: SigningKey::from_bytes(&[7; 32]),
-            rows: Rows::new(),
+            key: key(),
+            rows: Arc::default(),
             era: 1,
             version: 0,
             today: Utc::default(),
             chunks: BTreeMap::new(),
             newest: Vec::new(),
             first: Vec::new(),
-            forged: Vec::new(),
-            swapped: Vec::new(),
+            next: None,
             history: BTreeMap::new(),
             visitors: BTreeMap::new(),
+            papers: Papers::default(),
             backup: None,
         }))))
     }
@@ -144,9 +106,11 @@ impl Centre {
         dsse::public_key_text(&self.state().key.verifying_key())
     }
 
-    /// From now on it behaves so.
-    pub(super) fn set_mood(&self, mood: Mood) {
-        self.state().mood = mood;
+    /// From now on the link of a gate behaves so.
+    pub(super) fn set_mood(&self, gate: usize, mood: Mood) {
+        if let Some(of) = self.state().moods.get_mut(gate) {
+            *of = mood;
+        }
     }
 
     /// Publishes these changes as the next version, signed `today`.
@@ -161,8 +125,27 @@ impl Centre {
         let state = &mut *self.state();
         state.today = today;
         state.version = state.version.saturating_add(1);
-        state.rows.extend(changes.iter().copied());
+        Arc::make_mut(&mut state.rows).extend(changes.iter().copied());
         state.publish(changes)
+    }
+
+    /// Signs the next trust list.
+    pub(super) fn publish_trust(&self, today: Utc) -> Result<(), SimulationError> {
+        let state = &mut *self.state();
+        state.papers.publish_trust(today, &state.key)
+    }
+
+    /// Signs a directive for every lane of a gate, or, without a mode, the end of the one before.
+    pub(super) fn direct(
+        &self,
+        gate: &GateId,
+        mode: Option<Mode>,
+        from: Utc,
+        until: Utc,
+    ) -> Result<(), SimulationError> {
+        let state = &mut *self.state();
+        let key = &state.key;
+        state.papers.direct(gate, mode, from, until, key)
     }
 
     /// Somebody whom only the centre knows.
@@ -176,7 +159,7 @@ impl Centre {
         state.backup = Some(Backup {
             disk: state.disk.copy(),
             version: state.version,
-            rows: state.rows.clone(),
+            rows: Arc::clone(&state.rows),
         });
     }
 
@@ -248,7 +231,7 @@ impl State {
         let put = |(key, row): (&RowKey, &Row)| Change::Put(*key, row.encode());
         let whole: Vec<_> = self.rows.iter().map(put).collect();
         let mut digest = Digest::default();
-        for (key, row) in &self.rows {
+        for (key, row) in self.rows.iter() {
             digest.add(key, &row.encode());
         }
         let sorted: BTreeMap<_, _> = changes.iter().copied().collect();
@@ -274,21 +257,15 @@ impl State {
             deltas,
         };
         self.history
-            .insert((self.era, self.version), self.rows.clone());
+            .insert((self.era, self.version), Arc::clone(&self.rows));
         self.newest = sign(&manifest, &self.key)?;
         if self.first.is_empty() {
             self.first.clone_from(&self.newest);
         }
-        let next = Manifest {
+        self.next = Some(Manifest {
             version: self.version.saturating_add(9),
-            ..manifest.clone()
-        };
-        self.forged = sign(&next, &SigningKey::from_bytes(&[8; 32]))?;
-        let other = Manifest {
-            list: ListId::new("other").map_err(|error| SimulationError(error.to_string()))?,
-            ..next
-        };
-        self.swapped = sign(&other, &self.key)?;
+            ..manifest
+        });
         Ok(())
     }
 
@@ -299,18 +276,52 @@ impl State {
         Ok(id)
     }
 
-    /// The error that this mood makes of any call.
-    pub(super) const fn there(&self) -> Result<(), LinkError> {
-        match self.mood {
+    /// The manifest as a link in this mood has it.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if it cannot be signed.
+    pub(super) fn manifest(&self, mood: Mood) -> Result<Vec<u8>, SimulationError> {
+        match (mood, &self.next) {
+            (Mood::Forging, Some(next)) => sign(next, &stranger()),
+            (Mood::Swapping, Some(next)) => {
+                let list =
+                    ListId::new("other").map_err(|error| SimulationError(error.to_string()))?;
+                let other = Manifest {
+                    list,
+                    ..next.clone()
+                };
+                sign(&other, &self.key)
+            }
+            (Mood::RollingBack, _) => Ok(self.first.clone()),
+            (
+                Mood::Well
+                | Mood::Away
+                | Mood::Late
+                | Mood::Failing
+                | Mood::Nonsense
+                | Mood::Greedy
+                | Mood::Repeating
+                | Mood::Forging
+                | Mood::Swapping,
+                _,
+            ) => Ok(self.newest.clone()),
+        }
+    }
+
+    /// The mood of a gate's link, or the error that it makes of any call.
+    pub(super) fn there(&self, gate: usize) -> Result<Mood, LinkError> {
+        let mood = self.moods.get(gate).copied().unwrap_or_default();
+        match mood {
             Mood::Away => Err(LinkError::Away(String::new())),
             Mood::Late => Err(LinkError::Late),
             Mood::Failing => Err(LinkError::Status(500)),
             Mood::Well
             | Mood::Nonsense
             | Mood::Greedy
+            | Mood::Repeating
             | Mood::Forging
             | Mood::RollingBack
-            | Mood::Swapping => Ok(()),
+            | Mood::Swapping => Ok(mood),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What goes wrong in a day: the seed draws the mix first, so that each day is bad in another way.
+//! What goes wrong in a day: the seed draws the kinds first, so that each day is bad in another way.
 
-use super::centre::Mood;
 use super::disk::Unsynced;
-use crate::domain::Mode;
+use super::mood::Mood;
+use crate::domain::{Mode, Sensor};
 use crate::lab::random::SplitMix64;
 
-/// Something that goes wrong at one moment. Times are in microseconds.
+/// Something that goes wrong for a time, at one gate. Times are in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The link, or who answers on it.
@@ -14,25 +14,39 @@ pub(super) enum Fault {
     BackendRestored,
     /// Each write takes so long.
     DiskSlow(u64),
+    /// A write that has begun does not end.
+    DiskHangs,
     /// The disk refuses everything.
     DiskRefuses,
     /// The disk fails in the middle of a transaction, after so many more operations, for a while.
     DiskFailsMidway(u64),
-    /// The power goes, after so many more operations of the disk if that is said, and comes back.
+    /// The power goes, and comes back.
     PowerCut {
-        /// `None`: between two transactions.
+        /// After so many more operations of the disk; `None`: between two transactions.
         midway: Option<u64>,
         /// What becomes of what was not synced.
         unsynced: Unsynced,
+        /// The codes cache does not survive it.
+        cache_lost: bool,
     },
     /// The date jumps by so many seconds.
     ClockSteps(i64),
+    /// The date runs fast by so many millionths.
+    ClockDrifts(u64),
     /// Nobody vouches for the date.
     ClockUntrusted,
-    /// One of the two sensors, the first if true, is stuck at a level.
-    SensorStuck(bool, bool),
+    /// A sensor of a lane is stuck at a level.
+    SensorStuck(u8, Sensor, bool),
+    /// The lines of a lane are away.
+    LinesLost(u8),
+    /// The barrier of a lane does not move: a dead relay, or, if true, a welded one.
+    RelayStuck(u8, bool),
+    /// The relays of a lane are away, and that is known.
+    RelaysAway(u8),
     /// The readers are away.
     ReaderAway,
+    /// Cameras see nothing, cards are read.
+    CameraBlind,
     /// What the readers read arrives late.
     ReaderLate,
     /// The fire loop opens.
@@ -41,8 +55,16 @@ pub(super) enum Fault {
     CacheLost,
     /// Somebody shows nonsense many times a second.
     Flood,
-    /// Staff set another mode.
-    Mode(Mode),
+    /// Staff set another mode of a lane.
+    Staff(u8, Mode),
+    /// Somebody turns the key switch of a lane.
+    Key(u8, Mode),
+    /// A directive for a mode of every lane, from then until its end.
+    Directive(Mode),
+    /// Of 100 edges of sensors so many are lost; the level is repeated later.
+    EdgesLost(u64),
+    /// Of 100 edges so many come twice.
+    EdgesDoubled(u64),
 }
 
 impl Fault {
@@ -53,6 +75,7 @@ impl Fault {
             Self::Backend(mood) => mood.as_str(),
             Self::BackendRestored => "backend_restored",
             Self::DiskSlow(_) => "disk_slow",
+            Self::DiskHangs => "disk_hangs",
             Self::DiskRefuses => "disk_refuses",
             Self::DiskFailsMidway(_) => "disk_fails_midway",
             Self::PowerCut { midway: None, .. } => "power_cut",
@@ -60,110 +83,99 @@ impl Fault {
                 midway: Some(_), ..
             } => "power_cut_midway",
             Self::ClockSteps(_) => "clock_steps",
+            Self::ClockDrifts(_) => "clock_drifts",
             Self::ClockUntrusted => "clock_untrusted",
             Self::SensorStuck(..) => "sensor_stuck",
+            Self::LinesLost(_) => "lines_lost",
+            Self::RelayStuck(_, false) => "relay_dead",
+            Self::RelayStuck(_, true) => "relay_welded",
+            Self::RelaysAway(_) => "relays_away",
             Self::ReaderAway => "reader_away",
+            Self::CameraBlind => "camera_blind",
             Self::ReaderLate => "reader_late",
             Self::Fire => "fire",
             Self::CacheLost => "cache_lost",
             Self::Flood => "flood",
-            Self::Mode(_) => "mode",
+            Self::Staff(..) => "mode_by_staff",
+            Self::Key(..) => "mode_by_key",
+            Self::Directive(_) => "mode_by_directive",
+            Self::EdgesLost(_) => "edges_lost",
+            Self::EdgesDoubled(_) => "edges_doubled",
         }
     }
-}
 
-/// A fault, when it begins and how long it lasts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Planned {
-    /// Begins.
-    pub(super) at: u64,
-    /// Lasts.
-    pub(super) lasts: u64,
-    /// What.
-    pub(super) fault: Fault,
-}
-
-/// The mix of a day.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Mix {
-    /// Of 100 edges of a sensor so many are lost; the level is repeated later.
-    pub(super) lost_edges: u64,
-    /// Of 100 edges so many come twice.
-    pub(super) doubled_edges: u64,
-    /// The journal has room for few records only.
-    pub(super) small_journal: bool,
-    /// What happens when.
-    pub(super) planned: Vec<Planned>,
+    /// True if dates cannot be relied on that day.
+    #[must_use]
+    pub(super) const fn is_of_the_clock(self) -> bool {
+        matches!(
+            self,
+            Self::ClockSteps(_) | Self::ClockDrifts(_) | Self::ClockUntrusted
+        )
+    }
 }
 
 const SECOND: u64 = 1_000_000;
 const YEAR_S: i64 = 365 * 86_400;
+/// Kinds that are drawn from.
+const KINDS: u64 = 26;
 
-/// Draws the mix of a day of this length.
-pub(super) fn draw(random: &mut SplitMix64, day: u64) -> Mix {
-    let mut mix = Mix {
-        small_journal: random.percent(10),
-        ..Mix::default()
-    };
-    if random.percent(40) {
-        mix.lost_edges = random.below(20);
-    }
-    if random.percent(40) {
-        mix.doubled_edges = random.below(30);
-    }
-    // A day has few kinds of trouble, so that some of it is seen through to the end.
-    for _ in 0..random.below(7) {
-        let kind = random.below(15);
-        for _ in 0..=random.below(2) {
-            let fault = fault(random, kind);
-            let at = random.below(day);
-            let lasts = random.below(60 * SECOND).saturating_add(SECOND / 2);
-            mix.planned.push(Planned { at, lasts, fault });
-        }
-    }
-    mix
+/// Draws the kinds of a day: few, so that some of it is seen through to the end.
+pub(super) fn kinds(random: &mut SplitMix64) -> Vec<u64> {
+    (0..random.below(8)).map(|_| random.below(KINDS)).collect()
 }
 
-fn fault(random: &mut SplitMix64, kind: u64) -> Fault {
+/// Draws a fault of a kind. `sensors`: what the lane has that is hit.
+pub(super) fn draw(random: &mut SplitMix64, kind: u64, lane: u8, sensors: &[Sensor]) -> Fault {
+    let modes = [
+        Mode::Free,
+        Mode::Closed,
+        Mode::Maintenance,
+        Mode::ExitOnly,
+        Mode::EntryOnly,
+        Mode::Emergency,
+        Mode::Normal,
+    ];
     match kind {
         0..=2 => Fault::Backend(pick(random, &Mood::BAD, Mood::Away)),
         3 => Fault::BackendRestored,
         4 => Fault::DiskSlow(random.below(SECOND / 2)),
-        5 => Fault::DiskRefuses,
-        6 => Fault::DiskFailsMidway(random.below(16)),
-        7 | 8 => {
+        5 => Fault::DiskHangs,
+        6 => Fault::DiskRefuses,
+        7 => Fault::DiskFailsMidway(random.below(16)),
+        8..=10 => {
             let unsynced = [Unsynced::Dropped, Unsynced::Half, Unsynced::Kept];
             Fault::PowerCut {
                 midway: random.percent(60).then(|| random.below(16)),
                 unsynced: pick(random, &unsynced, Unsynced::Dropped),
+                cache_lost: random.percent(30),
             }
         }
-        9 => match random.below(3) {
+        11 => match random.below(4) {
             0 => Fault::ClockSteps(YEAR_S),
             1 => Fault::ClockSteps(-YEAR_S),
+            2 => Fault::ClockDrifts(random.below(500)),
             _ => Fault::ClockUntrusted,
         },
-        10 => Fault::SensorStuck(random.percent(50), random.percent(50)),
-        11 => {
-            if random.percent(50) {
-                Fault::ReaderAway
-            } else {
-                Fault::ReaderLate
-            }
+        12 | 13 => {
+            let sensor = pick(random, sensors, Sensor::EntryBeam);
+            Fault::SensorStuck(lane, sensor, random.percent(50))
         }
-        12 => Fault::Fire,
-        13 => {
-            if random.percent(50) {
-                Fault::CacheLost
-            } else {
-                Fault::Flood
-            }
-        }
-        _ => Fault::Mode(pick(
+        14 => Fault::LinesLost(lane),
+        15 => Fault::RelayStuck(lane, random.percent(50)),
+        16 => Fault::RelaysAway(lane),
+        17 => pick(
             random,
-            &[Mode::Free, Mode::Closed, Mode::Maintenance, Mode::ExitOnly],
-            Mode::Free,
-        )),
+            &[Fault::ReaderAway, Fault::CameraBlind, Fault::ReaderLate],
+            Fault::ReaderAway,
+        ),
+        18 => Fault::Fire,
+        19 => Fault::CacheLost,
+        20 => Fault::Flood,
+        21 => Fault::Staff(lane, pick(random, &modes, Mode::Free)),
+        22 => Fault::Key(lane, pick(random, &modes, Mode::Free)),
+        23 => Fault::Directive(pick(random, &modes, Mode::Free)),
+        24 => Fault::EdgesLost(1 + random.below(30)),
+        _ => Fault::EdgesDoubled(1 + random.below(30)),
     }
 }
 

@@ -1,59 +1,130 @@
-//! The link to the centre, as its mood has it.
+//! The link of a gate to the centre, as its mood has it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::centre::{Centre, Mood};
-use crate::domain::{HealthOutcome, ListId};
+use super::centre::Centre;
+use super::mood::Mood;
+use super::plant::Plant;
+use crate::domain::{GateId, HealthOutcome, ListId};
 use crate::sync::client::{Ask, Fetched, LinkError, Transport};
 use crate::sync::hex;
 use crate::sync::manifest::ChunkId;
 use crate::sync::wire::{Acknowledged, Answer, Delivery};
+
+/// The link of one gate; clones are the same one.
+#[derive(Clone)]
+pub(super) struct Link {
+    centre: Centre,
+    gate: usize,
+    plant: Option<Plant>,
+    /// The epoch under which this gate delivered first.
+    first_epoch: Arc<Mutex<Option<String>>>,
+}
 
 /// What a captive portal says to everything.
 fn nonsense() -> Vec<u8> {
     b"<html>Welcome! \x00 Please log in</html>".to_vec()
 }
 
-impl Transport for Centre {
+fn fetched(envelope: Vec<u8>, ask: &Ask) -> Fetched {
+    let etag = Some(hex::encode(&sha(&envelope)));
+    if ask.etag == etag {
+        return Fetched::Same;
+    }
+    Fetched::New { etag, envelope }
+}
+
+impl Link {
+    /// The link of a gate, by its place.
+    #[must_use]
+    pub(super) fn new(centre: Centre, gate: usize, plant: Option<Plant>) -> Self {
+        Self {
+            centre,
+            gate,
+            plant,
+            first_epoch: Arc::default(),
+        }
+    }
+
+    /// A record sent under a stale epoch: whoever sends has not noticed that a new one has begun.
+    fn under_first_epoch(&self, delivery: &[u8]) -> Result<(Vec<u8>, String), LinkError> {
+        let mut sent: Delivery =
+            serde_json::from_slice(delivery).map_err(|_| LinkError::Status(400))?;
+        let mut first = self
+            .first_epoch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = sent.epoch.clone();
+        if let Some(first) = &*first {
+            sent.epoch.clone_from(first);
+        }
+        first.get_or_insert_with(|| now.clone());
+        let body = serde_json::to_vec(&sent).map_err(|_| LinkError::Status(500))?;
+        Ok((body, now))
+    }
+
+    fn take(&self, delivery: &[u8]) -> Result<Vec<u8>, LinkError> {
+        let taken = self.centre.state().inbox.take(delivery);
+        taken.map_err(|status| match status {
+            409 => LinkError::Conflict,
+            other => LinkError::Status(other),
+        })
+    }
+}
+
+impl Transport for Link {
     async fn manifest(&self, _list: &ListId, ask: &Ask) -> Result<Fetched, LinkError> {
-        let state = self.state();
-        state.there()?;
+        let state = self.centre.state();
+        let mood = state.there(self.gate)?;
         if state.newest.is_empty() {
             return Err(LinkError::NotFound);
         }
-        let envelope = match state.mood {
-            Mood::Nonsense => nonsense(),
-            Mood::Forging => state.forged.clone(),
-            Mood::RollingBack => state.first.clone(),
-            Mood::Swapping => state.swapped.clone(),
-            Mood::Well | Mood::Away | Mood::Late | Mood::Failing | Mood::Greedy => {
-                state.newest.clone()
-            }
-        };
-        let etag = Some(hex::encode(&sha(&envelope)));
-        if ask.etag == etag {
-            return Ok(Fetched::Same);
+        if mood == Mood::Nonsense {
+            return Ok(fetched(nonsense(), ask));
         }
-        Ok(Fetched::New { etag, envelope })
+        let envelope = state.manifest(mood).map_err(|_| LinkError::Status(500))?;
+        Ok(fetched(envelope, ask))
+    }
+
+    async fn trust(&self, ask: &Ask) -> Result<Fetched, LinkError> {
+        let state = self.centre.state();
+        let mood = state.there(self.gate)?;
+        if mood == Mood::Nonsense {
+            return Ok(fetched(nonsense(), ask));
+        }
+        let envelope = state.papers.trust(mood);
+        if envelope.is_empty() {
+            return Err(LinkError::NotFound);
+        }
+        Ok(fetched(envelope.to_vec(), ask))
     }
 
     async fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        state.there()?;
-        if state.mood == Mood::Nonsense {
+        let state = self.centre.state();
+        if state.there(self.gate)? == Mood::Nonsense {
             return Ok(nonsense());
         }
         state.chunks.get(id).cloned().ok_or(LinkError::NotFound)
     }
 
     async fn passages(&self, delivery: Vec<u8>) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        if state.mood == Mood::Late {
+        let stale = self.plant == Some(Plant::StaleEpoch);
+        let (delivery, epoch) = if stale {
+            self.under_first_epoch(&delivery)?
+        } else {
+            (delivery, String::new())
+        };
+        let there = self.centre.state().there(self.gate);
+        let mood = match there {
             // It arrives; only the answer does not.
-            let _ = state.inbox.take(&delivery);
-        }
-        state.there()?;
-        match state.mood {
+            Err(LinkError::Late) => {
+                let _ = self.take(&delivery);
+                return Err(LinkError::Late);
+            }
+            there => there?,
+        };
+        match mood {
             Mood::Nonsense => return Ok(nonsense()),
             Mood::Greedy => {
                 let sent: Delivery =
@@ -66,6 +137,9 @@ impl Transport for Centre {
                 };
                 return serde_json::to_vec(&acknowledged).map_err(|_| LinkError::Status(500));
             }
+            Mood::Repeating => {
+                let _ = self.take(&delivery);
+            }
             Mood::Well
             | Mood::Away
             | Mood::Late
@@ -74,16 +148,35 @@ impl Transport for Centre {
             | Mood::RollingBack
             | Mood::Swapping => {}
         }
-        state.inbox.take(&delivery).map_err(|status| match status {
-            409 => LinkError::Conflict,
-            other => LinkError::Status(other),
-        })
+        let answer = self.take(&delivery)?;
+        if !stale {
+            return Ok(answer);
+        }
+        let mut answer: Acknowledged =
+            serde_json::from_slice(&answer).map_err(|_| LinkError::Status(500))?;
+        answer.epoch = epoch;
+        serde_json::to_vec(&answer).map_err(|_| LinkError::Status(500))
+    }
+
+    async fn directives(
+        &self,
+        gate: &GateId,
+        _groups: &[GateId],
+        ask: &Ask,
+    ) -> Result<Fetched, LinkError> {
+        let state = self.centre.state();
+        let mood = state.there(self.gate)?;
+        if mood == Mood::Nonsense {
+            return Ok(fetched(nonsense(), ask));
+        }
+        let answer = state.papers.directives(gate, mood);
+        let answer = answer.map_err(|_| LinkError::Status(500))?;
+        Ok(fetched(answer.ok_or(LinkError::NotFound)?, ask))
     }
 
     async fn resolve(&self, question: Vec<u8>, _within: Duration) -> Result<Vec<u8>, LinkError> {
-        let state = self.state();
-        state.there()?;
-        if state.mood == Mood::Nonsense {
+        let state = self.centre.state();
+        if state.there(self.gate)? == Mood::Nonsense {
             return Ok(nonsense());
         }
         let question: serde_json::Value =

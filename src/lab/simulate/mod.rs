@@ -1,29 +1,39 @@
-//! The simulator: whole days at a gate in moments, each bad in another way, with an oracle that looks at every step.
+//! The simulator: whole days at a station in moments, each bad in another way, with an oracle that looks at every step.
 //!
-//! Real are the gate's core with its policy, replay and passback; reading and looking up a credential; the steps of the
-//! journal's writer on the real journal (redb, on a [`disk`] that loses power); the followers of lists and the delivery
-//! of passages with their back-off, signatures and judgement; and the backend's inbox. The codes cache is the fake of
-//! its trait. People, the lane, clocks, the disk and the link are the world's, and all of them come from one seed: a
-//! failing seed is repeated with `turnstiled simulate --seeds N..N+1 --trace`.
+//! Real are each gate's core with its policy, replay, passback and modes; reading and looking up a credential; the steps
+//! of the journal's writer on the real journal (redb, on a [`disk`] that loses power); the followers of lists, trust list
+//! and directives and the delivery of passages with their back-off, signatures and judgement; and the backend's inbox.
+//! The codes cache is the fake of its trait. People, lanes, clocks, disks and links are the world's, and all of them come
+//! from one seed: a failing seed is repeated with `turnstiled simulate --seeds N..N+1 --trace`.
 //!
 //! A day has a safety phase, in which the faults happen, and a liveness phase: 10 s after the faults have ended somebody
-//! in order must be served, and some minutes later every record must be at the backend and every grant ended.
+//! in order must be served at every lane, and some minutes later every record must be at the backend and every grant
+//! ended.
 
 mod aisle;
 mod cast;
 mod centre;
 mod controller;
 mod disk;
+mod ending;
 mod faults;
 mod link;
+mod mood;
 mod oracle;
+mod papers;
 mod passengers;
-mod plan;
 mod plant;
+mod post;
 mod records;
+mod script;
 mod settings;
+mod shrink;
+mod station;
 mod trouble;
 mod turns;
+mod verdicts;
+mod walk;
+mod wishes;
 mod world;
 
 use std::collections::BTreeMap;
@@ -32,10 +42,12 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::backend::StoreError;
-use crate::codes::TrustList;
+use crate::core::Pairs;
 use crate::store::journal::JournalError;
 
 pub use plant::Plant;
+pub use script::Options;
+pub use shrink::{Shrunk, shrink};
 
 /// Something of the simulation itself could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +75,9 @@ pub struct Day {
     pub grants: u64,
     /// Things shown.
     pub presentations: u64,
-    /// Faults by kind.
+    /// How many items were drawn: people who come, faults, what the centre does.
+    pub items: usize,
+    /// Faults by kind, and people who are some trouble.
     pub faults: BTreeMap<&'static str, u64>,
     /// The first rule that was broken.
     pub violation: Option<String>,
@@ -73,6 +87,8 @@ pub struct Day {
     pub trace: Vec<String>,
     /// Stands for everything that happened.
     pub hash: u64,
+    /// Pairs of state and input that the lanes have been through.
+    pub pairs: Pairs,
 }
 
 /// A day with a violation.
@@ -103,33 +119,39 @@ pub struct Summary {
     pub violations: u64,
     /// The first of them.
     pub failures: Vec<Failure>,
+    /// Pairs of state and input of the lanes' machines: how many there are, and how many of them were reached.
+    pub pairs: (usize, usize),
+    /// Those that were reached.
+    #[serde(skip)]
+    pub reached: Pairs,
 }
 
 /// Failures that are named in a summary.
 const NAMED_MAX: usize = 10;
 
-/// Lives through the day of one seed. `traced`: keep everything that happens.
+/// Lives through the day of one seed.
 ///
 /// # Errors
 /// [`SimulationError`] if the world cannot be made; what breaks later is a violation.
-pub fn day(seed: u64, plant: Option<Plant>, traced: bool) -> Result<Day, SimulationError> {
-    Ok(world::World::new(seed, plant, traced)?.live())
+pub fn day(seed: u64, options: &Options) -> Result<Day, SimulationError> {
+    Ok(world::World::new(seed, options)?.live())
 }
 
 /// Lives through many days.
 ///
 /// # Errors
 /// As [`day`].
-pub fn days(seeds: Range<u64>) -> Result<Summary, SimulationError> {
+pub fn days(seeds: Range<u64>, options: &Options) -> Result<Summary, SimulationError> {
     let mut summary = Summary::default();
     for seed in seeds {
-        summary.add(seed, day(seed, None, false)?);
+        summary.add(seed, day(seed, options)?);
     }
     Ok(summary)
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, day: Day) {
+    /// Counts one more day.
+    pub fn add(&mut self, seed: u64, day: Day) {
         self.seeds += 1;
         self.passages += day.passages;
         self.grants += day.grants;
@@ -139,6 +161,10 @@ impl Summary {
         for (fault, count) in day.faults {
             *self.faults.entry(fault).or_default() += count;
         }
+        self.reached.add(&day.pairs);
+        let all = self.reached.all();
+        let reached = all.iter().filter(|(.., seen)| *seen).count();
+        self.pairs = (all.len(), reached);
         if let Some(violation) = day.violation {
             self.violations += 1;
             if self.failures.len() < NAMED_MAX {
@@ -146,10 +172,4 @@ impl Summary {
             }
         }
     }
-}
-
-/// The trust list of the demo serves the simulator too.
-fn trust() -> Result<TrustList, SimulationError> {
-    TrustList::parse(include_str!("../demo/trust.toml"))
-        .map_err(|error| SimulationError(error.to_string()))
 }

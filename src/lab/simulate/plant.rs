@@ -1,7 +1,8 @@
 //! Planted bugs: what the oracle must find. They live at the rim, between the gate and the world, so that the daemon
-//! holds none of them.
+//! holds none of them. Only tests plant.
 
-use crate::domain::{Action, Entry, Kind};
+use crate::core::Settings;
+use crate::domain::{Action, Entry, Kind, StateChange};
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,26 +13,56 @@ pub enum Plant {
     MissingLock,
     /// Levels are told once, at their edge.
     UnrepeatedBeams,
+    /// A timer fires before its time, with a clock that runs ahead.
+    EarlyTimer,
     /// The barrier is released a second time.
     DoubleRelease,
-    /// The barrier is released when the grant is decided, before it is on the disk.
-    ReleasedBeforeDurable,
+    /// The disk says that it has synced, and has not.
+    AckBeforeSync,
+    /// The highest accepted version of a list does not survive the power.
+    FloorForgotten,
+    /// A record is sent under an epoch that is over.
+    StaleEpoch,
+    /// What a grant that nobody used has used up stays used up on the disk.
+    PassbackNotAnnulled,
+    /// A span of the schedule that goes over midnight ends there.
+    ScheduleMidnight,
     /// The latch of a fire does not reach the disk.
     FireUnlatched,
+    /// The queue of the writer has no bound.
+    QueueUnbounded,
+    /// The barrier is released when the grant is decided, before it is on the disk.
+    ReleasedBeforeDurable,
     /// What a grant used up does not reach the disk.
     SeenForgotten,
+    /// The fire loop is heard late.
+    FireLate,
+    /// Whoever is refused is told nothing.
+    SilentRefusal,
+    /// A record names the code that was shown.
+    PersonalRecord,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 17] = [
         Self::LostOutcome,
         Self::MissingLock,
         Self::UnrepeatedBeams,
+        Self::EarlyTimer,
         Self::DoubleRelease,
-        Self::ReleasedBeforeDurable,
+        Self::AckBeforeSync,
+        Self::FloorForgotten,
+        Self::StaleEpoch,
+        Self::PassbackNotAnnulled,
+        Self::ScheduleMidnight,
         Self::FireUnlatched,
+        Self::QueueUnbounded,
+        Self::ReleasedBeforeDurable,
         Self::SeenForgotten,
+        Self::FireLate,
+        Self::SilentRefusal,
+        Self::PersonalRecord,
     ];
 
     /// Tampers with the actions of a step.
@@ -73,7 +104,47 @@ impl Plant {
                     entry.changes.clear();
                 }
             }),
-            Self::UnrepeatedBeams => {}
+            Self::PassbackNotAnnulled => change(out, |entry| {
+                let annuls = |change: &StateChange| {
+                    matches!(
+                        change,
+                        StateChange::PassedBack { .. } | StateChange::Unseen { .. }
+                    )
+                };
+                entry.changes.retain(|change| !annuls(change));
+            }),
+            Self::SilentRefusal => {
+                let refuses = |action: &Action| matches!(action, Action::Decided(decided) if decided.grant.is_none());
+                if out.iter().any(refuses) {
+                    out.retain(|action| !matches!(action, Action::Show(..)));
+                }
+            }
+            Self::PersonalRecord => change(out, |entry| {
+                if entry.grant.is_some() {
+                    entry.record.lane = Some("HC:1".into());
+                }
+            }),
+            Self::UnrepeatedBeams
+            | Self::EarlyTimer
+            | Self::AckBeforeSync
+            | Self::FloorForgotten
+            | Self::StaleEpoch
+            | Self::ScheduleMidnight
+            | Self::QueueUnbounded
+            | Self::FireLate => {}
+        }
+    }
+
+    /// Tampers with what the gate knows of its site.
+    pub(super) fn spoil(self, settings: &mut Settings) {
+        if self == Self::ScheduleMidnight {
+            for lane in &mut settings.lanes {
+                for span in &mut lane.schedule.spans {
+                    if span.to <= span.from {
+                        span.to = crate::domain::schedule::DAY_MIN;
+                    }
+                }
+            }
         }
     }
 }

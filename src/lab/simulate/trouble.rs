@@ -1,19 +1,23 @@
-//! Faults begin and end; the power goes and comes back; in the end everything must be in order.
+//! Faults begin and end; the power goes and comes back.
 
 use super::SimulationError;
 use super::aisle::Stands;
-use super::cast::{self, Known, Manner, Visit};
-use super::centre::Mood;
+use super::cast::{self, Known};
 use super::controller::Controller;
 use super::disk::Unsynced;
-use super::faults::{Fault, Planned};
+use super::faults::Fault;
+use super::mood::Mood;
 use super::oracle::Scene;
-use super::world::{Happens, LANE, MS, SECOND, World, utc};
-use crate::domain::{Action, Colour, Direction, Event, Reason, Verdict, Wanted};
+use super::plant::Plant;
+use super::script::{Item, MS, SECOND, What};
+use super::world::{At, Happens, World, micros};
+use crate::domain::{Event, LaneId, Mode, Service, Source, Utc, Wanted};
 use crate::store::codes::Codes as _;
 
-/// How long somebody waits who tries again while the lane is busy.
-const PATIENCE: u64 = 12 * SECOND;
+const SIDES: [crate::domain::Direction; 2] = [
+    crate::domain::Direction::Entry,
+    crate::domain::Direction::Exit,
+];
 
 impl World {
     pub(super) fn count(&mut self, fault: &'static str) {
@@ -21,142 +25,261 @@ impl World {
         *count = count.saturating_add(1);
     }
 
-    /// A planned fault begins.
-    pub(super) fn begins(&mut self, place: usize) {
-        let Some(Planned { lasts, fault, .. }) = self.mix.planned.get(place).copied() else {
+    /// A fault of the script begins.
+    #[expect(clippy::too_many_lines, reason = "one arm a fault")]
+    pub(super) fn begins(&mut self, item: usize, at: At, fault: Fault, lasts: u64) {
+        self.count(fault.as_str());
+        self.note(at, || format!("-- {fault:?} for {} ms", lasts / MS));
+        self.soon(lasts, Happens::Ends(item));
+        let now = self.now;
+        let Some(post) = self.posts.get_mut(at) else {
             return;
         };
-        self.count(fault.as_str());
-        self.note(&format!("-- {fault:?} for {} ms", lasts / MS));
-        self.soon(lasts, Happens::Ends(place));
         match fault {
-            Fault::Backend(mood) => self.lasting.centre.set_mood(mood),
+            Fault::Backend(mood) => self.centre.set_mood(at, mood),
             Fault::BackendRestored => self.restores_backend(),
-            Fault::DiskSlow(took) => self.disk_slow = took,
-            Fault::DiskRefuses => self.lasting.disk.refuse(true),
-            Fault::DiskFailsMidway(left) => self.lasting.disk.cut_after(left),
-            Fault::PowerCut { midway, unsynced } => self.power_cut(midway, unsynced),
+            Fault::DiskSlow(took) => post.disk_slow = took,
+            Fault::DiskHangs => {
+                post.hangs_until = now + lasts;
+                // Somebody plays with a reader meanwhile.
+                post.flood |= self.random.percent(30);
+            }
+            Fault::DiskRefuses => post.lasting.disk.refuse(true),
+            Fault::DiskFailsMidway(left) => post.lasting.disk.cut_after(left),
+            Fault::PowerCut {
+                midway,
+                unsynced,
+                cache_lost,
+            } => self.power_cut(at, midway, unsynced, cache_lost),
             Fault::ClockSteps(seconds) => {
-                self.date_offset_s = self.date_offset_s.saturating_add(seconds);
+                post.date_offset_s = post.date_offset_s.saturating_add(seconds);
             }
-            Fault::ClockUntrusted => self.vouched = false,
-            Fault::SensorStuck(first, level) => {
-                let [one, two] = &mut self.aisle.stuck;
-                *(if first { one } else { two }) = Some(level);
-                self.edge();
+            Fault::ClockDrifts(ppm) => post.drift = (ppm, now),
+            Fault::ClockUntrusted => post.vouched = false,
+            Fault::SensorStuck(lane, sensor, level) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.aisle.stick(sensor, Some(level));
+                }
+                self.edge(at, LaneId(lane));
             }
-            Fault::ReaderAway => self.reader_away = true,
-            Fault::ReaderLate => self.reader_late = true,
+            Fault::LinesLost(lane) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    (place.lines_lost, place.told) = (true, None);
+                }
+                self.step(at, Event::LinesLost(LaneId(lane)));
+                self.barrier_works(at, LaneId(lane), false);
+            }
+            Fault::RelayStuck(lane, welded) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.aisle.stick_barrier(Some(welded), now);
+                    place.had_barrier_fault = true;
+                }
+                self.edge(at, LaneId(lane));
+            }
+            Fault::RelaysAway(lane) => self.barrier_works(at, LaneId(lane), false),
+            Fault::ReaderAway => post.reader_away = true,
+            Fault::CameraBlind => {
+                post.camera_blind = true;
+                self.tell_readers(at);
+            }
+            Fault::ReaderLate => post.reader_late = true,
             Fault::Fire => {
-                self.fire_input = true;
-                self.step(Event::Fire(true));
+                (post.fire_input, post.fire_since) = (true, now);
+                let late = self.plant == Some(Plant::FireLate);
+                self.soon(if late { 400 * MS } else { 0 }, Happens::FireHeard(at));
             }
-            Fault::CacheLost => self.lasting.codes.lose(&self.lasting.list),
-            Fault::Flood => self.flood = true,
-            Fault::Mode(mode) => self.step(Event::ModeSet(LANE, Wanted::by_staff(Some(mode)))),
+            Fault::CacheLost => post.lasting.codes.lose(&post.lasting.list),
+            Fault::Flood => post.flood = true,
+            Fault::Staff(lane, mode) => {
+                let wanted = Wanted::by_staff(Some(mode));
+                self.step(at, Event::ModeSet(LaneId(lane), wanted));
+            }
+            Fault::Key(lane, mode) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.key = Some(mode);
+                }
+                self.turn_key(at, LaneId(lane), Some(mode));
+            }
+            Fault::Directive(mode) => self.directs(at, mode, lasts),
+            Fault::EdgesLost(percent) => post.edges_lost = percent,
+            Fault::EdgesDoubled(percent) => post.edges_doubled = percent,
         }
     }
 
-    /// A planned fault ends.
-    pub(super) fn ends(&mut self, place: usize) {
-        let Some(planned) = self.mix.planned.get(place).copied() else {
+    /// A fault of the script ends.
+    pub(super) fn ends(&mut self, item: usize) {
+        let of = self.script.items.get(item).copied();
+        let Some(Item {
+            what: What::Fault(at, fault, _),
+            ..
+        }) = of
+        else {
             return;
         };
-        self.relieve(planned.fault);
+        let is_on = self
+            .posts
+            .get(at)
+            .is_some_and(|post| post.controller.is_some());
+        if !is_on && matches!(fault, Fault::Staff(..)) {
+            // Nobody can take it back while there is no power.
+            return self.soon(SECOND, Happens::Ends(item));
+        }
+        self.note(at, || format!("-- {fault:?} is over"));
+        self.relieve(at, fault);
     }
 
-    fn relieve(&mut self, fault: Fault) {
+    pub(super) fn relieve(&mut self, at: At, fault: Fault) {
+        let now = self.now;
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
         match fault {
-            Fault::Backend(_) => self.lasting.centre.set_mood(Mood::Well),
+            Fault::Backend(_) => self.centre.set_mood(at, Mood::Well),
             Fault::BackendRestored => self.soon(0, Happens::Recovers),
-            Fault::DiskSlow(_) => self.disk_slow = 0,
-            Fault::DiskRefuses | Fault::DiskFailsMidway(_) => self.lasting.disk.refuse(false),
-            Fault::PowerCut { .. } | Fault::CacheLost => {}
+            Fault::DiskSlow(_) => post.disk_slow = 0,
+            Fault::DiskHangs => (post.hangs_until, post.flood) = (0, false),
+            Fault::DiskRefuses | Fault::DiskFailsMidway(_) => post.lasting.disk.refuse(false),
+            Fault::PowerCut { .. } | Fault::CacheLost | Fault::Directive(_) => {}
             Fault::ClockSteps(seconds) => {
-                self.date_offset_s = self.date_offset_s.saturating_sub(seconds);
+                post.date_offset_s = post.date_offset_s.saturating_sub(seconds);
             }
-            Fault::ClockUntrusted => self.vouched = true,
-            Fault::SensorStuck(first, _) => {
-                let [one, two] = &mut self.aisle.stuck;
-                *(if first { one } else { two }) = None;
-                self.blind_until = self.now + SECOND;
-                self.edge();
+            Fault::ClockDrifts(_) => {
+                post.drifted = post.drift_at(now);
+                post.drift = (0, now);
             }
-            Fault::ReaderAway => self.reader_away = false,
-            Fault::ReaderLate => self.reader_late = false,
+            Fault::ClockUntrusted => post.vouched = true,
+            Fault::SensorStuck(lane, sensor, _) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.aisle.stick(sensor, None);
+                    place.blind_until = now + SECOND;
+                }
+                self.edge(at, LaneId(lane));
+            }
+            Fault::LinesLost(lane) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.lines_lost = false;
+                    place.blind_until = now + SECOND;
+                }
+                self.barrier_works(at, LaneId(lane), true);
+                self.edge(at, LaneId(lane));
+            }
+            Fault::RelayStuck(lane, _) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.aisle.stick_barrier(None, now);
+                }
+                self.edge(at, LaneId(lane));
+            }
+            Fault::RelaysAway(lane) => self.barrier_works(at, LaneId(lane), true),
+            Fault::ReaderAway => post.reader_away = false,
+            Fault::CameraBlind => {
+                post.camera_blind = false;
+                self.tell_readers(at);
+            }
+            Fault::ReaderLate => post.reader_late = false,
             Fault::Fire => {
-                self.fire_input = false;
-                self.step(Event::Fire(false));
+                post.fire_input = false;
+                self.step(at, Event::Fire(false));
                 let after = self.random.below(20 * SECOND);
                 self.soon(after, Happens::Recovers);
             }
-            Fault::Flood => self.flood = false,
-            Fault::Mode(_) => self.step(Event::ModeSet(LANE, Wanted::by_staff(None))),
-        }
-    }
-
-    /// The faults end, all of them, and staff put in order what only people can.
-    pub(super) fn end_faults(&mut self) {
-        self.note("-- the faults end");
-        let under_way = self.queue.values().filter_map(|happens| {
-            let Happens::Ends(place) = happens else {
-                return None;
-            };
-            self.mix.planned.get(*place).map(|planned| planned.fault)
-        });
-        let under_way: Vec<_> = under_way.collect();
-        self.queue
-            .retain(|_, happens| !matches!(happens, Happens::Ends(_) | Happens::Comes(..)));
-        for fault in under_way {
-            self.relieve(fault);
-        }
-        (self.mix.lost_edges, self.mix.doubled_edges) = (0, 0);
-        if self.controller.is_none() {
-            self.queue
-                .retain(|_, happens| !matches!(happens, Happens::PowerBack));
-            self.power_on();
-        }
-        self.recovers();
-    }
-
-    /// Staff reset the fire; a person at the centre declares a new era if its versions have gone back.
-    pub(super) fn recovers(&mut self) {
-        if !self.fire_input {
-            self.step(Event::FireReset);
-        }
-        let live = self.lasting.codes.state(&self.lasting.list);
-        let ahead =
-            live.is_some_and(|live| (live.era, live.version) > self.lasting.centre.newest());
-        if ahead || self.restored {
-            self.restored = false;
-            if let Err(error) = self.lasting.centre.begin_era(utc(self.now)) {
-                self.oracle.violated(error.to_string());
+            Fault::Flood => post.flood = false,
+            Fault::Staff(lane, _) => {
+                self.step(at, Event::ModeSet(LaneId(lane), Wanted::by_staff(None)));
             }
+            Fault::Key(lane, _) => {
+                if let Some(place) = post.place(LaneId(lane)) {
+                    place.key = None;
+                }
+                self.turn_key(at, LaneId(lane), None);
+            }
+            Fault::EdgesLost(_) => post.edges_lost = 0,
+            Fault::EdgesDoubled(_) => post.edges_doubled = 0,
+        }
+    }
+
+    /// The gate hears where the key switch of a lane stands.
+    pub(super) fn turn_key(&mut self, at: At, lane: LaneId, key: Option<Mode>) {
+        self.step(at, Event::ModeSet(lane, Wanted::by_key(key)));
+    }
+
+    /// The fire loop is heard.
+    pub(super) fn hear_fire(&mut self, at: At) {
+        let fire = self.posts.get(at).is_some_and(|post| post.fire_input);
+        self.step(at, Event::Fire(fire));
+    }
+
+    /// Several faults may hold one barrier: it works when the last is over.
+    fn barrier_works(&mut self, at: At, lane: LaneId, works: bool) {
+        let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) else {
+            return;
+        };
+        place.had_barrier_fault |= !works;
+        place.barrier_faults = if works {
+            place.barrier_faults.saturating_sub(1)
+        } else {
+            place.barrier_faults.saturating_add(1)
+        };
+        let works = place.barrier_faults == 0;
+        self.step(at, Event::BarrierWorks(lane, works));
+    }
+
+    fn tell_readers(&mut self, at: At) {
+        let Some(post) = self.posts.get(at) else {
+            return;
+        };
+        let service = if post.camera_blind {
+            Service::CardsOnly
+        } else {
+            Service::Full
+        };
+        let lanes = u8::try_from(post.places.len()).unwrap_or(0);
+        for lane in (0..lanes).map(LaneId) {
+            for side in SIDES {
+                self.step(at, Event::Readers(lane, side, service));
+            }
+        }
+    }
+
+    fn directs(&mut self, at: At, mode: Mode, lasts: u64) {
+        let after = self.random.below(5 * SECOND);
+        // Directives say whole seconds.
+        let whole = |utc: Utc| Utc::from_secs(utc.as_secs());
+        let from = whole(self.utc(self.now + after));
+        let until = whole(self.utc(self.now + 7 * SECOND + lasts));
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
+        let gate = &post.lasting.gate;
+        if let Err(error) = self.centre.direct(gate, Some(mode), from, until) {
+            post.oracle.violated(error.to_string());
         }
     }
 
     fn restores_backend(&mut self) {
-        match self.lasting.centre.restore() {
-            Ok(true) => {
-                self.restored = true;
-                // What was acknowledged is deleted at the gate: the centre has it no more, and nobody has.
-                let acked = self
-                    .controller
-                    .as_ref()
-                    .map(|controller| controller.journal().status().acked_seq);
-                self.lost_before = self
-                    .lost_before
-                    .max(acked.unwrap_or(self.oracle.last_seq()));
-            }
-            Ok(false) => {}
-            Err(error) => self.oracle.violated(error.to_string()),
+        match self.centre.restore() {
+            Ok(true) => self.restored = true,
+            Ok(false) => return,
+            Err(error) => return self.violated(0, &error.to_string()),
+        }
+        for post in &mut self.posts {
+            // What was acknowledged is deleted at the gate: the centre has it no more, and nobody has.
+            let acked = post
+                .controller
+                .as_ref()
+                .map(|controller| controller.journal().status().acked_seq);
+            let acked = acked.unwrap_or(post.oracle.last_seq());
+            post.lost_before = post.lost_before.max(acked);
         }
     }
 
     pub(super) fn publishes(&mut self) {
-        let listed = self.people.iter().enumerate();
+        let listed = self
+            .script
+            .people
+            .iter()
+            .enumerate()
+            .take(self.script.fresh);
         let listed: Vec<_> = listed
-            .filter(|(n, _)| Some(*n) != self.fresh)
             .filter(|(_, person)| matches!(person.known, Known::Listed(_)))
             .map(|(n, _)| n)
             .collect();
@@ -164,163 +287,250 @@ impl World {
             return;
         };
         let row = cast::row(person, cast::colour(&mut self.random));
-        let changes: Vec<_> = self
-            .keys
-            .iter()
-            .filter(|((n, _), _)| *n == person)
-            .map(|(_, key)| (*key, row))
-            .collect();
-        if let Err(error) = self.lasting.centre.publish(utc(self.now), &changes) {
-            self.oracle.violated(error.to_string());
+        let theirs = self.keys.range((person, 0)..=(person, u64::MAX));
+        let changes: Vec<_> = theirs.map(|(_, key)| (*key, row)).collect();
+        let today = self.utc(self.now);
+        if let Err(error) = self.centre.publish(today, &changes) {
+            self.violated(0, &error.to_string());
         }
     }
 
-    fn power_cut(&mut self, midway: Option<u64>, unsynced: Unsynced) {
-        if self.controller.is_none() {
+    fn power_cut(&mut self, at: At, midway: Option<u64>, unsynced: Unsynced, cache_lost: bool) {
+        self.learn_pairs(at);
+        let now = self.now;
+        let Some(post) = self.posts.get_mut(at) else {
             return;
-        }
+        };
+        let Some(controller) = post.controller.as_mut() else {
+            return;
+        };
         if let Some(left) = midway {
-            self.lasting.disk.cut_after(left);
+            post.lasting.disk.cut_after(left);
             // The writer may be at work at this moment.
-            if let Some(controller) = self.controller.as_mut() {
-                controller.write();
-            }
+            controller.write();
         }
-        self.controller = None;
-        self.lasting.disk.lose_power(unsynced, &mut self.random);
-        self.aisle.stand(if self.fail_safe {
+        post.controller = None;
+        post.due = None;
+        post.lasting.disk.lose_power(unsynced, &mut self.random);
+        if cache_lost {
+            post.lasting.codes.lose(&post.lasting.list);
+        }
+        let stands = if post.fail_safe {
             Stands::Both
         } else {
             Stands::Locked
-        });
-        self.granted.clear();
-        self.writing = false;
+        };
+        for place in &mut post.places {
+            place.aisle.stand(stands, now);
+        }
+        post.granted.clear();
+        (post.writing, post.delivering) = (false, false);
         let off = SECOND + self.random.below(10 * SECOND);
-        self.soon(off, Happens::PowerBack);
+        self.soon(off, Happens::PowerBack(at));
     }
 
-    /// Switches the controller on. Whoever supervises it tries again while the disk refuses.
-    pub(super) fn power_on(&mut self) {
-        match self.boot_up() {
+    /// Switches a controller on. Whoever supervises it tries again while the disk refuses.
+    pub(super) fn power_on(&mut self, at: At) {
+        let Some(post) = self.posts.get(at) else {
+            return;
+        };
+        if post.controller.is_some() {
+            return;
+        }
+        match self.boot_up(at) {
             Ok(()) => {}
-            Err(_) if self.lasting.disk.is_faulty() => self.soon(2 * SECOND, Happens::PowerBack),
-            Err(error) => self.oracle.violated(error.to_string()),
+            Err(error) => {
+                let post = self.posts.get(at);
+                if post.is_some_and(|post| post.lasting.disk.is_faulty()) {
+                    self.soon(2 * SECOND, Happens::PowerBack(at));
+                } else {
+                    self.violated(at, &error.to_string());
+                }
+            }
         }
     }
 
-    fn boot_up(&mut self) -> Result<(), SimulationError> {
-        self.boot = self.boot.saturating_add(1);
-        self.booted_at = self.now;
+    fn boot_up(&mut self, at: At) -> Result<(), SimulationError> {
+        let (now, start_s) = (self.now, self.script.start_s);
+        let Some(post) = self.posts.get_mut(at) else {
+            return Ok(());
+        };
+        post.boot = post.boot.saturating_add(1);
+        post.booted_at = now;
         let mut out = Vec::new();
-        let controller = Controller::start(&self.lasting, |floor| self.clocks(floor), &mut out)?;
+        let clocks = |floor| post.clocks(now, start_s, floor);
+        let mut controller = Controller::start(&post.lasting, clocks, &mut out)?;
         let journal = controller.journal();
         let (acked, records) = (
             journal.status().acked_seq,
             journal.read(0, usize::MAX, usize::MAX)?,
         );
-        self.oracle.reopened(acked, records);
-        self.controller = Some(controller);
-        self.note("-- the power is on");
-        let mode = self.lasting.mode();
-        let scene = Scene {
-            now: self.now,
-            aisle: &self.aisle,
-            blind: false,
+        post.oracle.reopened(acked, records);
+        let lanes = u8::try_from(post.places.len()).unwrap_or(0);
+        let staff = |lane| {
+            let mut wishes = controller.gate().wishes(lane).iter();
+            wishes
+                .find(|wish| wish.source == Source::Staff)
+                .map(|wish| wish.mode)
         };
-        self.oracle.restarted(&out, &scene, mode);
-        let mut events = Vec::new();
-        self.act(out, &mut events);
-        for event in events {
-            self.step(event);
+        let staff: Vec<_> = (0..lanes).map(LaneId).map(staff).collect();
+        let accepted = controller.accepted();
+        let boot = post.boot;
+        for place in &mut post.places {
+            place.told = None;
         }
-        self.soon(0, Happens::Follow(self.boot));
-        self.soon(10 * MS, Happens::Deliver(self.boot));
-        self.step(Event::Sensed(LANE, self.aisle.levels()));
+        let scene = Scene {
+            now,
+            aisles: post
+                .places
+                .iter()
+                .map(|place| (&place.aisle, false))
+                .collect(),
+            timer: None,
+        };
+        post.controller = Some(controller);
+        post.oracle.directives.clear();
+        post.oracle.restarted(&out, &scene, &staff);
+        self.note(at, || "-- the power is on".into());
+        let mut events = Vec::new();
+        self.act(at, out, &mut events);
+        for event in events {
+            self.step(at, event);
+        }
+        if !accepted.is_empty() {
+            self.directed(at, accepted);
+        }
+        self.soon(0, Happens::Follow(at, boot));
+        self.soon(0, Happens::Papers(at, boot));
+        self.soon(10 * MS, Happens::Deliver(at, boot));
+        for lane in (0..lanes).map(LaneId) {
+            let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) else {
+                continue;
+            };
+            let (key, works) = (place.key, place.barrier_faults == 0);
+            self.step(at, Event::BarrierWorks(lane, works));
+            self.turn_key(at, lane, key);
+            self.edge(at, lane);
+        }
+        self.tell_readers(at);
+        self.hear_fire(at);
         Ok(())
     }
 
-    /// Somebody in order comes: the gate must serve them.
-    pub(super) fn serves_again(&mut self) {
-        if self.oracle.violation.is_some() {
-            return;
-        }
-        let side = self
-            .lasting
-            .sides()
-            .first()
-            .copied()
-            .unwrap_or(Direction::Entry);
-        let Some(fresh) = self.fresh.take() else {
+    /// One turn of who follows the list.
+    pub(super) fn follow(&mut self, at: At, boot: u32) {
+        let mono = self.gate_now(at).mono;
+        let Some(post) = self.posts.get_mut(at) else {
             return;
         };
-        let visit = Visit {
-            person: fresh,
-            side,
-            manner: Manner::Walks,
-            code: 0,
-        };
-        let said = self.listed(visit);
-        if side == Direction::Entry && said != Some(Some(Colour::Green)) {
-            return self
-                .oracle
-                .violated("the list is not in force 10 s after the faults have ended");
-        }
-        if self.aisle.stands == Stands::Both {
-            // Somebody has not left the open aisle yet: whoever comes may walk.
+        let Some(controller) = post.controller.as_mut() else {
             return;
+        };
+        controller.tell_time(mono);
+        let pause = controller.follow(&self.runtime);
+        self.soon(micros(pause), Happens::Follow(at, boot));
+        self.hear(at);
+        self.look_at_list(at);
+    }
+
+    /// One turn of who follows trust list and directives.
+    pub(super) fn follow_papers(&mut self, at: At, boot: u32) {
+        let mono = self.gate_now(at).mono;
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
+        let Some(controller) = post.controller.as_mut() else {
+            return;
+        };
+        controller.tell_time(mono);
+        let pause = controller.follow_papers(&self.runtime);
+        let (version, signed) = (
+            controller.trust_version(),
+            self.centre.state().papers.trust_version().max(1),
+        );
+        let before = post.oracle.trust_max;
+        post.oracle.trust_max = before.max(version);
+        if version < before {
+            post.oracle
+                .violated("a trust list older than one before is in force");
         }
-        self.probe = Some(fresh);
-        self.comes(visit, 0);
-        // Whoever is before them may need a moment: then they try again, as people do.
-        self.run_until(self.now.saturating_add(PATIENCE));
-        if self.probe.is_some() {
-            self.oracle
-                .violated("nobody is served 10 s after the faults have ended");
+        if version > signed {
+            post.oracle
+                .violated("a trust list that the centre never signed is in force");
+        }
+        self.soon(micros(pause), Happens::Papers(at, boot));
+        self.hear(at);
+    }
+
+    /// One turn of the delivery.
+    pub(super) fn deliver(&mut self, at: At, boot: u32) {
+        // What a failing disk has taken all the same must be seen before it is delivered and deleted.
+        self.look_at_journal(at);
+        let mono = self.gate_now(at).mono;
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
+        let Some(controller) = post.controller.as_mut() else {
+            return;
+        };
+        controller.tell_time(mono);
+        post.delivering = false;
+        let pause = controller.deliver(&self.runtime);
+        if controller.journal().status().backlog > 0 {
+            post.delivering = true;
+            self.soon(micros(pause), Happens::Deliver(at, boot));
+        }
+        self.hear(at);
+    }
+
+    /// Takes what sync has to say.
+    fn hear(&mut self, at: At) {
+        let post = self.posts.get_mut(at);
+        let directed = post.and_then(|post| post.controller.as_mut()?.hear());
+        if let Some(directives) = directed {
+            self.directed(at, directives);
         }
     }
 
-    /// The probe is granted.
-    pub(super) fn probed(&mut self, action: &Action) {
-        if let Action::Decided(decided) = action
-            && let Some((visit, _)) = self.visits.get(&decided.number)
-            && Some(visit.person) == self.probe
-            && decided.verdict == Verdict::Grant
-            && decided.reason == Reason::InOrder
-        {
-            self.probe = None;
-        }
-    }
-
-    /// Everything must have settled by now.
-    pub(super) fn close(&mut self) {
-        if self.oracle.violation.is_some() {
-            return;
-        }
-        self.look_at_journal();
-        let Some(controller) = self.controller.as_mut() else {
+    /// The gate accepts directives: the centre must have signed them, and none is older than one before.
+    fn directed(&mut self, at: At, directives: Vec<std::sync::Arc<crate::domain::Directive>>) {
+        let Some(post) = self.posts.get_mut(at) else {
             return;
         };
-        let (unwritten, lost) = controller.unwritten();
-        let backlog = controller.journal().status().backlog;
-        let view = controller.gate().lane_view(LANE);
-        let mut wrong = Vec::new();
-        if (unwritten, lost) != (0, 0) {
-            wrong.push(format!(
-                "{unwritten} entries are not written, {lost} are lost"
-            ));
+        for directive in &directives {
+            let state = self.centre.state();
+            let signed = state
+                .papers
+                .directive(&post.lasting.gate, directive.version);
+            if signed != Some(directive) {
+                post.oracle
+                    .violated("a directive that the centre never signed is in force");
+            }
+            if directive.version < post.oracle.directed_max {
+                post.oracle
+                    .violated("a directive older than one before is in force");
+            }
+            post.oracle.directed_max = post.oracle.directed_max.max(directive.version);
         }
-        if backlog > 0 {
-            wrong.push(format!("{backlog} records are not delivered"));
-        }
-        if (view.state, view.occupied) != ("locked", false) {
-            wrong.push(format!("the lane is {} in the end", view.state));
-        }
-        if let Some(wrong) = wrong.into_iter().next() {
-            return self.oracle.violated(wrong);
-        }
-        match self.lasting.centre.received(&self.lasting.gate) {
-            Ok(received) => self.oracle.closing(&received, self.lost_before),
-            Err(error) => self.oracle.violated(error.to_string()),
+        self.step(at, Event::Directed(directives));
+    }
+
+    /// The list in force is never below the floor, nor below one that was in force before.
+    fn look_at_list(&mut self, at: At) {
+        let Some(post) = self.posts.get_mut(at) else {
+            return;
+        };
+        let Some(controller) = &post.controller else {
+            return;
+        };
+        let live = post.lasting.codes.state(&post.lasting.list);
+        let live = live.map(|live| (live.era, live.version));
+        let floor = controller.list_floor(&post.lasting.list);
+        let before = post.oracle.list_max;
+        post.oracle.list_max = before.max(live);
+        let below = |floor: Option<(u32, u64)>| live.is_some_and(|live| Some(live) < floor);
+        if below(before) || floor.is_ok_and(below) {
+            post.oracle.violated("a list below its floor is in force");
         }
     }
 }

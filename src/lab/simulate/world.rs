@@ -1,224 +1,189 @@
-//! One day at a gate under virtual time: people, a lane, a controller, a backend, and what goes wrong.
+//! One day of a station under virtual time: people, lanes, one or two gates, their backend, and what goes wrong.
 //!
-//! The queue holds what happens, in the order of (time, number). Before each of them the gate's own deadline is kept.
-//! After the safety phase the faults end and the gate must serve again; in the end everything must have been said.
+//! The queue holds what happens, in the order of (time, number). Before each of them the gates' own deadlines are kept.
+//! After the safety phase the faults end and every lane must serve again; in the end everything must have been said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::aisle::Aisle;
-use super::cast::{self, Known, Person, Visit};
+use tokio::runtime::Runtime;
+
+use super::cast::Visit;
 use super::centre::Centre;
-use super::controller::{Controller, Lasting};
-use super::faults::{self, Fault, Mix};
-use super::oracle::{Expected, Oracle};
-use super::plan::lasting;
+use super::oracle::Expected;
 use super::plant::Plant;
-use super::{Day, SimulationError, settings};
-use crate::codes::Pepper;
-use crate::domain::{
-    Colour, Event, GrantId, HealthOutcome, LaneId, Levels, ListId, Presentation, RowKey, Standing,
-    Utc,
-};
+use super::post::Post;
+use super::script::{Item, MS, Options, SECOND, Script, What};
+use super::{Day, SimulationError};
+use crate::core::Pairs;
+use crate::domain::{Event, HealthOutcome, LaneId, Levels, Presentation, RowKey, Standing, Utc};
 use crate::lab::random::SplitMix64;
 use crate::store::journal::Written;
 
-pub(super) const LANE: LaneId = LaneId(0);
-pub(super) const MS: u64 = 1_000;
-pub(super) const SECOND: u64 = 1_000_000;
-/// The date on which every day begins.
-pub(super) const TODAY_S: u64 = 1_900_000_000;
-/// The safety phase.
-pub(super) const DAY: u64 = 240 * SECOND;
 /// After the faults have ended, the gate serves again within this time.
 const SERVES_AGAIN: u64 = 10 * SECOND;
-/// Until everything has settled: the longest back-off of the delivery is 75 s, a call to staff 30 s.
+/// Until everything has settled, at most: the longest back-off of the delivery is 75 s, a call to staff 30 s.
 const SETTLED: u64 = 240 * SECOND;
+/// How often it is looked whether it has.
+const LOOKS: u64 = 2 * SECOND;
 /// Sensors are repeated as the line driver does.
 const REPEAT: u64 = 100 * MS;
+/// What has been heard is repeated every so many times only: it changes nothing.
+const WHOLE: u64 = 8;
 
-/// How a phase begins, and how long it lasts.
-type Phase = (fn(&mut World), u64);
+/// A gate, by its place among the posts.
+pub(super) type At = usize;
 
 /// What happens.
 #[derive(Clone, Debug)]
 pub(super) enum Happens {
-    /// Somebody comes; how often they have tried.
+    /// An item of the script.
+    Item(usize),
+    /// Somebody comes again; how often they have tried.
     Comes(Visit, u32),
     /// What was read reaches the gate.
-    Shown(u64, Box<Presentation>, Box<Expected>),
+    Shown(At, u64, Box<Presentation>, Box<Expected>),
     /// The backend's answer reaches the gate.
-    Answered(u32, u64, Result<Standing, HealthOutcome>),
+    Answered(At, u32, u64, Result<Standing, HealthOutcome>),
     /// The writer looks at its queue.
-    Write(u32),
+    Write(At, u32),
     /// The writer has written.
-    Written(u32, Vec<Written>),
-    /// The list is asked for.
-    Follow(u32),
+    Written(At, u32, Vec<Written>),
+    /// The list is asked for; trust list and directives are.
+    Follow(At, u32),
+    Papers(At, u32),
     /// Records are delivered.
-    Deliver(u32),
+    Deliver(At, u32),
     /// A body moves.
-    Moves(u64),
-    /// An edge is reported.
-    Reported(Levels),
+    Moves(At, LaneId, u64),
+    /// A limit switch may change.
+    Edge(At, LaneId),
     /// The sensors are repeated.
-    Repeat,
-    /// A planned fault begins or ends.
-    Begins(usize),
+    Repeat(At),
+    /// A fault of the script ends.
     Ends(usize),
+    /// The fire loop is heard.
+    FireHeard(At),
     /// The power is back.
-    PowerBack,
-    /// The centre publishes changes.
-    Publishes,
-    /// The centre makes a backup.
-    BacksUp,
+    PowerBack(At),
     /// Staff reset the fire, a person declares a new era.
     Recovers,
 }
 
 /// One day.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what goes wrong is on or off, each by itself"
-)]
 pub(super) struct World {
     pub(super) random: SplitMix64,
-    pub(super) mix: Mix,
+    pub(super) script: Script,
     pub(super) plant: Option<Plant>,
-    pub(super) lasting: Lasting,
-    pub(super) people: Vec<Person>,
+    pub(super) centre: Centre,
+    /// Runs the asynchronous parts to their end, under virtual time.
+    pub(super) runtime: Runtime,
+    pub(super) posts: Vec<Post>,
     pub(super) keys: BTreeMap<(usize, u64), RowKey>,
-    pub(super) controller: Option<Controller>,
-    pub(super) boot: u32,
-    pub(super) booted_at: u64,
     pub(super) now: u64,
-    pub(super) queue: BTreeMap<(u64, u64), Happens>,
-    pub(super) numbered: u64,
+    queue: BTreeMap<(u64, u64), Happens>,
+    numbered: u64,
     pub(super) presentations: u64,
-    pub(super) shown: BTreeMap<u64, Expected>,
-    pub(super) visits: BTreeMap<u64, (Visit, u32)>,
-    pub(super) granted: BTreeMap<GrantId, u64>,
-    pub(super) aisle: Aisle,
-    /// Until when the gate may not know what the sensors say.
-    pub(super) blind_until: u64,
-    pub(super) writing: bool,
-    /// Records up to here came before the backend was restored from an older copy.
-    pub(super) lost_before: u64,
-    pub(super) date_offset_s: i64,
-    pub(super) vouched: bool,
-    pub(super) fire_input: bool,
-    pub(super) reader_away: bool,
-    pub(super) reader_late: bool,
-    pub(super) disk_slow: u64,
-    pub(super) flood: bool,
-    pub(super) fail_safe: bool,
-    pub(super) oracle: Oracle,
     pub(super) faults: BTreeMap<&'static str, u64>,
     pub(super) trace: Option<Vec<String>>,
     pub(super) hash: u64,
     /// The backend came back with older versions, and nobody has declared a new era yet.
     pub(super) restored: bool,
-    /// Somebody whose code nobody has shown yet, for the end.
-    pub(super) fresh: Option<usize>,
-    /// That person, until they are granted.
-    pub(super) probe: Option<usize>,
+    /// Who is to be served in the end, until they are.
+    pub(super) probes: BTreeSet<usize>,
+    /// The faults have ended.
+    pub(super) calm: bool,
+    /// Pairs of state and input that were seen.
+    pub(super) pairs: Pairs,
 }
 
 impl World {
     /// Draws the day of a seed.
-    pub(super) fn new(
-        seed: u64,
-        plant: Option<Plant>,
-        traced: bool,
-    ) -> Result<Self, SimulationError> {
-        let mut random = SplitMix64::new(seed);
-        let mix = faults::draw(&mut random, DAY);
-        let settings = settings::draw(&mut random);
-        let wrong = |error: &dyn std::fmt::Display| SimulationError(error.to_string());
-        let list = ListId::new("health").map_err(|error| wrong(&error))?;
-        let pepper = Pepper::from_bytes([9; 32]);
-        let count = 6 + random.index(18);
-        let mut people = cast::people(&mut random, count);
-        let fresh = people.len();
-        people.push(Person {
-            carries: cast::Carries::StaticCode("HC:fresh".into()),
-            known: Known::Listed(cast::row(fresh, Some(Colour::Green))),
-        });
-        let centre = Centre::new(list.clone(), pepper.id())?;
-        let clean_clock = !mix
-            .planned
-            .iter()
-            .any(|planned| matches!(planned.fault, Fault::ClockSteps(_) | Fault::ClockUntrusted));
-        let lane = settings.lanes.first().ok_or_else(|| wrong(&"no lane"))?;
-        let (barrier, directions) = (lane.barrier, lane.directions.clone());
-        let lasting = lasting(settings.clone(), &mix, list, pepper, centre)?;
+    pub(super) fn new(seed: u64, options: &Options) -> Result<Self, SimulationError> {
+        let script = Script::draw(seed, options);
+        let (centre, posts) = super::station::build(&script, options.plant)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|error| SimulationError(error.to_string()))?;
         let mut world = Self {
-            mix,
-            plant,
-            lasting,
-            people,
+            random: SplitMix64::new(seed ^ 0x5EED),
+            plant: options.plant,
+            centre,
+            runtime,
+            posts,
             keys: BTreeMap::new(),
-            controller: None,
-            boot: 0,
-            booted_at: 0,
             now: 0,
             queue: BTreeMap::new(),
             numbered: 0,
             presentations: 0,
-            shown: BTreeMap::new(),
-            visits: BTreeMap::new(),
-            granted: BTreeMap::new(),
-            aisle: Aisle::new(barrier),
-            blind_until: 0,
-            writing: false,
-            lost_before: 0,
-            date_offset_s: 0,
-            vouched: true,
-            fire_input: false,
-            reader_away: false,
-            reader_late: false,
-            disk_slow: 0,
-            flood: false,
-            fail_safe: random.percent(50),
-            oracle: Oracle::new(settings, clean_clock),
             faults: BTreeMap::new(),
-            trace: traced.then(Vec::new),
+            trace: options.traced.then(Vec::new),
             hash: seed,
             restored: false,
-            fresh: Some(fresh),
-            probe: None,
-            random,
+            probes: BTreeSet::new(),
+            calm: false,
+            pairs: Pairs::default(),
+            script,
         };
         world.enrol()?;
-        world.plan(&directions);
+        for (place, Item { at, .. }) in world.script.items.clone().into_iter().enumerate() {
+            let happens = options
+                .only
+                .as_ref()
+                .is_none_or(|only| only.contains(&place));
+            if happens {
+                world.at(at, Happens::Item(place));
+            }
+        }
         Ok(world)
     }
 
     /// Lives through the day.
     pub(super) fn live(mut self) -> Day {
-        self.power_on();
-        self.run_until(DAY);
-        let phases: [Phase; 3] = [
-            (Self::end_faults, SERVES_AGAIN),
-            (Self::serves_again, SETTLED),
-            (Self::close, 0),
-        ];
-        for (begin, lasts) in phases {
-            if self.oracle.violation.is_none() {
-                begin(&mut self);
-                self.run_until(self.now.saturating_add(lasts));
-            }
+        for at in 0..self.posts.len() {
+            self.power_on(at);
+            self.at(0, Happens::Repeat(at));
         }
+        let length = self.script.length;
+        self.run_until(length);
+        self.end_faults();
+        self.run_until(self.now.saturating_add(SERVES_AGAIN));
+        self.serves_again();
+        let until = self.now.saturating_add(SETTLED);
+        while self.violation().is_none() && self.now < until && !self.is_settled() {
+            self.run_until(self.now.saturating_add(LOOKS));
+        }
+        self.close();
+        for at in 0..self.posts.len() {
+            self.learn_pairs(at);
+        }
+        let violation = self.violation();
         Day {
-            passages: self.oracle.passages,
-            grants: self.oracle.grants(),
+            passages: self.posts.iter().map(|post| post.oracle.passages).sum(),
+            grants: self.posts.iter().map(|post| post.oracle.grants()).sum(),
             presentations: self.presentations,
+            items: self.script.items.len(),
             faults: self.faults,
-            violation: self.oracle.violation,
+            violation,
             virtual_us: self.now,
             trace: self.trace.unwrap_or_default(),
             hash: self.hash,
+            pairs: self.pairs,
         }
+    }
+
+    /// The first rule that was broken.
+    pub(super) fn violation(&self) -> Option<String> {
+        let mut posts = self.posts.iter();
+        posts.find_map(|post| post.oracle.violation.clone())
+    }
+
+    pub(super) fn is_violated(&self) -> bool {
+        self.posts
+            .iter()
+            .any(|post| post.oracle.violation.is_some())
     }
 
     pub(super) fn at(&mut self, at: u64, happens: Happens) {
@@ -231,18 +196,27 @@ impl World {
         self.at(self.now.saturating_add(after), happens);
     }
 
+    /// What is still to come, and whether it shall.
+    pub(super) fn keep(&mut self, shall: impl Fn(&Happens) -> bool) -> Vec<Happens> {
+        let gone = self.queue.values().filter(|happens| !shall(happens));
+        let gone = gone.cloned().collect();
+        self.queue.retain(|_, happens| shall(happens));
+        gone
+    }
+
     pub(super) fn run_until(&mut self, until: u64) {
-        while self.oracle.violation.is_none() {
-            let due = self.deadline().filter(|due| *due <= until);
+        while !self.is_violated() {
+            let posts = self.posts.iter().enumerate();
+            let due = posts.filter_map(|(at, post)| Some((post.due?, at))).min();
+            let due = due.filter(|(due, _)| *due <= until);
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             match (due, next.filter(|at| *at <= until)) {
-                (Some(due), next) if next.is_none_or(|next| due <= next) => {
+                (Some((due, at)), next) if next.is_none_or(|next| due <= next) => {
                     self.now = self.now.max(due);
-                    let before = self.deadline();
-                    self.step(Event::TimedOut);
-                    if self.deadline() == before && before.is_some_and(|due| due <= self.now) {
-                        self.oracle
-                            .violated("a deadline is not met by waiting for it");
+                    self.step(at, Event::TimedOut);
+                    let again = self.posts.get(at).and_then(|post| post.due);
+                    if again.is_some_and(|again| again <= self.now && again == due) {
+                        self.violated(at, "a deadline is not met by waiting for it");
                     }
                 }
                 (_, Some(at)) => {
@@ -259,91 +233,157 @@ impl World {
         }
     }
 
-    /// The gate's deadline in microseconds of the day.
-    fn deadline(&mut self) -> Option<u64> {
-        let booted_at = self.booted_at;
-        let controller = self.controller.as_mut()?;
-        let due = controller.gate().deadline()?;
-        Some(booted_at.saturating_add(due.as_micros()))
+    /// Keeps what the lanes of a gate have been through, before its controller goes.
+    pub(super) fn learn_pairs(&mut self, at: At) {
+        let post = self.posts.get_mut(at);
+        if let Some(controller) = post.and_then(|post| post.controller.as_mut()) {
+            self.pairs.add(&controller.gate().pairs());
+        }
+    }
+
+    pub(super) fn violated(&mut self, at: At, what: &str) {
+        if let Some(post) = self.posts.get_mut(at) {
+            post.oracle.violated(what);
+        }
+    }
+
+    fn is_on(&self, at: At, boot: u32) -> bool {
+        let post = self.posts.get(at);
+        post.is_some_and(|post| post.boot == boot && post.controller.is_some())
     }
 
     fn happens(&mut self, happens: Happens) {
         match happens {
+            Happens::Item(place) => self.item(place),
             Happens::Comes(visit, tries) => self.comes(visit, tries),
-            Happens::Shown(number, presentation, expected) => {
-                self.present(number, *presentation, *expected);
+            Happens::Shown(at, number, presentation, expected) => {
+                self.present(at, number, *presentation, *expected);
             }
-            Happens::Answered(boot, number, answer) if boot == self.boot => {
-                self.step(Event::Answered { number, answer });
+            Happens::Answered(at, boot, number, answer) if self.is_on(at, boot) => {
+                self.step(at, Event::Answered { number, answer });
             }
-            Happens::Write(boot) if boot == self.boot => self.write(),
-            Happens::Written(boot, answers) if boot == self.boot => self.written(answers),
-            Happens::Follow(boot) if boot == self.boot => {
-                let (controller, runtime) = (self.controller.as_mut(), &self.lasting.runtime);
-                let pause = controller.map(|controller| controller.follow(runtime));
-                if let Some(pause) = pause {
-                    self.soon(micros(pause), Happens::Follow(boot));
-                    self.look_at_list();
-                }
+            Happens::Write(at, boot) if self.is_on(at, boot) => self.write(at),
+            Happens::Written(at, boot, answers) if self.is_on(at, boot) => {
+                self.written(at, answers);
             }
-            Happens::Deliver(boot) if boot == self.boot => {
-                // What a failing disk has taken all the same must be seen before it is delivered and deleted.
-                self.look_at_journal();
-                let (controller, runtime) = (self.controller.as_mut(), &self.lasting.runtime);
-                let pause = controller.map(|controller| controller.deliver(runtime));
-                if let Some(pause) = pause {
-                    self.soon(micros(pause), Happens::Deliver(boot));
-                }
+            Happens::Follow(at, boot) if self.is_on(at, boot) => self.follow(at, boot),
+            Happens::Papers(at, boot) if self.is_on(at, boot) => self.follow_papers(at, boot),
+            Happens::Deliver(at, boot) if self.is_on(at, boot) => self.deliver(at, boot),
+            Happens::Moves(at, lane, body) => self.moves(at, lane, body),
+            Happens::Edge(at, lane) => self.edge(at, lane),
+            Happens::Repeat(at) => {
+                self.repeat(at);
+                self.soon(REPEAT, Happens::Repeat(at));
             }
-            Happens::Moves(body) => {
-                if self.aisle.advance(body, self.now) {
-                    self.edge();
-                }
-                if let Some(after) = self.aisle.moves_in(body) {
-                    self.soon(after, Happens::Moves(body));
-                }
-            }
-            Happens::Reported(levels) => self.step(Event::Sensed(LANE, levels)),
-            Happens::Repeat => {
-                if self.plant != Some(Plant::UnrepeatedBeams) {
-                    self.step(Event::Sensed(LANE, self.aisle.levels()));
-                }
-                self.step(Event::Fire(self.fire_input));
-                if self.flood {
-                    self.nonsense();
-                }
-                self.soon(REPEAT, Happens::Repeat);
-            }
-            Happens::Begins(place) => self.begins(place),
             Happens::Ends(place) => self.ends(place),
-            Happens::PowerBack => self.power_on(),
-            Happens::Publishes => self.publishes(),
-            Happens::BacksUp => self.lasting.centre.back_up(),
+            Happens::FireHeard(at) => self.hear_fire(at),
+            Happens::PowerBack(at) => self.power_on(at),
             Happens::Recovers => self.recovers(),
             // Whatever an earlier start was waiting for is gone with it.
             Happens::Answered(..)
-            | Happens::Write(_)
+            | Happens::Write(..)
             | Happens::Written(..)
-            | Happens::Follow(_)
-            | Happens::Deliver(_) => {}
+            | Happens::Follow(..)
+            | Happens::Papers(..)
+            | Happens::Deliver(..) => {}
         }
     }
 
-    pub(super) fn note(&mut self, line: &str) {
-        // FNV-1a over everything that happens: two runs of a seed have the same.
-        let told = format!("{:>12} {line}", self.now);
-        self.hash = told.bytes().fold(self.hash, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    fn item(&mut self, place: usize) {
+        let Some(Item { what, .. }) = self.script.items.get(place).copied() else {
+            return;
+        };
+        match what {
+            What::Comes(visit) => {
+                if let Some(manner) = visit.manner.as_str() {
+                    self.count(manner);
+                }
+                self.comes(visit, 0);
+            }
+            What::OpensOnce(visit) => self.opens_once(visit),
+            What::Fault(at, fault, lasts) => self.begins(place, at, fault, lasts),
+            What::Publishes => self.publishes(),
+            What::Trust => {
+                let today = self.utc(self.now);
+                if let Err(error) = self.centre.publish_trust(today) {
+                    self.violated(0, &error.to_string());
+                }
+            }
+            What::BacksUp => self.centre.back_up(),
+        }
+    }
+
+    /// Says the levels of every sensor, key switch and the fire loop again, as their drivers do.
+    fn repeat(&mut self, at: At) {
+        let Some(post) = self
+            .posts
+            .get_mut(at)
+            .filter(|post| post.controller.is_some())
+        else {
+            return;
+        };
+        post.ticks = post.ticks.wrapping_add(1);
+        let (whole, flood) = (post.ticks % WHOLE == 0, post.flood);
+        let lanes = u8::try_from(post.places.len()).unwrap_or(0);
+        for lane in (0..lanes).map(LaneId) {
+            self.repeat_lane(at, lane, whole);
+        }
+        if whole {
+            let fire = self.posts.get(at).is_some_and(|post| post.fire_input);
+            if self.plant != Some(Plant::FireLate) || !fire {
+                self.step(at, Event::Fire(fire));
+            }
+            self.look_at_lanes(at);
+        }
+        if flood {
+            self.nonsense(at);
+        }
+    }
+
+    fn repeat_lane(&mut self, at: At, lane: LaneId, whole: bool) {
+        let now = self.now;
+        let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) else {
+            return;
+        };
+        if place.lines_lost {
+            return;
+        }
+        let (levels, key) = (place.aisle.levels(now), place.key);
+        let repeats = self.plant != Some(Plant::UnrepeatedBeams) || place.told.is_none();
+        if (whole || place.told != Some(levels)) && repeats {
+            self.sense(at, lane, levels);
+        }
+        if whole {
+            self.turn_key(at, lane, key);
+        }
+    }
+
+    /// The gate hears the levels of a lane.
+    pub(super) fn sense(&mut self, at: At, lane: LaneId, levels: Levels) {
+        if let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) {
+            place.told = Some(levels);
+        }
+        self.step(at, Event::Sensed(lane, levels));
+    }
+
+    /// Folds something that happens into what stands for the day: two runs of a seed have the same.
+    pub(super) const fn mark(&mut self, what: u64) {
+        // FNV-1a, a word at a time.
+        self.hash = (self.hash ^ what).wrapping_mul(0x0100_0000_01b3);
+        self.hash = (self.hash ^ self.now).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    /// Keeps a line of the trace, if there is one.
+    pub(super) fn note(&mut self, at: At, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(told);
+            trace.push(format!("{:>12} gate {at} {}", self.now, line()));
         }
     }
-}
 
-/// The true date at a moment of the day.
-pub(super) fn utc(at: u64) -> Utc {
-    Utc::from_secs(TODAY_S) + Duration::from_micros(at)
+    /// The true date at a moment of the day.
+    pub(super) fn utc(&self, at: u64) -> Utc {
+        Utc::from_secs(self.script.start_s) + Duration::from_micros(at)
+    }
 }
 
 pub(super) fn micros(time: Duration) -> u64 {

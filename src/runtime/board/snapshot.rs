@@ -133,6 +133,7 @@ impl Board {
             .map(|(place, alarm)| (place.clone(), alarm.as_str().into()))
             .chain(of_gate)
             .chain(of_lanes)
+            .chain(self.ports.alarms())
             .collect()
     }
 

@@ -78,6 +78,7 @@ const fn order_name(deed: Deed) -> &'static str {
         Deed::EndMode => "mode_auto",
         Deed::OpenOnce { .. } => "open_once",
         Deed::ResetFire => "reset_fire",
+        Deed::Forgive { .. } => "forgive",
         Deed::ProvisionReader { .. } => "provision_reader",
     }
 }

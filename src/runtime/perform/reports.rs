@@ -62,10 +62,9 @@ impl Performer {
                 self.board.flooded(now, port.lane, name, *count);
             }
             ReaderReport::Provisioned(how) => {
-                if self.board.ports.provisioned(name, *how) {
-                    let is_open = *how == Provisioned::Open;
-                    self.reader_alarm(port, "reader_provisioning", is_open);
-                }
+                self.board.ports.provisioned(name, *how);
+                let is_open = *how == Provisioned::Open;
+                self.reader_alarm(port, "reader_provisioning", is_open);
             }
             ReaderReport::Tamper(on) => self.reader_alarm(port, "reader_tampered", *on),
             ReaderReport::PowerFailure(on) => self.reader_alarm(port, "reader_power", *on),
@@ -78,11 +77,6 @@ impl Performer {
         None
     }
 
-    /// What the sensors of a lane say.
-    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
-        self.board.sensed(lane, levels);
-    }
-
     /// A reader has read something.
     pub fn reader_read(&mut self, name: &str, presentation: &Presentation) {
         let took = presentation.read.since(presentation.seen);
@@ -90,6 +84,11 @@ impl Performer {
         board
             .ports
             .read(name, presentation.read, took, &board.metrics);
+    }
+
+    /// What the sensors of a lane say.
+    pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
+        self.board.sensed(lane, levels);
     }
 
     /// A sensor contradicts the others, or says something again.
@@ -123,8 +122,11 @@ impl Performer {
     }
 
     /// An alarm of a lane that its readers raise by themselves: how many of them do. The driver has logged it.
-    fn reader_alarm(&self, port: &Port, alarm: &str, on: bool) {
+    fn reader_alarm(&mut self, port: &Port, alarm: &str, on: bool) {
         let lane = self.board.lane_name(port.lane);
+        if !self.board.ports.alarm(&lane, alarm, &port.name, on) {
+            return;
+        }
         let gauge = self
             .board
             .metrics

@@ -228,28 +228,17 @@ impl Desk {
                     status: None,
                 }
             }
-            Request::OpenOnce { lane, direction } => {
-                let (id, served) = match self.lanes(Some(&lane)).as_deref() {
-                    Ok([(id, served)]) => (*id, *served),
-                    Ok(_) => return Reply::new(Result::Malformed, "one lane has to be named"),
-                    Err(refused) => return refused.clone(),
-                };
-                let direction = match (direction, served) {
-                    (Some(direction), served) if served.contains(&direction) => direction,
-                    (None, [only]) => *only,
-                    (Some(direction), _) => {
-                        let sentence = format!("lane {lane} does not serve \"{direction}\"");
-                        return Reply::new(Result::Refused, sentence);
-                    }
-                    (None, _) => {
-                        let sentence =
-                            format!("lane {lane} serves both ways: say \"entry\" or \"exit\"");
-                        return Reply::new(Result::Malformed, sentence);
-                    }
-                };
-                self.order(uid, Some(id), Deed::OpenOnce { direction })
-                    .await
-            }
+            Request::OpenOnce { lane, direction } => match self.side(&lane, direction) {
+                Ok((id, direction)) => {
+                    self.order(uid, Some(id), Deed::OpenOnce { direction })
+                        .await
+                }
+                Err(refused) => refused,
+            },
+            Request::Forgive { lane, direction } => match self.side(&lane, direction) {
+                Ok((id, direction)) => self.order(uid, Some(id), Deed::Forgive { direction }).await,
+                Err(refused) => refused,
+            },
             Request::ResetFire => self.order(uid, None, Deed::ResetFire).await,
             Request::Provision { reader, for_s } => self.provision(uid, &reader, for_s).await,
         }
@@ -289,6 +278,30 @@ impl Desk {
         Reply {
             said: vec![format!("reader {name} may be given its key for {for_s} s")],
             ..reply
+        }
+    }
+
+    /// One side of one lane; it need not be named where the lane serves one way only.
+    fn side(
+        &self,
+        lane: &str,
+        direction: Option<Direction>,
+    ) -> std::result::Result<(LaneId, Direction), Reply> {
+        let lanes = self.lanes(Some(lane))?;
+        let [(id, served)] = lanes.as_slice() else {
+            return Err(Reply::new(Result::Malformed, "one lane has to be named"));
+        };
+        match (direction, *served) {
+            (Some(direction), served) if served.contains(&direction) => Ok((*id, direction)),
+            (None, [only]) => Ok((*id, *only)),
+            (Some(direction), _) => {
+                let sentence = format!("lane {lane} does not serve \"{direction}\"");
+                Err(Reply::new(Result::Refused, sentence))
+            }
+            (None, _) => {
+                let sentence = format!("lane {lane} serves both ways: say \"entry\" or \"exit\"");
+                Err(Reply::new(Result::Malformed, sentence))
+            }
         }
     }
 

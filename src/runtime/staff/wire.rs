@@ -37,6 +37,14 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         direction: Option<Direction>,
     },
+    /// Whoever was refused last for passback may pass once more.
+    Forgive {
+        /// At which lane.
+        lane: String,
+        /// On which side; may be left out where the lane serves one only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        direction: Option<Direction>,
+    },
     /// The fire is over.
     ResetFire,
     /// An OSDP reader is to be given its key.

@@ -58,6 +58,7 @@ fn grant(number: u64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(number)),
         lists: Vec::new(),
+        elsewhere: None,
         region: 0,
     };
     let mut replay = [0; 32];

@@ -138,7 +138,7 @@ function draw(now) {
   fill("lanes", now.lanes.map((lane) => laneCard(lane, now.decisions)));
   const none = (n) => [make("tr", "", make("td", "", "none yet", { colspan: n }))];
   fill("decisions", now.decisions.length ? now.decisions.map((one) => decisionRow(one, now)) : none(6));
-  fill("devices", now.devices.map(deviceItem));
+  fill("devices", now.devices.map((device) => make("li", "", [`${device.name}: `, make("span", device.up ? "good" : "bad", device.state), portWords(device.port)])));
   fill("lists", now.lists.length ? now.lists.map(listRow) : none(4));
   fill("machine", facts(now));
   const sides = now.lanes.flatMap((lane) => lane.prompts.map(([side]) => [lane.name, side]));
@@ -146,11 +146,13 @@ function draw(now) {
   if (id("displays").childElementCount !== links.length) fill("displays", links);
 }
 
-/** A device; of a reader also the state of its port, why that is so, and what the module says of itself. */
-function deviceItem(device) {
-  const port = device.port;
-  const more = port ? [`port ${port.state}`, port.why, port.module].filter(Boolean) : [];
-  return make("li", "", [`${device.name}: `, make("span", device.up ? "good" : "bad", device.state), more.length ? ` (${more.join(", ")})` : ""]);
+/** How the port of a reader stands, and what its module says of itself. */
+function portWords(port) {
+  if (!port) return "";
+  const speed = port.baud ? ` at ${port.baud} baud` : "";
+  const why = port.why ? `: ${port.why}` : "";
+  const module = port.module ? `; ${port.module}` : "";
+  return `, port ${port.state}${speed}${why}${module}`;
 }
 
 /** Bars of one chart, a minute each; several values of a minute stand on each other. */

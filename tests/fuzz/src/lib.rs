@@ -12,6 +12,9 @@ pub mod codes;
 #[path = "../../../src/domain/mod.rs"]
 pub mod domain;
 pub mod lab;
+pub mod line;
+#[path = "../../../src/proto/mod.rs"]
+pub mod proto;
 mod wrap;
 
 use std::alloc::System;

@@ -22,5 +22,12 @@ fn main() -> std::io::Result<()> {
             fs::write(folder.join(format!("seed-{n}")), seed)?;
         }
     }
+    for target in ["reader_text", "reader_identifiers", "reader_sam", "reader_pn532", "reader_osdp"] {
+        let folder = home.join(target);
+        fs::create_dir_all(&folder)?;
+        for (n, seed) in turnstiled_fuzz::line::seeds(target).iter().enumerate() {
+            fs::write(folder.join(format!("seed-{n}")), seed)?;
+        }
+    }
     Ok(())
 }

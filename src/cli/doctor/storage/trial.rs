@@ -232,6 +232,7 @@ fn grant(n: u64) -> Entry {
         prompt: Prompt::Go,
         grant: Some(GrantId(n)),
         lists: Vec::new(),
+        elsewhere: None,
         region: 0,
     };
     let mut key = [0; 32];

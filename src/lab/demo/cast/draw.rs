@@ -25,6 +25,7 @@ pub fn draw(passengers: usize, seed: u64, now: Utc) -> Result<Vec<Person>, DemoE
         now,
     };
     let mut people = casting.connected();
+    people.extend(casting.once());
     people.extend(casting.signed()?);
     people.extend(casting.alone());
     people.extend(casting.again());
@@ -52,6 +53,69 @@ pub fn rush_hour(count: usize, seed: u64, now: Utc) -> Vec<Person> {
 }
 
 impl Casting {
+    /// One code, one use; one person behind a card and a code.
+    fn once(&mut self) -> Vec<Person> {
+        let act = Act::Connected;
+        let (retried, copied) = (self.code("RC"), self.code("RC"));
+        let somebody = self.row(Colour::Green);
+        let phone = |story, side, code: &str, known, expected| {
+            let carries = Carries::Phone(code.into());
+            person(story, act, side, carries, known, expected)
+        };
+        let mine = Known::Synced(self.row(Colour::Green));
+        let theirs = Known::Synced(self.row(Colour::Green));
+        let own_code = self.code("HC");
+        let own_card = self.card();
+        vec![
+            Person {
+                walk: Walk::Stays,
+                ..phone(
+                    "dynamic code, does not walk",
+                    Entry,
+                    &retried,
+                    mine,
+                    (Grant, R::InOrder),
+                )
+            },
+            phone(
+                "the same dynamic code, tries again",
+                Entry,
+                &retried,
+                Known::No,
+                (Grant, R::InOrder),
+            ),
+            phone(
+                "dynamic code, copied by a friend",
+                Entry,
+                &copied,
+                theirs,
+                (Grant, R::InOrder),
+            ),
+            phone(
+                "the friend's screenshot at the lane beside",
+                Exit,
+                &copied,
+                Known::No,
+                (Assist, R::Replayed),
+            ),
+            phone(
+                "code of somebody who has a card as well",
+                Entry,
+                &own_code,
+                Known::Synced(somebody),
+                (Grant, R::InOrder),
+            ),
+            person(
+                "the card of the same person",
+                act,
+                Entry,
+                own_card,
+                Known::Synced(somebody),
+                (Deny, R::Passback),
+            ),
+        ]
+    }
+
     /// Everybody who comes while the backend answers: each kind once.
     #[expect(clippy::too_many_lines, reason = "the list of the cast, no logic")]
     fn connected(&mut self) -> Vec<Person> {

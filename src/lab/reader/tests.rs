@@ -1,0 +1,143 @@
+//! Every emulated kind is read by the real driver, on a real terminal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time;
+
+use super::replay::driver;
+use super::terminal::{Settings, run};
+use super::*;
+use crate::domain::{Assurance, Direction, LaneId, Shown};
+use crate::drivers::serial::{self, LineSetup, Looks, ReaderSettings, Seat, Setup};
+use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
+use crate::lab::line_faults::LineFaults;
+
+const KEY: [u8; 16] = [7; 16];
+
+fn settings(kind: Kind, path: &std::path::Path) -> Settings {
+    Settings {
+        kind,
+        path: path.into(),
+        keys: vec![(0, Some(KEY))],
+        faults: LineFaults::default(),
+        stall_every: 0,
+        unplug_every: None,
+        tap_every: None,
+        seed: 1,
+    }
+}
+
+fn gate(kind: Kind, path: &std::path::Path) -> mpsc::Receiver<ReaderEvent> {
+    let (sender, events) = mpsc::channel(64);
+    let port = Arc::new(Port {
+        lane: LaneId(0),
+        direction: Direction::Entry,
+        name: "reader".into(),
+    });
+    let clock = MonoClock::start();
+    if let Some(kind) = driver(kind) {
+        let setup = Setup {
+            port: path.into(),
+            baud: None,
+            kind,
+            types: false,
+        };
+        tokio::spawn(async move { serial::run(&setup, port, clock, sender).await });
+        return events;
+    }
+    let setup = LineSetup {
+        port: path.into(),
+        baud: 115_200,
+        driver_direction: false,
+    };
+    let settings = ReaderSettings {
+        address: 0,
+        key: Personal::new(KEY),
+        assurance: Assurance::Identifier,
+    };
+    tokio::spawn(async move {
+        let (_looks, looks) = watch::channel(Looks::default());
+        let (_line, provisions) = mpsc::channel(1);
+        let seats = vec![Seat { port, settings }];
+        serial::run_osdp(setup, seats, looks, provisions, clock, sender).await;
+    });
+    events
+}
+
+async fn shown(events: &mut mpsc::Receiver<ReaderEvent>) -> String {
+    loop {
+        let event = time::timeout(Duration::from_secs(20), events.recv());
+        if let ReaderReport::Presented(presentation) = event.await.unwrap().unwrap().report {
+            return match presentation.shown {
+                Shown::Tag(tag) => tag.identifier().expose().clone(),
+                Shown::Code(text) => text.expose().clone(),
+                Shown::Card(card) => card.number.expose().clone(),
+                Shown::TooLong => "too long".into(),
+            };
+        }
+    }
+}
+
+async fn up(events: &mut mpsc::Receiver<ReaderEvent>) {
+    loop {
+        let event = time::timeout(Duration::from_secs(20), events.recv());
+        if matches!(event.await.unwrap().unwrap().report, ReaderReport::Up(true)) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_card_on_an_emulated_reader_of_any_kind_is_read_by_the_driver() {
+    for kind in Kind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("port");
+        let (tap, taps) = mpsc::channel(1);
+        tokio::spawn(run(settings(kind, &path), taps));
+        time::sleep(Duration::from_millis(50)).await;
+        let mut events = gate(kind, &path);
+        up(&mut events).await;
+        // An OSDP reader first has to say a few times that there is nothing old.
+        time::sleep(Duration::from_millis(500)).await;
+        tap.send(()).await.unwrap();
+        assert_eq!(shown(&mut events).await, kind.shown(1), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn noise_wrong_checksums_stalls_and_a_pulled_plug_bring_no_card_that_is_not_there() {
+    for kind in Kind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("port");
+        let (tap, taps) = mpsc::channel(1);
+        let faulty = Settings {
+            faults: LineFaults {
+                chunk_len: 3,
+                noise_len: 2,
+                bit_error_every: 7,
+                ..LineFaults::default()
+            },
+            stall_every: 11,
+            unplug_every: Some(Duration::from_secs(1)),
+            tap_every: Some(Duration::from_millis(700)),
+            ..settings(kind, &path)
+        };
+        tokio::spawn(run(faulty, taps));
+        time::sleep(Duration::from_millis(50)).await;
+        let mut events = gate(kind, &path);
+        let known: Vec<_> = (1..100).map(|number| kind.shown(number)).collect();
+        let end = time::Instant::now() + Duration::from_secs(5);
+        while let Ok(read) = time::timeout_at(end, shown(&mut events)).await {
+            assert!(known.contains(&read), "{kind:?}: {read}");
+        }
+        drop(tap);
+    }
+}
+
+#[test]
+fn made_up_numbers_have_a_good_check_digit() {
+    // By READERS §1.7 the number with 002 in its place has the check digit X.
+    assert_eq!(id_number(2), "11010519491231002X");
+}

@@ -1,0 +1,5 @@
+//! SAM_V and SAM_A: bytes of a reader's line.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| turnstiled_fuzz::line::sam(data));

@@ -1,0 +1,5 @@
+//! Lines of scanners, sent or typed: bytes of a reader's line.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| turnstiled_fuzz::line::text(data));
