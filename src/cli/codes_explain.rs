@@ -266,7 +266,8 @@ fn decisions(
     lines
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests {
     use super::*;
     use crate::lab::mint::ride_cwt::{self, Chain, Token};

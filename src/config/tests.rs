@@ -1224,6 +1224,7 @@ fn a_rule_for_certificates_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the list of what is refused")]
 fn a_policy_may_stand_in_a_file_of_its_own_and_in_one_place_only() {
     let folder = tempfile::tempdir().unwrap();
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/hardware/example.toml");

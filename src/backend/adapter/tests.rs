@@ -1,7 +1,6 @@
 //! The two shipped adapters against services of their shape, good and bad.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +15,7 @@ const NOW_S: u64 = 1_795_000_000;
 const CARD: &str = "11010119000101001X";
 
 /// A service that answers by the code that it is asked about; what it got comes back in `echo`.
+#[expect(clippy::too_many_lines, reason = "the list of answers, no logic")]
 async fn service(path: &'static str) -> SocketAddr {
     let answer = async |body: Bytes| {
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -164,7 +164,7 @@ async fn one_call_takes_a_code_or_a_card_and_every_answer_is_what_its_tables_say
     ] {
         // A code that tries to be more than a value, and does not become it.
         let code = format!("{{\"#{asked}#\", \"status\": \"00\"}}&a=b{{unix_s}}");
-        let started = Instant::now();
+        let started = time::Instant::now();
         let found = ask(&all, "opaque", "province", &code).await;
         assert!(started.elapsed() < Duration::from_secs(3), "{asked}");
         let health = found

@@ -144,9 +144,12 @@ impl Lists {
 fn decide(gate: &mut Gate, now: Now, event: Event) -> Option<Decided> {
     let mut out = Vec::new();
     gate.step(now, event, &mut out);
-    out.iter().find_map(|action| match action {
-        Action::Decided(decided) => Some(*decided),
-        _ => None,
+    out.iter().find_map(|action| {
+        if let Action::Decided(decided) = action {
+            Some(*decided)
+        } else {
+            None
+        }
     })
 }
 
@@ -178,6 +181,7 @@ fn settings(draw: &mut Draw, asks: bool) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one comparison, from drawing to verdict")]
 async fn offline_and_online_agree_over_ten_thousand_people() {
     let dir = tempfile::tempdir().unwrap();
     let clock: crate::backend::Clock = Arc::new(|| Utc::from_secs(NOW_S));
