@@ -109,6 +109,7 @@ fn explained(
     };
     let job = Job {
         number: 0,
+        floor: at,
         now: Now {
             mono: Mono::from_millis(0),
             utc: Some(at),

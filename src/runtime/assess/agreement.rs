@@ -236,6 +236,7 @@ async fn offline_and_online_agree_over_ten_thousand_people() {
             assessor.assess(&Job {
                 number: n,
                 now,
+                floor: Utc::default(),
                 presentation: Presentation {
                     lane: LaneId(0),
                     direction,
