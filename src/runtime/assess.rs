@@ -74,7 +74,8 @@ impl Assessor {
             }
             Ok(mut reading) => {
                 let trust = reader.trust();
-                reading.credential.trust_expired = is_expired(trust.not_after, job.now.utc.or(Some(job.floor)));
+                reading.credential.trust_expired =
+                    is_expired(trust.not_after, job.now.utc.or(Some(job.floor)));
                 self.find(reading, job.now)
             }
         };

@@ -181,7 +181,10 @@ fn settings(draw: &mut Draw, asks: bool) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one comparison, from drawing to verdict")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one comparison, from drawing to verdict"
+)]
 async fn offline_and_online_agree_over_ten_thousand_people() {
     let dir = tempfile::tempdir().unwrap();
     let clock: crate::backend::Clock = Arc::new(|| Utc::from_secs(NOW_S));
