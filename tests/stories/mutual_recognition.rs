@@ -9,10 +9,11 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
 use tokio::time::sleep;
-use turnstiled::domain::{Colour, Row, Subject};
+use turnstiled::domain::{Colour, Outcome, Reason, Row, Subject, Verdict};
 
 use crate::daemon::disk::Disk;
 use crate::daemon::{Gate, Home, code, eventually};
+use crate::scene::{Scene, expect};
 
 const TRUST: &str = r#"
 version = 1
@@ -203,4 +204,36 @@ async fn health_and_ride_are_joined_on_the_person_and_the_reason_names_which_fai
     is_refused(&home, &gate, "RC:2", "red_code").await;
     is_refused(&home, &gate, "RC:3", "not_applied").await;
     is_refused(&home, &gate, &code(4), "no_access_rights").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_from_elsewhere_come_to_the_demo() {
+    use {Reason as R, Verdict as V};
+    let mut scene = Scene::new(91).await;
+    let passed: &[Outcome] = &[Outcome::Passed];
+    for (story, verdict, reason, outcomes) in [
+        (
+            "local code, yellow by a region whose yellow counts here",
+            V::Grant,
+            R::SiteRule,
+            passed,
+        ),
+        ("national code, green", V::Grant, R::InOrder, passed),
+        (
+            "national code, yellow, which is held here",
+            V::Deny,
+            R::YellowCode,
+            &[],
+        ),
+        (
+            "ride code of somebody without a health code",
+            V::Deny,
+            R::NotApplied,
+            &[],
+        ),
+    ] {
+        let witness = scene.comes(story).await;
+        expect(&witness, verdict, reason, outcomes);
+    }
+    scene.stage.strike().await.unwrap();
 }
