@@ -138,6 +138,7 @@ fn the_example_shows_true_defaults() {
                 "# ca",
                 "# next_pepper_file",
                 "# policy_file",
+                "# area",
                 "# trust_keys",
                 "# directive_keys",
                 "# time_zone",
