@@ -473,7 +473,10 @@ async fn a_credential_is_asked_online() {
     let standing = ask("id_card", " 11010119000101001x ").await.unwrap();
     assert_eq!(standing.health, HealthOutcome::Yellow);
     assert_eq!(standing.subject, Some(Subject([1; 8])));
-    assert_eq!(standing.valid_until, Some(Utc::from_secs(2_000_000_000)));
+    assert_eq!(
+        standing.valid_until,
+        Some(Utc::from_millis(2_000_000_000_999))
+    );
     assert_eq!((standing.valid_from, standing.entitlements), (None, 1));
     assert_eq!(standing.lists[0].list, list());
     assert_eq!(

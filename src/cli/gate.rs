@@ -7,8 +7,8 @@ use std::process::Command;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::explain;
 use super::{CONFIG, Failure, SOFTWARE, UNAVAILABLE, output, runtime, told_to_stop};
+use super::{explain, explain_policy};
 use crate::backend::system_clock;
 use crate::config::{self, Config};
 use crate::drivers::MonoClock;
@@ -105,7 +105,9 @@ pub fn check(path: &Path) -> Result<u8, Failure> {
     for words in files.trust_in_words() {
         writeln!(std::io::stdout(), "{words}").map_err(|error| output(&error))?;
     }
-    let mut lines = explain::modes(&config, system_clock()()).into_iter();
+    let mut lines = explain::modes(&config, system_clock()())
+        .into_iter()
+        .chain(explain_policy::policy(&config));
     lines
         .try_for_each(|line| writeln!(std::io::stdout(), "{line}"))
         .map_err(|error| output(&error))?;

@@ -15,6 +15,7 @@
 //! | 78 | the config, or a file it names, is wrong (`EX_CONFIG`) |
 
 pub mod backend;
+pub mod codes_explain;
 pub mod codes_import;
 #[cfg(feature = "lab")]
 pub mod codes_mint;
@@ -27,6 +28,7 @@ mod demo_reader;
 pub mod directive;
 pub mod doctor;
 mod explain;
+mod explain_policy;
 pub mod gate;
 pub mod journal;
 pub mod lane;
@@ -101,6 +103,8 @@ enum Codes {
     Pack(codes_pack::PackArgs),
     /// Read codes out of picture files, each by itself
     ReadImage(read_image::Args),
+    /// Say for one code each step of a gate and what comes of it; nothing is logged or sent
+    Explain(codes_explain::Args),
     /// Check codes against certificates or a trust list, one a line
     Verify(codes_verify::Args),
     /// Sign trust lists, show signed ones
@@ -180,6 +184,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Codes(Codes::ReadImage(args)) => {
             read_image::run(&args, &mut std::io::stdout().lock()).map_err(|error| output(&error))
         }
+        Command::Codes(Codes::Explain(args)) => codes_explain::run(
+            &args,
+            &mut std::io::stdin().lock(),
+            &mut std::io::stdout().lock(),
+        ),
         Command::Codes(Codes::Verify(args)) => codes_verify::run(
             &args,
             &mut std::io::stdin().lock(),

@@ -96,6 +96,21 @@ pub fn examine(code: &str, anchors: Anchors<'_>) -> Examined {
     }
 }
 
+/// Looks at a code through the eyes of each issuer that may have made it, in the order in which a gate tries them.
+#[must_use]
+pub fn each<'a>(code: &str, trust: &'a TrustList) -> Vec<(&'a Issuer, Examined)> {
+    if code.chars().count() > CODE_CHARS_MAX {
+        return Vec::new();
+    }
+    let text = code.trim_ascii();
+    let is_text = !text.is_empty() && !text.contains(char::is_control);
+    let code = if is_text { text } else { code };
+    let issuers = detect::of_code(trust, code);
+    issuers
+        .map(|issuer| (issuer, by_issuer(code, issuer)))
+        .collect()
+}
+
 fn by_shape(code: &str, keys: &[IssuerKey]) -> Examined {
     let Some(profile) = shape(code) else {
         return nothing(None, "prefix");

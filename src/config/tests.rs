@@ -137,6 +137,8 @@ fn the_example_shows_true_defaults() {
                 "# key",
                 "# ca",
                 "# next_pepper_file",
+                "# policy_file",
+                "# area",
                 "# trust_keys",
                 "# directive_keys",
                 "# time_zone",
@@ -1262,4 +1264,82 @@ fn a_rule_for_certificates_that_makes_no_sense_is_refused() {
         let message = refused(&format!("[[certificate]]\n{keys}\n"));
         assert!(message.contains(sentence), "{keys}: {message}");
     }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "the list of what is refused")]
+fn a_policy_may_stand_in_a_file_of_its_own_and_in_one_place_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/hardware/example.toml");
+    let whole = std::fs::read_to_string(example).unwrap();
+    let from = whole.find("[policy]\n").unwrap();
+    let to = whole
+        .find("# The same person in the same direction")
+        .unwrap();
+    let without = format!("{}{}", &whole[..from], &whole[to..]);
+    let without = without.replace("# policy_file", "policy_file");
+    let path = folder.path().join("gate.toml");
+    let load = |config: &str, policy: &str| {
+        std::fs::write(&path, config).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        crate::config::load(&path).map_err(|error| error.to_string())
+    };
+    let policy = "required = [\"health\", \"ride\", \"entitlement-3\"]\n[entry]\nyellow = \"open\"\n\
+                  [exit]\nred = \"assist\"\n[[overlay]]\nregion = [44]\nentry = { yellow = \"hold\" }\n\
+                  [[certificate]]\ntest = { nucleic_acid_hours = 48 }\n";
+    let config = load(&without, policy).unwrap();
+    assert!(config.policy.requires_health());
+    assert_eq!(config.policy.required_entitlements(), 0b1001);
+    assert_eq!(
+        (config.policy.entry.yellow, config.policy.exit.red),
+        (Rule::Open, Rule::Assist)
+    );
+    assert_eq!(
+        (config.policy.overlay.len(), config.certificates.len()),
+        (1, 1)
+    );
+    for (from, to, sentence) in [
+        (
+            "yellow = \"open\"",
+            "yelow = \"open\"",
+            "policy.toml: line 3, column 1: key `entry.yelow`",
+        ),
+        (
+            "red = \"assist\"",
+            "red = \"hold\"",
+            "key `exit.red`: nobody is trapped",
+        ),
+        (
+            "region = [44]\n",
+            "",
+            "key `overlay[0]`: an overlay names an `issuer` or a `region`",
+        ),
+        (
+            "yellow = \"hold\"",
+            "yellow = \"maybe\"",
+            "key `overlay[0].entry.yellow`",
+        ),
+        (
+            "entry = {",
+            "exit = {",
+            "key `overlay[0].exit`: nobody is trapped",
+        ),
+        ("\"ride\"", "\"fly\"", "\"fly\" is none of"),
+        (
+            "\"ride\"",
+            "\"health\"",
+            "key `required`: the same is required twice",
+        ),
+        ("48", "0", "key `certificate[0].test.nucleic_acid_hours`"),
+    ] {
+        assert!(policy.contains(from), "{from}");
+        let said = load(&without, &policy.replacen(from, to, 1)).unwrap_err();
+        assert!(said.contains(sentence), "{said}");
+    }
+    let twice = whole.replace("# policy_file", "policy_file");
+    let said = load(&twice, policy).unwrap_err();
+    assert!(
+        said.contains("key `policy_file`: the policy is in that file"),
+        "{said}"
+    );
 }

@@ -39,6 +39,7 @@ mod stories;
 pub use gate::{Gate, LaneView};
 #[cfg(feature = "lab")]
 pub use lane::pairs::Pairs;
+pub use policy::preview;
 pub use settings::{
     Barrier, Below, Drive, LaneSettings, OnTrouble, Overlay, Passback, Rules, Settings,
 };

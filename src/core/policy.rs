@@ -2,7 +2,7 @@
 //!
 //! Nobody is trapped: on the way out every refusal becomes *assist*, whatever the rule says.
 
-use super::settings::Rules;
+use super::settings::{Rules, Settings};
 use crate::domain::{
     Credential, Direction, HealthOutcome, Prompt, Reason, Rule, Standing, Utc, Verdict,
 };
@@ -69,6 +69,33 @@ pub(super) fn judge(case: Case<'_>) -> Option<Advice> {
         }
         None => Advice::Open(open_reason(&case, clock.is_some())),
     })
+}
+
+/// What the policy of a gate makes of somebody whom nobody else is asked about, apart from replay and passback: for
+/// whoever wants to know beforehand. The gate decides by the same function.
+pub fn preview(
+    settings: &Settings,
+    direction: Direction,
+    credential: &Credential,
+    standing: &Standing,
+    utc: Option<Utc>,
+) -> (Verdict, Reason) {
+    let case = Case {
+        direction,
+        credential,
+        standing,
+        utc,
+        rules: settings.rules_for(direction, &credential.issuer, standing),
+        required: settings.required_entitlements,
+        health: settings.health_required,
+        may_ask: false,
+    };
+    match judge(case) {
+        Some(Advice::Open(reason)) => (Verdict::Grant, reason),
+        Some(Advice::Refuse(verdict, reason)) => (verdict, reason),
+        // Nobody may be asked, so there is nothing to wait for.
+        None => (refusal(direction, Reason::QueryFailed), Reason::QueryFailed),
+    }
 }
 
 /// The verdict for a reason that no rule softens. Whoever is told to see staff gets staff.

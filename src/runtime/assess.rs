@@ -13,7 +13,7 @@ use crate::codes::signed::Health;
 use crate::codes::{self, Offline, Reading};
 use crate::domain::{
     Assessed, CertificateRules, Colour, Credential, Finding, HealthOutcome, ListId, ListVersion,
-    Now, Presentation, Reason, Row, RowKey, Standing, Subject, certificate,
+    Now, Presentation, Reason, Row, RowKey, Standing, Subject, Utc, certificate,
 };
 use crate::store::codes::{Codes, ListState};
 use crate::store::learned::{Learned, Said};
@@ -42,6 +42,8 @@ pub struct Job {
     pub number: u64,
     /// When it was handed over.
     pub now: Now,
+    /// No date before this is believed: it counts for the trust list while nobody vouches for the date.
+    pub floor: Utc,
     /// What was shown.
     pub presentation: Presentation,
 }
@@ -72,7 +74,8 @@ impl Assessor {
             }
             Ok(mut reading) => {
                 let trust = reader.trust();
-                reading.credential.trust_expired = is_expired(trust.not_after, job.now.utc);
+                reading.credential.trust_expired =
+                    is_expired(trust.not_after, job.now.utc.or(Some(job.floor)));
                 self.find(reading, job.now)
             }
         };
@@ -330,6 +333,8 @@ fn work(
     }
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]

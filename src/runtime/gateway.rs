@@ -235,6 +235,7 @@ impl Gateway {
                 let job = Job {
                     number: self.presentations,
                     now: self.clock.now(),
+                    floor: self.clock.floor(),
                     presentation,
                 };
                 self.perform.assess(job);

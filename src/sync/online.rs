@@ -143,7 +143,10 @@ fn standing(answer: Answer) -> Result<Standing, HealthOutcome> {
         health: answer.health,
         subject: subject.filter(|subject| *subject != Subject::NONE),
         valid_from: answer.valid_from.map(Utc::from_secs),
-        valid_until: answer.valid_until.map(Utc::from_secs),
+        // The whole last second counts, as in a row.
+        valid_until: answer
+            .valid_until
+            .map(|until| Utc::from_secs(until) + Duration::from_millis(999)),
         entitlements: answer.entitlements,
         lists: answer.lists,
         stale: false,

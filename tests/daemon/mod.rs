@@ -226,6 +226,27 @@ impl Home {
         self.scanner.send(&code(person));
     }
 
+    /// Shows another code.
+    pub(crate) fn shows_text(&self, code: &str) {
+        self.scanner.send(code);
+    }
+
+    /// Puts rows on the list: kind, issuer and identifier of each.
+    pub(crate) async fn puts(&self, rows: &[(&str, &str, &str, Row)]) {
+        let backend = self.backend.as_ref().expect("a backend");
+        let list = ListId::new("health").unwrap();
+        let pepper = backend.pepper(&list).unwrap();
+        let change = |(kind, issuer, identifier, row): &(&str, &str, &str, Row)| {
+            let issuer = IssuerId::new(issuer).unwrap();
+            Change::Put(
+                row_key(&pepper, kind, &issuer, identifier).unwrap(),
+                row.encode(),
+            )
+        };
+        let changes = rows.iter().map(change).collect();
+        backend.import(&list, Mode::Patch, changes).await.unwrap();
+    }
+
     /// True while the relay holds the flap open.
     pub(crate) fn is_released(&self) -> bool {
         self.line(17) == Some('1')

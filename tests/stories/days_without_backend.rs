@@ -336,6 +336,7 @@ impl Station {
             .assess(&Job {
                 number: self.people,
                 now,
+                floor: turnstiled::domain::Utc::default(),
                 presentation,
             })
             .assessed;

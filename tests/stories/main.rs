@@ -44,6 +44,7 @@ mod missing_devices;
 mod modes;
 mod modes_from_afar;
 mod moving_leaf;
+mod mutual_recognition;
 mod mutual_trust;
 mod nobody_is_trapped;
 mod nothing_personal;

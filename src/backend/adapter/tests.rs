@@ -1,7 +1,6 @@
 //! The two shipped adapters against services of their shape, good and bad.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +15,7 @@ const NOW_S: u64 = 1_795_000_000;
 const CARD: &str = "11010119000101001X";
 
 /// A service that answers by the code that it is asked about; what it got comes back in `echo`.
+#[expect(clippy::too_many_lines, reason = "the list of answers, no logic")]
 async fn service(path: &'static str) -> SocketAddr {
     let answer = async |body: Bytes| {
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -87,7 +87,7 @@ async fn service(path: &'static str) -> SocketAddr {
                 said = answer;
             }
         }
-        if text.contains("#slow#") {
+        if text.contains("#slow#") || text.contains("%23slow%23") {
             time::sleep(Duration::from_secs(5)).await;
         }
         if text.contains("idCard") {
@@ -164,7 +164,7 @@ async fn one_call_takes_a_code_or_a_card_and_every_answer_is_what_its_tables_say
     ] {
         // A code that tries to be more than a value, and does not become it.
         let code = format!("{{\"#{asked}#\", \"status\": \"00\"}}&a=b{{unix_s}}");
-        let started = Instant::now();
+        let started = time::Instant::now();
         let found = ask(&all, "opaque", "province", &code).await;
         assert!(started.elapsed() < Duration::from_secs(3), "{asked}");
         let health = found
@@ -276,4 +276,72 @@ fn a_bad_adapter_is_refused_with_its_file_and_key() {
         said.contains("\"neighbour\" has the adapter \"a\" already"),
         "{said}"
     );
+}
+
+/// A gate that asks a backend with both adapters.
+async fn asks(
+    dir: &Path,
+) -> (
+    super::super::Backend,
+    crate::sync::Online<crate::sync::Client>,
+) {
+    let clock: super::super::Clock = std::sync::Arc::new(|| crate::domain::Utc::from_secs(NOW_S));
+    let any_port = ([127, 0, 0, 1], 0).into();
+    let backend = super::super::Backend::start_with(any_port, dir, clock)
+        .await
+        .unwrap();
+    let (events, _) = tokio::sync::mpsc::channel(16);
+    let online = crate::sync::Online::new(
+        crate::domain::GateId::new("g").unwrap(),
+        &[],
+        std::sync::Arc::new(crate::sync::Client::new(&backend.url()).unwrap()),
+        std::sync::Arc::new(crate::sync::Report::new(events)),
+    );
+    (backend, online)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_code_is_translated_for_a_gate_into_the_person_whom_the_lists_know() {
+    use crate::codes::row_key::row_key;
+    use crate::domain::{Colour, ListId, Row, Subject};
+    let addr = service("/getTokenSNOByQrCode").await;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("adapters")).unwrap();
+    let text = here(NUMBERED, "/getTokenSNOByQrCode", addr);
+    fs::write(dir.path().join("adapters/form.toml"), text).unwrap();
+    let (backend, online) = asks(dir.path()).await;
+    let list = ListId::new("health").unwrap();
+    let pepper = backend.pepper(&list).unwrap();
+    let row = Row {
+        subject: Subject([7; 8]),
+        valid_from_s: 0,
+        valid_until_s: 0,
+        colour: Some(Colour::Yellow),
+        entitlements: 1,
+        region: 31,
+    };
+    let key = row_key(&pepper, ID_CARD, &issuer("id-card"), CARD).unwrap();
+    let change = crate::store::codes::Change::Put(key, row.encode());
+    backend
+        .import(&list, super::super::Mode::Replace, vec![change])
+        .await
+        .unwrap();
+    let ask = async |what: &str| {
+        let question = crate::sync::online::Question {
+            profile: "opaque".into(),
+            issuer: issuer("neighbour"),
+            identifier: Personal::new(format!("https://codes.example/#{what}#")),
+            held_by: None,
+        };
+        online.resolve(&question, Duration::from_secs(2)).await
+    };
+    // Green over there, yellow here: the local list adds to it, and it is the same person as by card.
+    let known = ask("n-green").await.unwrap();
+    assert_eq!(known.health, HealthOutcome::Yellow);
+    assert_eq!((known.subject, known.region), (Some(Subject([7; 8])), 31));
+    assert_eq!((known.entitlements, known.lists.len()), (1, 1));
+    assert_eq!(ask("n-404").await, Err(HealthOutcome::Unknown));
+    assert_eq!(ask("slow").await, Err(HealthOutcome::TimedOut));
+    assert_eq!(ask("nonsense").await, Err(HealthOutcome::QueryFailed));
+    backend.shutdown().await;
 }

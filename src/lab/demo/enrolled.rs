@@ -26,6 +26,7 @@ pub(super) async fn enrol(
             };
             let (kind, issuer, identifier) = match &person.carries {
                 Carries::Phone(text) if text.starts_with("RC:") => (OPAQUE, "ride", text),
+                Carries::Phone(text) if text.starts_with("GB:") => (OPAQUE, "national", text),
                 Carries::Phone(text) => (OPAQUE, "health", text),
                 Carries::Card { number, .. } => (ID_CARD, "id-card", number),
             };

@@ -252,6 +252,7 @@ impl Controller {
         let job = Job {
             number,
             now,
+            floor: self.clock_floor,
             presentation,
         };
         let assessment = self.assessor.assess(&job);

@@ -101,6 +101,7 @@ fn finding(
     let job = Job {
         number: 1,
         now,
+        floor: crate::domain::Utc::default(),
         presentation,
     };
     assessor.assess(&job).assessed.finding

@@ -81,6 +81,7 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
         .assess(&Job {
             number,
             now,
+            floor: crate::domain::Utc::default(),
             presentation,
         })
         .assessed

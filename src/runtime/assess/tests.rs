@@ -86,6 +86,7 @@ impl Desk {
         let job = Job {
             number: 1,
             now,
+            floor: crate::domain::Utc::default(),
             presentation,
         };
         let Assessment { assessed, asking } = self.assessor.assess(&job);
@@ -200,4 +201,40 @@ fn an_issuer_whose_codes_no_list_holds_is_not_looked_for_in_one() {
     desk.assessor.trust = reader.unwrap().into();
     let (standing, asking) = desk.shown(1_000_000, "HC:1");
     assert!(!standing.stale && standing.lists.is_empty() && asking.is_some());
+}
+
+#[test]
+fn while_nobody_vouches_for_the_date_the_trust_list_ends_by_the_clock_floor() {
+    let desk = Desk::new();
+    let end = Utc::from_secs(1_770_000_500);
+    let reader = desk.assessor.trust.reader();
+    let mut trust = reader.trust().clone();
+    (trust.version, trust.not_after) = (2, Some(end));
+    desk.assessor.trust.put(trust);
+    let expired = |floor: u64, utc: Option<u64>| {
+        let job = Job {
+            number: 1,
+            now: Now {
+                utc: utc.map(Utc::from_secs),
+                ..Now::default()
+            },
+            floor: Utc::from_secs(floor),
+            presentation: Presentation {
+                lane: LaneId(0),
+                direction: Direction::Entry,
+                medium: Medium::QrCode,
+                shown: Shown::Code(Personal::new("HC:1".to_owned())),
+                seen: Mono::from_millis(0),
+                read: Mono::from_millis(0),
+            },
+        };
+        match desk.assessor.assess(&job).assessed.finding {
+            Finding::Read { credential, .. } => credential.trust_expired,
+            other @ (Finding::Refused { .. } | Finding::ByStaff) => panic!("{other:?}"),
+        }
+    };
+    assert!(!expired(1_770_000_000, None), "it may still be in its time");
+    assert!(expired(1_770_000_501, None), "it cannot be any more");
+    assert!(!expired(0, Some(1_770_000_500)));
+    assert!(expired(0, Some(1_770_000_501)));
 }

@@ -29,6 +29,7 @@ pub fn draw(passengers: usize, seed: u64, now: Utc) -> Result<Vec<Person>, DemoE
     people.extend(casting.signed()?);
     people.extend(casting.alone());
     people.extend(casting.again());
+    people.extend(casting.elsewhere());
     while people.len() < passengers {
         let extra = casting.ordinary();
         people.push(extra);

@@ -2,6 +2,7 @@
 //! They are synthetic and nameless; their ID numbers have a region code (10) that is given to nobody.
 
 mod draw;
+mod elsewhere;
 mod once;
 mod people;
 mod signed;
