@@ -22,7 +22,7 @@ const FOUND: &[(Plant, u64)] = &[
     (Plant::PassbackNotAnnulled, 23),
     (Plant::ScheduleMidnight, 11),
     (Plant::FireUnlatched, 2),
-    (Plant::QueueUnbounded, 0),
+    (Plant::QueueUnbounded, 25),
     (Plant::ReleasedBeforeDurable, 1),
     (Plant::SeenForgotten, 8),
     (Plant::FireLate, 18),

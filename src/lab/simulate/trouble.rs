@@ -1,18 +1,12 @@
 //! Faults begin and end; the power goes and comes back.
 
-use super::SimulationError;
-use super::aisle::Stands;
 use super::cast::{self, Known};
-use super::controller::Controller;
-use super::disk::Unsynced;
 use super::faults::Fault;
 use super::mood::Mood;
-use super::oracle::Scene;
 use super::plant::Plant;
 use super::script::{Item, MS, SECOND, What};
-use super::world::{At, Happens, World, micros};
-use crate::domain::{Event, LaneId, Mode, Service, Source, Utc, Wanted};
-use crate::store::codes::Codes as _;
+use super::world::{At, Happens, World};
+use crate::domain::{Event, LaneId, Mode, Service, Utc, Wanted};
 
 const SIDES: [crate::domain::Direction; 2] = [
     crate::domain::Direction::Entry,
@@ -223,7 +217,7 @@ impl World {
         self.step(at, Event::BarrierWorks(lane, works));
     }
 
-    fn tell_readers(&mut self, at: At) {
+    pub(super) fn tell_readers(&mut self, at: At) {
         let Some(post) = self.posts.get(at) else {
             return;
         };
@@ -292,247 +286,6 @@ impl World {
         let today = self.utc(self.now);
         if let Err(error) = self.centre.publish(today, &changes) {
             self.violated(0, &error.to_string());
-        }
-    }
-
-    fn power_cut(&mut self, at: At, midway: Option<u64>, unsynced: Unsynced, cache_lost: bool) {
-        self.learn_pairs(at);
-        let now = self.now;
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        let Some(controller) = post.controller.as_mut() else {
-            return;
-        };
-        if let Some(left) = midway {
-            post.lasting.disk.cut_after(left);
-            // The writer may be at work at this moment.
-            controller.write();
-        }
-        post.controller = None;
-        post.due = None;
-        post.lasting.disk.lose_power(unsynced, &mut self.random);
-        if cache_lost {
-            post.lasting.codes.lose(&post.lasting.list);
-        }
-        let stands = if post.fail_safe {
-            Stands::Both
-        } else {
-            Stands::Locked
-        };
-        for place in &mut post.places {
-            place.aisle.stand(stands, now);
-        }
-        post.granted.clear();
-        (post.writing, post.delivering) = (false, false);
-        let off = SECOND + self.random.below(10 * SECOND);
-        self.soon(off, Happens::PowerBack(at));
-    }
-
-    /// Switches a controller on. Whoever supervises it tries again while the disk refuses.
-    pub(super) fn power_on(&mut self, at: At) {
-        let Some(post) = self.posts.get(at) else {
-            return;
-        };
-        if post.controller.is_some() {
-            return;
-        }
-        match self.boot_up(at) {
-            Ok(()) => {}
-            Err(error) => {
-                let post = self.posts.get(at);
-                if post.is_some_and(|post| post.lasting.disk.is_faulty()) {
-                    self.soon(2 * SECOND, Happens::PowerBack(at));
-                } else {
-                    self.violated(at, &error.to_string());
-                }
-            }
-        }
-    }
-
-    fn boot_up(&mut self, at: At) -> Result<(), SimulationError> {
-        let (now, start_s) = (self.now, self.script.start_s);
-        let Some(post) = self.posts.get_mut(at) else {
-            return Ok(());
-        };
-        post.boot = post.boot.saturating_add(1);
-        post.booted_at = now;
-        let mut out = Vec::new();
-        let clocks = |floor| post.clocks(now, start_s, floor);
-        let mut controller = Controller::start(&post.lasting, clocks, &mut out)?;
-        let journal = controller.journal();
-        let (acked, records) = (
-            journal.status().acked_seq,
-            journal.read(0, usize::MAX, usize::MAX)?,
-        );
-        post.oracle.reopened(acked, records);
-        let lanes = u8::try_from(post.places.len()).unwrap_or(0);
-        let staff = |lane| {
-            let mut wishes = controller.gate().wishes(lane).iter();
-            wishes
-                .find(|wish| wish.source == Source::Staff)
-                .map(|wish| wish.mode)
-        };
-        let staff: Vec<_> = (0..lanes).map(LaneId).map(staff).collect();
-        let accepted = controller.accepted();
-        let boot = post.boot;
-        for place in &mut post.places {
-            (place.told, place.untold_since) = (None, None);
-        }
-        // A fire that burns already is heard when there is power.
-        post.fire_since = now;
-        let scene = Scene {
-            now,
-            aisles: post
-                .places
-                .iter()
-                .map(|place| (&place.aisle, false))
-                .collect(),
-            timer: None,
-        };
-        post.controller = Some(controller);
-        post.oracle.directives.clear();
-        post.oracle.restarted(&out, &scene, &staff);
-        self.note(at, || "-- the power is on".into());
-        let mut events = Vec::new();
-        self.act(at, out, &mut events);
-        for event in events {
-            self.step(at, event);
-        }
-        if !accepted.is_empty() {
-            self.directed(at, accepted);
-        }
-        self.soon(0, Happens::Follow(at, boot));
-        self.soon(0, Happens::Papers(at, boot));
-        self.soon(10 * MS, Happens::Deliver(at, boot));
-        for lane in (0..lanes).map(LaneId) {
-            let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) else {
-                continue;
-            };
-            let (key, works) = (place.key, place.barrier_faults == 0);
-            self.step(at, Event::BarrierWorks(lane, works));
-            self.turn_key(at, lane, key);
-            self.edge(at, lane);
-        }
-        self.tell_readers(at);
-        self.hear_fire(at);
-        Ok(())
-    }
-
-    /// One turn of who follows the list.
-    pub(super) fn follow(&mut self, at: At, boot: u32) {
-        let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        let Some(controller) = post.controller.as_mut() else {
-            return;
-        };
-        controller.tell_time(mono);
-        let pause = controller.follow(&self.runtime);
-        self.soon(micros(pause), Happens::Follow(at, boot));
-        self.hear(at);
-        self.look_at_list(at);
-    }
-
-    /// One turn of who follows trust list and directives.
-    pub(super) fn follow_papers(&mut self, at: At, boot: u32) {
-        let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        let Some(controller) = post.controller.as_mut() else {
-            return;
-        };
-        controller.tell_time(mono);
-        let pause = controller.follow_papers(&self.runtime);
-        let (version, signed) = (
-            controller.trust_version(),
-            self.centre.state().papers.trust_version().max(1),
-        );
-        let before = post.oracle.trust_max;
-        post.oracle.trust_max = before.max(version);
-        if version < before {
-            post.oracle
-                .violated("a trust list older than one before is in force");
-        }
-        if version > signed {
-            post.oracle
-                .violated("a trust list that the centre never signed is in force");
-        }
-        self.soon(micros(pause), Happens::Papers(at, boot));
-        self.hear(at);
-    }
-
-    /// One turn of the delivery.
-    pub(super) fn deliver(&mut self, at: At, boot: u32) {
-        // What a failing disk has taken all the same must be seen before it is delivered and deleted.
-        self.look_at_journal(at);
-        let mono = self.gate_now(at).mono;
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        let Some(controller) = post.controller.as_mut() else {
-            return;
-        };
-        controller.tell_time(mono);
-        post.delivering = false;
-        let pause = controller.deliver(&self.runtime);
-        if controller.journal().status().backlog > 0 {
-            post.delivering = true;
-            self.soon(micros(pause), Happens::Deliver(at, boot));
-        }
-        self.hear(at);
-    }
-
-    /// Takes what sync has to say.
-    fn hear(&mut self, at: At) {
-        let post = self.posts.get_mut(at);
-        let directed = post.and_then(|post| post.controller.as_mut()?.hear());
-        if let Some(directives) = directed {
-            self.directed(at, directives);
-        }
-    }
-
-    /// The gate accepts directives: the centre must have signed them, and none is older than one before.
-    fn directed(&mut self, at: At, directives: Vec<std::sync::Arc<crate::domain::Directive>>) {
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        for directive in &directives {
-            let state = self.centre.state();
-            let signed = state
-                .papers
-                .directive(&post.lasting.gate, directive.version);
-            if signed != Some(directive) {
-                post.oracle
-                    .violated("a directive that the centre never signed is in force");
-            }
-            if directive.version < post.oracle.directed_max {
-                post.oracle
-                    .violated("a directive older than one before is in force");
-            }
-            post.oracle.directed_max = post.oracle.directed_max.max(directive.version);
-        }
-        self.step(at, Event::Directed(directives));
-    }
-
-    /// The list in force is never below the floor, nor below one that was in force before.
-    fn look_at_list(&mut self, at: At) {
-        let Some(post) = self.posts.get_mut(at) else {
-            return;
-        };
-        let Some(controller) = &post.controller else {
-            return;
-        };
-        let live = post.lasting.codes.state(&post.lasting.list);
-        let live = live.map(|live| (live.era, live.version));
-        let floor = controller.list_floor(&post.lasting.list);
-        let before = post.oracle.list_max;
-        post.oracle.list_max = before.max(live);
-        let below = |floor: Option<(u32, u64)>| live.is_some_and(|live| Some(live) < floor);
-        if below(before) || floor.is_ok_and(below) {
-            post.oracle.violated("a list below its floor is in force");
         }
     }
 }
