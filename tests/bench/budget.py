@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Instructions of the daemon, counted by callgrind: idle per second, per presentation that opens, per picture; and resident memory and
+"""Instructions of the daemon, counted by callgrind: idle per second, per presentation that opens; and resident memory and
 start to ready without it. What that means on a Raspberry Pi is computed in tests/bench/README.md.
 
-    tests/bench/budget.py BINARY PICTURE.png        # a release binary; pictures of the size of a frame
+    tests/bench/budget.py BINARY        # a release binary
 """
 import os, pathlib, pty, re, signal, socket, subprocess, sys, tempfile, time
 
-binary, picture = (str(pathlib.Path(arg).resolve()) for arg in sys.argv[1:3])
+binary = str(pathlib.Path(sys.argv[1]).resolve())
 CONFIG = """
 gate = "budget"
 data_dir = "data"
@@ -59,17 +59,10 @@ def run(seconds, codes, counted=True):
         return int(instructions[1]) if instructions else None, resident, ready
 
 
-def pictures(count):
-    done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", binary, "codes", "read-image", *[picture] * count],
-                          capture_output=True, text=True, check=False)
-    return int(re.search(r"Collected : (\d+)", done.stderr)[1])
-
-
 short, long = run(10, 0)[0], run(40, 0)[0]
 idle = (long - short) / 30
 print(f"idle: {idle / 1e6:.2f} million instructions a second")
 with_codes = run(40, 20)[0]
 print(f"a presentation that opens, with its journal, lights and display: {(with_codes - long) / 20 / 1e6:.2f} million instructions")
-print(f"a picture, its PNG taken apart and read: {(pictures(4) - pictures(1)) / 3 / 1e6:.1f} million instructions")
 _, resident, ready = run(3, 0, counted=False)
 print(f"resident: {resident / 1024:.1f} MiB; start to ready: {ready:.2f} s")
