@@ -18,15 +18,15 @@ use crate::terminal::Scanner;
 /// Relays and rotor contacts of the lanes.
 const RELAYS: [u8; 4] = [17, 18, 19, 20];
 const ROTORS: [u8; 4] = [5, 6, 7, 8];
+/// Fires that are measured.
+const FIRES: usize = 20;
+
 /// People at each of the three sound lanes, before and with the faults beside them. `make bench` asks for more.
 fn people_per_lane() -> usize {
     std::env::var("LANES_PEOPLE").map_or(30, |people| {
         people.parse().expect("LANES_PEOPLE is a number")
     })
 }
-
-/// Fires that are measured.
-const FIRES: usize = 20;
 
 fn config() -> String {
     let mut text = "[staff]\nsocket = \"staff.sock\"\n[passback]\nmode = \"off\"\n\
