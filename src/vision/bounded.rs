@@ -66,7 +66,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn stopped(&mut self, why: Stopped) {
+    pub(super) fn stopped(&mut self, why: Stopped) {
         match why {
             Stopped::Panicked => self.panics += 1,
             Stopped::OutOfBudget => self.gave_up = true,

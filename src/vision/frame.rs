@@ -120,6 +120,39 @@ impl<'a> Luma<'a> {
         self.data.get(y * self.stride + x).copied().unwrap_or(128)
     }
 
+    /// The four pixels whose top left one is at column `x` of row `y`. `None` if one of them lies outside.
+    #[inline]
+    #[must_use]
+    pub fn four(&self, x: usize, y: usize) -> Option<[u8; 4]> {
+        if x + 1 >= self.width {
+            return None;
+        }
+        let from = y * self.stride + x;
+        let above = self.data.get(from..from + 2)?;
+        let below = self.data.get(from + self.stride..from + self.stride + 2)?;
+        match (above, below) {
+            (&[a, b], &[c, d]) => Some([a, b, c, d]),
+            _ => None,
+        }
+    }
+
+    /// The part of it from column `left` and row `top` on; what lies outside is left off. `None` if nothing is left.
+    #[must_use]
+    pub fn part(&self, left: usize, top: usize, width: usize, height: usize) -> Option<Self> {
+        let width = width.min(self.width.checked_sub(left)?);
+        let height = height.min(self.height.checked_sub(top)?);
+        if width == 0 || height == 0 {
+            return None;
+        }
+        let data = self.data.get(top * self.stride + left..)?;
+        Some(Self {
+            width,
+            height,
+            stride: self.stride,
+            data,
+        })
+    }
+
     /// A copy of its own, rows without gaps.
     #[must_use]
     pub fn to_image(&self) -> LumaImage {
@@ -159,10 +192,13 @@ impl<'a> Luma<'a> {
         let mut data = Vec::with_capacity(width * height);
         let mut rows = self.rows();
         while let (Some(above), Some(below)) = (rows.next(), rows.next()) {
-            let pairs = above.chunks_exact(2).zip(below.chunks_exact(2));
-            data.extend(pairs.map(|(a, b)| {
-                let sum = |pair: &[u8]| pair.iter().map(|&p| u16::from(p)).sum::<u16>();
-                u8::try_from((sum(a) + sum(b) + 2) / 4).unwrap_or(u8::MAX)
+            // Pairs of known length and plain sums: the compiler makes wide instructions of it.
+            let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            data.extend(pairs.map(|(&[a, b], &[c, d])| {
+                let sum = u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d);
+                #[expect(clippy::cast_possible_truncation, reason = "a mean of bytes is a byte")]
+                let mean = ((sum + 2) >> 2) as u8;
+                mean
             }));
         }
         Some(LumaImage {
@@ -327,6 +363,21 @@ mod tests {
         assert_eq!(luma.to_image().pixels(), [1, 2, 3, 4]);
         assert_eq!(luma.at(1, 1), 4);
         assert_eq!(luma.at(2, 0), 128, "outside");
+        assert_eq!(luma.four(0, 0), Some([1, 2, 3, 4]));
+        assert_eq!(luma.four(1, 0), None);
+        assert_eq!(luma.four(0, 1), None);
+    }
+
+    #[test]
+    fn a_part_is_what_lies_inside() {
+        let image = LumaImage::new(4, 3, (0..12).collect()).unwrap();
+        let part = image.as_luma().part(2, 1, 9, 1).unwrap();
+        assert_eq!((part.width(), part.height()), (2, 1));
+        assert_eq!(part.to_image().pixels(), [6, 7]);
+        let corner = image.as_luma().part(3, 2, 5, 5).unwrap();
+        assert_eq!(corner.to_image().pixels(), [11]);
+        assert!(image.as_luma().part(4, 0, 1, 1).is_none());
+        assert!(image.as_luma().part(0, 0, 0, 1).is_none());
     }
 
     #[test]

@@ -9,10 +9,11 @@ use rqrr::{Grid, SimpleGrid};
 use super::bounded::{Budget, Found, decode as decode_grid};
 use super::corners::triples;
 use super::equalise::Modules;
+use super::format::format_errors;
 use super::known::{Known, known};
 use super::levels::Levels;
 use super::locate::Finder;
-use super::place::{Place, locate};
+use super::place::{Look, Place, locate};
 use super::plane::{Light, Point};
 
 /// Triples that are looked at, the squarest first.
@@ -23,6 +24,8 @@ const PLACES_MAX: usize = 3;
 const TIMING_MIN: f32 = 0.3;
 /// Known modules that must have their colour, of all: fewer and it is no code of this size.
 const KNOWN_MIN: f32 = 0.70;
+/// From this size of a module on, pixels, a code that was not read is looked at once more, by the corners of its modules.
+const LARGE: f32 = 4.0;
 /// Located codes that are handed to the next frame.
 const SEEN_MAX: usize = 4;
 
@@ -66,7 +69,13 @@ pub fn read_sampled(
         places.retain(|place| place.timing > TIMING_MIN);
         places.sort_by(|a, b| b.timing.total_cmp(&a.timing));
         places.truncate(PLACES_MAX);
-        if let Some(seen) = best_of(light, places, own, budget, &mut found) {
+        let is_large = places.first().is_some_and(|place| place.module() >= LARGE);
+        let middles = best_of(light, &places, own, Look::Middles, budget, &mut found);
+        let again = is_large && !found.gave_up && !middles.as_ref().is_some_and(|seen| seen.read);
+        let corners = again
+            .then(|| best_of(light, &places, own, Look::Corners, budget, &mut found))
+            .flatten();
+        if let Some(seen) = corners.filter(|seen| seen.read).or(middles) {
             found.grids += 1;
             // A code that was located well is not looked for in other threes.
             used.extend(own);
@@ -84,16 +93,17 @@ pub fn read_sampled(
 /// Refines the places, and decodes the one whose known modules fit best.
 fn best_of(
     light: Light<'_>,
-    places: Vec<Place>,
+    places: &[Place],
     centres: [Point; 3],
+    look: Look,
     budget: &Budget,
     found: &mut Found,
 ) -> Option<Seen> {
     let mut best: Option<(f32, Modules, Vec<Known>)> = None;
-    for mut place in places {
+    for mut place in places.iter().copied() {
         let known = known(place.side);
         let steps = (place.side * place.side * 40) as u64;
-        if !place.refine(light, &known, budget) || !budget.spend(steps) {
+        if !place.refine(light, &known, look, budget) || !budget.spend(steps) {
             found.gave_up = true;
             return None;
         }
@@ -140,10 +150,15 @@ fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterator<Item = V
     })
 }
 
-/// Decodes modules: less than 0 is dark.
+/// Decodes modules: less than 0 is dark. A code seen in a mirror, or through a window from behind, is turned round.
 pub fn decode_values(side: usize, values: &[f32], found: &mut Found) -> bool {
     let dark = |x: usize, y: usize| values.get(y * side + x).is_some_and(|&v| v < 0.0);
-    decode_grid(&Grid::new(SimpleGrid::from_func(side, dark)), found)
+    let mirrored = |x: usize, y: usize| dark(y, x);
+    if format_errors(side, mirrored) < format_errors(side, dark) {
+        decode_grid(&Grid::new(SimpleGrid::from_func(side, mirrored)), found)
+    } else {
+        decode_grid(&Grid::new(SimpleGrid::from_func(side, dark)), found)
+    }
 }
 
 /// How many of the known modules have their colour, of 1.
