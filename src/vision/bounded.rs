@@ -66,6 +66,17 @@ pub struct Found {
 }
 
 impl Found {
+    /// What another call gave, as well.
+    pub(super) fn add(&mut self, other: Option<Self>) {
+        if let Some(other) = other {
+            self.texts.extend(other.texts);
+            self.grids += other.grids;
+            self.panics += other.panics;
+            self.gave_up |= other.gave_up;
+            self.seen.extend(other.seen);
+        }
+    }
+
     pub(super) fn stopped(&mut self, why: Stopped) {
         match why {
             Stopped::Panicked => self.panics += 1,

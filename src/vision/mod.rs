@@ -9,6 +9,7 @@ pub mod bounded;
 pub mod contain;
 pub mod corners;
 pub mod equalise;
+pub mod follow;
 pub mod format;
 pub mod frame;
 pub mod known;

@@ -10,7 +10,7 @@ use super::binarise::{otsu, otsu_threshold};
 use super::bounded::{Budget, Found, read_bitmap};
 use super::frame::{Luma, LumaImage};
 use super::levels::Levels;
-use super::locate::{Both, Finders, Rows, find, floor};
+use super::locate::{Both, Finder, Finders, Rows, find, floor};
 use super::plane::{Light, Point};
 use super::sample::{Seen, read_sampled};
 use super::second::read_edges;
@@ -31,6 +31,12 @@ const RUNS_MIN: usize = 3;
 /// hold one, pixels.
 const INNER_REACH: f32 = 0.22;
 const INNER_MIN: usize = 42;
+
+/// Finder patterns of one threshold that the next frame may ask for.
+const FINDERS_KEPT: usize = 16;
+
+/// A picture of more pixels than this is not enlarged.
+const ENLARGED_PIXELS_MAX: usize = 640 * 480;
 
 /// One way to read a frame.
 pub struct Stage {
@@ -72,6 +78,10 @@ pub const STAGES: &[Stage] = &[
     Stage {
         name: "edges one level",
         run: |view, budget| view.edges(view.one_level()?, false, budget),
+    },
+    Stage {
+        name: "enlarged",
+        run: |view, budget| view.enlarged(budget),
     },
     Stage {
         name: "bare",
@@ -160,6 +170,16 @@ impl<'a> View<'a> {
         coarse.into_iter().chain(others.into_iter().flatten())
     }
 
+    /// All finder patterns, by whatever threshold: a few of them may be there more than once.
+    fn finders(&self) -> [Vec<Finder>; 2] {
+        let of = |side: fn(&Both) -> &Finders| -> Vec<Finder> {
+            let each = self.all().map(|looked| side(&looked.finders));
+            let fit = each.filter(|finders| !finders.crowded);
+            fit.flat_map(|finders| finders.all.iter().take(FINDERS_KEPT).copied()).collect()
+        };
+        [of(|both| &both.plain), of(|both| &both.inverted)]
+    }
+
     fn worth_it(&self) -> bool {
         self.all()
             .any(|looked| looked.finders.plain.may_be_a_code())
@@ -168,6 +188,29 @@ impl<'a> View<'a> {
     fn crowded(&self) -> bool {
         self.all()
             .any(|looked| looked.finders.plain.crowded || looked.finders.inverted.crowded)
+    }
+
+    /// At one and a half times its size, a small picture with small modules: blocks and rows are finer there.
+    fn enlarged(&self, budget: &Budget) -> Option<Found> {
+        let pixels = self.luma.width() * self.luma.height();
+        let worth_it = self.all().any(|looked| looked.finders.runs >= RUNS_MIN);
+        if pixels > ENLARGED_PIXELS_MAX || !worth_it || self.crowded() {
+            return None;
+        }
+        if !budget.spend(pixels as u64 * 8) {
+            return None;
+        }
+        let large = self.luma.enlarged()?;
+        let view = View::new(large.as_luma());
+        let mut all = Found::default();
+        for (looked, inverted) in [(view.fine(), false), (view.fine(), true)] {
+            all.add(view.sampled(looked, inverted, budget));
+        }
+        if all.texts.is_empty() {
+            all.add(view.one_level().and_then(|looked| view.sampled(looked, false, budget)));
+        }
+        all.seen = all.seen.into_iter().filter_map(|code| code.scaled(2.0 / 3.0)).collect();
+        Some(all)
     }
 
     fn edges(&self, looked: &Looked, inverted: bool, budget: &Budget) -> Option<Found> {
@@ -261,9 +304,51 @@ pub fn read(luma: Luma<'_>) -> Reading {
     read_fitting(small.as_ref().map_or(luma, LumaImage::as_luma)).0
 }
 
-/// Reads a frame that fits. Gives the codes that were located, too.
+/// What was noticed in a frame, for the next one.
+#[derive(Default)]
+pub struct Noticed {
+    /// Codes that were located, read or not.
+    pub seen: Vec<Seen>,
+    /// Finder patterns: dark on light, and light on dark.
+    pub finders: [Vec<Finder>; 2],
+}
+
+/// Reads what stands out at half the size of a frame: whether somebody else is there, too.
 #[must_use]
-pub fn read_fitting(luma: Luma<'_>) -> (Reading, Vec<Seen>) {
+pub fn glance(luma: Luma<'_>) -> Vec<String> {
+    let view = View::new(luma);
+    let budget = Budget::new(STEPS_MAX / 4);
+    let sides = [false, true].into_iter();
+    let found = sides.filter_map(|inverted| view.sampled(view.coarse()?, inverted, &budget));
+    found.flat_map(|found| found.texts).collect()
+}
+
+/// Reads a part of a frame at its full resolution: where a code was a frame ago.
+#[must_use]
+pub fn read_part(luma: Luma<'_>) -> (Reading, Noticed) {
+    let view = View::new(luma);
+    let budget = Budget::new(STEPS_MAX / 4);
+    let mut reading = Reading::default();
+    let mut seen = Vec::new();
+    for inverted in [false, true] {
+        if let Some(found) = view.sampled(view.fine(), inverted, &budget) {
+            reading.located |= found.grids > 0;
+            reading.panics += found.panics;
+            seen.extend(found.seen);
+            keep(found.texts, &mut reading);
+        }
+        if !reading.texts.is_empty() {
+            reading.stage = Some("where it was");
+            break;
+        }
+    }
+    let finders = view.finders();
+    (reading, Noticed { seen, finders })
+}
+
+/// Reads a frame that fits. Gives what was noticed in it, too.
+#[must_use]
+pub fn read_fitting(luma: Luma<'_>) -> (Reading, Noticed) {
     let view = View::new(luma);
     let mut seen = Vec::new();
     let budget = Budget::new(STEPS_MAX);
@@ -280,11 +365,12 @@ pub fn read_fitting(luma: Luma<'_>) -> (Reading, Vec<Seen>) {
         keep(view.inner(&seen, &budget), &mut reading);
         if !reading.texts.is_empty() {
             reading.stage = Some(stage.name);
-            return (reading, seen);
+            break;
         }
     }
-    reading.gave_up |= view.crowded();
-    (reading, seen)
+    reading.gave_up |= reading.texts.is_empty() && view.crowded();
+    let finders = view.finders();
+    (reading, Noticed { seen, finders })
 }
 
 /// Keeps what is new, short enough and not empty.

@@ -54,6 +54,33 @@ impl Place {
         })
     }
 
+    /// The same code with its four places moved.
+    #[must_use]
+    pub fn carried(&self, carry: impl Fn(Point) -> Point) -> Option<Self> {
+        let to = self.to.map(carry);
+        Some(Self {
+            map: Map::between(self.from, to)?,
+            to,
+            ..*self
+        })
+    }
+
+    /// A code of `side` modules whose corners lie on a square of so many pixels: for tests.
+    #[cfg(test)]
+    pub(super) fn upright(side: usize, left: f32, top: f32, pixels: f32) -> Self {
+        let last = side as f32;
+        let from = [(0.0, 0.0), (last, 0.0), (0.0, last), (last, last)];
+        let to = from.map(|(x, y)| Point::new(left + x * pixels / last, top + y * pixels / last));
+        let from = from.map(|(x, y)| Point::new(x, y));
+        Self {
+            side,
+            map: Map::between(from, to).unwrap(),
+            timing: 1.0,
+            from,
+            to,
+        }
+    }
+
     /// Width of a module in the middle of the code, pixels.
     #[must_use]
     pub fn module(&self) -> f32 {
