@@ -54,7 +54,7 @@ bench-vision: build
 
 # Coverage of libFuzzer without a sanitizer, which needs no nightly toolchain; with --target, so that build scripts have none.
 FUZZ_TARGETS = ride_v81 ride_cwt hcert shc id_card opaque tag \
-	reader_text reader_identifiers reader_sam reader_pn532 reader_osdp
+	reader_text reader_identifiers reader_sam reader_pn532 reader_osdp vision
 FUZZ := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -105,7 +105,11 @@ fn plain(file: &Path, reading: &Reading, cpu_us: u64) -> String {
         ([], _, true) => "given up: too many things that look like a code".into(),
         ([], true, false) => "a code was located and could not be read".into(),
         ([], false, false) => "no code".into(),
-        (texts, ..) if texts.iter().any(|text| text.chars().nth(CHARS_MAX).is_some()) => {
+        (texts, ..)
+            if texts
+                .iter()
+                .any(|text| text.chars().nth(CHARS_MAX).is_some()) =>
+        {
             format!("a code longer than {CHARS_MAX} characters, which no gate takes")
         }
         (texts, ..) => texts.join(" | "),

@@ -8,7 +8,7 @@ mod lane_rules;
 pub mod load;
 mod policy;
 mod policy_rules;
-mod readers;
+pub mod readers;
 mod reload;
 mod rules;
 pub mod schedule;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::types::FrameRate;
+use super::types::{ControlValue, ExposureTime, FrameRate};
 use crate::domain::Direction;
 
 /// `[[lane.reader]]`: a name, a side, and exactly one of the device tables.
@@ -47,6 +47,117 @@ pub struct Camera {
     /// Wanted rate.
     #[serde(default)]
     pub fps: FrameRate,
+    /// The part of the picture that is looked at.
+    #[serde(default)]
+    pub region: Region,
+    /// How far the picture is turned clockwise, for a camera that hangs on its side.
+    #[serde(default, rename = "rotate")]
+    pub rotation: Rotation,
+    /// A fixed exposure against motion blur; absent: the camera's own, never longer than a frame.
+    #[serde(rename = "exposure_us")]
+    pub exposure: Option<ExposureTime>,
+    /// A fixed gain, in the camera's own numbers; absent: its own choice.
+    pub gain: Option<ControlValue>,
+    /// A fixed focus, in the camera's own numbers; absent: its own choice.
+    pub focus: Option<ControlValue>,
+    /// The frequency that lamps flicker with; absent: the camera's own setting.
+    #[serde(rename = "mains_hz")]
+    pub mains: Option<Mains>,
+}
+
+/// Left, top, width and height of a part of the picture, in percent of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "[u8; 4]")]
+pub struct Region([u8; 4]);
+
+impl Region {
+    /// Left, top, width, height.
+    #[must_use]
+    pub const fn percent(self) -> [u8; 4] {
+        self.0
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self([0, 0, 100, 100])
+    }
+}
+
+impl TryFrom<[u8; 4]> for Region {
+    type Error = String;
+
+    fn try_from(region: [u8; 4]) -> Result<Self, String> {
+        let [left, top, width, height] = region.map(u16::from);
+        if width < 10 || height < 10 || left + width > 100 || top + height > 100 {
+            return Err(format!(
+                "[{left}, {top}, {width}, {height}] is no part of a picture: left, top, width and height in percent, at least 10 wide and high, inside of 100"
+            ));
+        }
+        Ok(Self(region))
+    }
+}
+
+/// A quarter turn or two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u16")]
+pub enum Rotation {
+    /// 0: as it comes.
+    #[default]
+    None,
+    /// 90: clockwise.
+    Right,
+    /// 180: upside down.
+    Half,
+    /// 270: the other way.
+    Left,
+}
+
+impl TryFrom<u16> for Rotation {
+    type Error = String;
+
+    fn try_from(degrees: u16) -> Result<Self, String> {
+        match degrees {
+            0 => Ok(Self::None),
+            90 => Ok(Self::Right),
+            180 => Ok(Self::Half),
+            270 => Ok(Self::Left),
+            _ => Err(format!("{degrees} is none of 0, 90, 180 and 270 degrees")),
+        }
+    }
+}
+
+/// The frequency of the mains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u16")]
+pub enum Mains {
+    /// Most of the world.
+    Hz50,
+    /// North America and others.
+    Hz60,
+}
+
+impl Mains {
+    /// Its entry in the menu of `V4L2_CID_POWER_LINE_FREQUENCY`.
+    #[must_use]
+    pub const fn entry(self) -> i64 {
+        match self {
+            Self::Hz50 => 1,
+            Self::Hz60 => 2,
+        }
+    }
+}
+
+impl TryFrom<u16> for Mains {
+    type Error = String;
+
+    fn try_from(hertz: u16) -> Result<Self, String> {
+        match hertz {
+            50 => Ok(Self::Hz50),
+            60 => Ok(Self::Hz60),
+            _ => Err(format!("{hertz} is neither 50 nor 60 Hz")),
+        }
+    }
 }
 
 /// `folder = { path = "frames" }`: PNG, JPEG, WebP or PGM files, played once each, in the order of their
@@ -182,4 +293,46 @@ pub struct Serial {
 
 const fn vga() -> [u32; 2] {
     [640, 480]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(keys: &str) -> Result<Camera, String> {
+        toml::from_str(&format!("device = \"/dev/video0\"\n{keys}")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_camera_is_set_as_the_gate_needs_it() {
+        let all = camera(
+            "region = [10, 0, 80, 100]\nrotate = 90\nexposure_us = 4000\ngain = 20\nfocus = 120\nmains_hz = 50",
+        );
+        let all = all.unwrap();
+        assert_eq!(all.region.percent(), [10, 0, 80, 100]);
+        assert_eq!(all.rotation, Rotation::Right);
+        assert_eq!(all.exposure.unwrap().get(), 4_000);
+        assert_eq!(all.mains, Some(Mains::Hz50));
+        let plain = camera("").unwrap();
+        assert_eq!(
+            (plain.region, plain.rotation),
+            (Region::default(), Rotation::None)
+        );
+        assert!(plain.exposure.is_none() && plain.mains.is_none());
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_refused_with_what_it_may_be() {
+        for (keys, says) in [
+            ("region = [50, 0, 60, 100]", "inside of 100"),
+            ("region = [0, 0, 5, 100]", "at least 10"),
+            ("rotate = 45", "0, 90, 180 and 270"),
+            ("mains_hz = 55", "neither 50 nor 60"),
+            ("exposure_us = 50000", "outside 100 to 33000"),
+            ("gain = -1", "outside 0 to 65535"),
+        ] {
+            let error = camera(keys).unwrap_err();
+            assert!(error.contains(says), "{keys}: {error}");
+        }
+    }
 }

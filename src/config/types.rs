@@ -161,6 +161,14 @@ bounded! {
     time PassbackTime, "minutes", 60_000, 1..=2_880, default 240
 }
 bounded! {
+    /// How long a camera exposes a frame.
+    ExposureTime: u32, "us", 100..=33_000, default 8_000
+}
+bounded! {
+    /// A number of a camera's control, which is its maker's own.
+    ControlValue: u32, "", 0..=65_535, default 0
+}
+bounded! {
     /// Frames a second.
     FrameRate: u32, "frames/s", 1..=120, default 30
 }

@@ -21,11 +21,13 @@ use super::observe::Observation;
 use super::online::{Asking, Online};
 use super::orders::Said;
 use super::service::{Barriers, Readers};
+use crate::config::{Config, tree};
 use crate::core::Gate;
 use crate::domain::{
     Action, Alarm, Decided, Direction, Entry, Event, GrantId, HealthOutcome, JournalTrouble,
     LaneId, Medium, Mono, Now, Outcome, Prompt, Reason, Utc, Verdict,
 };
+use crate::drivers::camera::Presence;
 use crate::drivers::gpio::Command;
 use crate::drivers::serial::Looks;
 use crate::store::journal::{Writer, Written};
@@ -70,6 +72,8 @@ pub struct Performer {
     walks: Walks,
     /// Staff who let somebody through and wait for what comes of it, by the number of the presentation.
     awaited: BTreeMap<u64, oneshot::Sender<Said>>,
+    /// Where the cameras of each lane learn whether somebody stands there; none for a lane without beams.
+    presences: Vec<Option<Presence>>,
 }
 
 /// A grant on its way to the relay.
@@ -97,7 +101,17 @@ impl Performer {
             granted: BTreeMap::new(),
             walks: Walks::default(),
             awaited: BTreeMap::new(),
+            presences: Vec::new(),
         }
+    }
+
+    /// Cameras are told from now on what the beams of their lane say. A tripod has none: its cameras are told nothing.
+    pub fn tell_presence(&mut self, config: &Config, presences: Vec<Presence>) {
+        let lanes = config.lanes.iter().zip(presences);
+        let of = |(lane, presence): (&tree::Lane, _)| {
+            (lane.barrier != tree::Barrier::Tripod).then_some(presence)
+        };
+        self.presences = lanes.map(of).collect();
     }
 
     /// Performs one action; what follows from it at once goes to `follow_up`.

@@ -11,6 +11,7 @@ use super::start::OpenSource;
 use crate::config::Config;
 use crate::config::tree::LineDirection;
 use crate::domain::{Assurance, LaneId};
+use crate::drivers::camera::Presence;
 use crate::drivers::serial::{Key, LineSetup, Looks, Provision, ReaderSettings, Seat};
 use crate::drivers::{MonoClock, Port, ReaderEvent, camera, serial};
 
@@ -40,6 +41,7 @@ pub(super) fn start(
     mono: MonoClock,
     sources: &[(String, OpenSource)],
     osdp: &OsdpReaders,
+    presences: &[Presence],
     events: &mpsc::Sender<ReaderEvent>,
 ) -> Result<Vec<Keyed>, StartError> {
     let mut lines: BTreeMap<PathBuf, (LineSetup, Vec<Seat>)> = BTreeMap::new();
@@ -51,11 +53,15 @@ pub(super) fn start(
                 name: reader.name.clone(),
             });
             let events = events.clone();
+            let presence = presences
+                .get(usize::from(lane.0))
+                .cloned()
+                .unwrap_or_default();
             if let Some((_, source)) = sources.iter().find(|(name, _)| *name == reader.name) {
                 let source = Arc::clone(source);
-                camera::spawn_source(move || source(), port, mono, events)?;
+                camera::spawn_where(move || source(), port, mono, events, presence)?;
             } else if let Some(settings) = &reader.camera {
-                camera::spawn_camera(settings, port, mono, events)?;
+                camera::spawn_camera(settings, port, mono, events, presence)?;
             } else if let Some(settings) = &reader.folder {
                 camera::spawn_folder(settings, port, mono, events)?;
             } else if let Some(setup) = serial::Setup::of(reader) {

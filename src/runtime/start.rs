@@ -32,7 +32,7 @@ use crate::config::tree;
 use crate::core::Gate;
 use crate::domain::{Event, ListId};
 use crate::drivers::MonoClock;
-use crate::drivers::camera::{CameraError, FrameSource};
+use crate::drivers::camera::{CameraError, FrameSource, Presence};
 use crate::drivers::gpio::{self, GpioError};
 use crate::drivers::serial::Looks;
 use crate::store::codes::{Codes, SledCodes, Verify};
@@ -163,7 +163,8 @@ pub async fn start(
         keys: std::mem::take(&mut files.reader_keys),
         looks: looks_out,
     };
-    let keyed = readers::start(config, mono, &stand.sources, &osdp, &readers_in)?;
+    let presences: Vec<Presence> = config.lanes.iter().map(|_| Presence::default()).collect();
+    let keyed = readers::start(config, mono, &stand.sources, &osdp, &presences, &readers_in)?;
     let certificates = files.link.as_mut().and_then(|link| {
         let secure = link.secure.take()?;
         let floor = clock.floor();
@@ -270,7 +271,8 @@ pub async fn start(
     }
     let readers_known = Readers::new(config);
     let barriers = Barriers::new(config.lanes.len());
-    let perform = Performer::new(outlets, board, readers_known, barriers);
+    let mut perform = Performer::new(outlets, board, readers_known, barriers);
+    perform.tell_presence(config, presences);
     let gateway = Gateway::new(clock, gate, perform, actions);
     let inlets = Inlets {
         readers,

@@ -5,7 +5,6 @@
 
 use super::bounded::{Budget, Found};
 use super::frame::Luma;
-use super::sample::decode_values;
 use super::second::decode_modules;
 
 /// Such a picture has no more pixels than this.
@@ -36,7 +35,8 @@ pub fn read_bare(luma: Luma<'_>, level: u8, budget: &Budget) -> Option<Found> {
         .collect();
     let mut found = Found::default();
     // Whoever draws codes draws old and rare kinds of them, too: the other decoder knows those.
-    let read = decode_values(side, &values, &mut found) || decode_modules(side, &values, &mut found);
+    let read =
+        decode_modules(side, &values, &mut found) || decode_modules(side, &values, &mut found);
     found.grids += usize::from(read);
     Some(found)
 }
@@ -74,7 +74,10 @@ mod tests {
             let wide = code.width() * pixels + 2 * margin;
             let mut image = LumaImage::filled(wide, wide, 250);
             for (i, pixel) in image.pixels_mut().iter_mut().enumerate() {
-                let module = |at: usize| (at.checked_sub(margin)? / pixels < code.width()).then(|| (at - margin) / pixels);
+                let module = |at: usize| {
+                    (at.checked_sub(margin)? / pixels < code.width())
+                        .then(|| (at - margin) / pixels)
+                };
                 if let (Some(x), Some(y)) = (module(i % wide), module(i / wide)) {
                     *pixel = if code[(x, y)] == Color::Dark { 5 } else { 250 };
                 }
@@ -92,7 +95,9 @@ mod tests {
         let bar = LumaImage::filled(200, 30, 0);
         assert!(read_bare(bar.as_luma(), 128, &budget).is_none());
         let black = LumaImage::filled(100, 100, 0);
-        assert!(read_bare(black.as_luma(), 128, &budget).is_none_or(|found| found.texts.is_empty()));
+        assert!(
+            read_bare(black.as_luma(), 128, &budget).is_none_or(|found| found.texts.is_empty())
+        );
         let white = LumaImage::filled(100, 100, 255);
         assert!(read_bare(white.as_luma(), 128, &budget).is_none());
     }

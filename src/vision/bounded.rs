@@ -125,7 +125,7 @@ fn search(prepare: impl FnOnce() -> PreparedImage<Canvas>) -> Found {
 }
 
 /// Decodes one grid. True if it gave a text; located and not read shows in the numbers.
-pub fn decode<G: BitGrid>(grid: &Grid<G>, found: &mut Found) -> bool {
+fn decode<G: BitGrid>(grid: &Grid<G>, found: &mut Found) -> bool {
     let decoded = contain(|| {
         let mut bytes = Vec::new();
         grid.decode_to(&mut bytes).ok().map(|_| bytes)

@@ -11,7 +11,8 @@ use super::known::{Known, known};
 use super::locate::Finder;
 use super::place::{Look, Place};
 use super::plane::{Light, Point};
-use super::sample::{Seen, decode_values, sampled, views};
+use super::sample::{Seen, sampled, views};
+use super::second::decode_modules;
 
 /// Of its modules, so many must be in view.
 const VIEW_MIN: f32 = 0.65;
@@ -65,8 +66,12 @@ pub fn follow(
         .collect();
     let mut seen = Seen {
         place,
-        centres: [(3.5, 3.5), (side as f32 - 3.5, 3.5), (3.5, side as f32 - 3.5)]
-            .map(|(x, y)| place.map.place(x, y)),
+        centres: [
+            (3.5, 3.5),
+            (side as f32 - 3.5, 3.5),
+            (3.5, side as f32 - 3.5),
+        ]
+        .map(|(x, y)| place.map.place(x, y)),
         inverted: old.inverted,
         values: Vec::new(),
         read: false,
@@ -81,7 +86,7 @@ pub fn follow(
         if !budget.spend((side * side * 60) as u64) {
             break;
         }
-        if decode_values(side, &seen.values, found) {
+        if decode_modules(side, &seen.values, found) {
             seen.read = true;
             break;
         }
@@ -119,7 +124,11 @@ fn moved(old: &Seen, finders: &[Finder]) -> Vec<Place> {
         near.into_iter().take(NEAR_MAX).map(|(_, at)| at).collect()
     };
     let mut places = vec![old.place];
-    for (a, b) in [(top_left, top_right), (top_left, bottom_left), (top_right, bottom_left)] {
+    for (a, b) in [
+        (top_left, top_right),
+        (top_left, bottom_left),
+        (top_right, bottom_left),
+    ] {
         for &to_a in &near(a) {
             for &to_b in &near(b) {
                 places.extend(turned(&old.place, (a, b), (to_a, to_b)));
@@ -168,7 +177,11 @@ fn alike_at(light: Light<'_>, old: &Seen, place: &Place) -> f32 {
             alike += u32::from((value(x, y) < value(x + 1, y)) == (*here < 0.0));
         }
     }
-    if seen < 12 { 0.0 } else { alike as f32 / seen as f32 }
+    if seen < 12 {
+        0.0
+    } else {
+        alike as f32 / seen as f32
+    }
 }
 
 fn modules_of(old: &Seen) -> impl Iterator<Item = Known> + '_ {
@@ -201,7 +214,10 @@ mod tests {
         for (i, pixel) in image.pixels_mut().iter_mut().enumerate() {
             let module = |at: usize, from: i32| {
                 let at = i32::try_from(at).unwrap() - from;
-                usize::try_from(at).ok().map(|at| at / PIXELS).filter(|at| *at < code.width())
+                usize::try_from(at)
+                    .ok()
+                    .map(|at| at / PIXELS)
+                    .filter(|at| *at < code.width())
             };
             if let (Some(x), Some(y)) = (module(i % 240, left), module(i / 240, top)) {
                 *pixel = if code[(x, y)] == Color::Dark { 30 } else { 220 };
@@ -234,8 +250,8 @@ mod tests {
     #[test]
     fn a_code_that_leaves_the_picture_is_read_by_what_is_left_of_it() {
         let code = QrCode::with_version(b"RIDE-42", Version::Normal(4), EcLevel::L).unwrap();
-        let old = before(&code, 60.0, 50.0);
-        // It moved by 17 and 55 pixels, and its last rows are out of view.
+        let old = before(&code, 60.0, 75.0);
+        // It moved by 17 and 30 pixels, and its last rows are out of view.
         let image = picture(&code, 77, 105);
         let finder = |x: f32, y: f32| Finder {
             x,
@@ -243,7 +259,10 @@ mod tests {
             module: 5.0,
             lines: 8,
         };
-        let finders = [finder(77.0 + 17.5, 105.0 + 17.5), finder(77.0 + 147.5, 105.0 + 17.5)];
+        let finders = [
+            finder(77.0 + 17.5, 105.0 + 17.5),
+            finder(77.0 + 147.5, 105.0 + 17.5),
+        ];
         let (seen, texts) = followed(&old, &image, &finders);
         assert_eq!(texts, ["RIDE-42"]);
         let [corner, ..] = seen.unwrap().centres;

@@ -193,7 +193,11 @@ impl<'a> Luma<'a> {
         let mut rows = self.rows();
         while let (Some(above), Some(below)) = (rows.next(), rows.next()) {
             // Pairs of known length and plain sums: the compiler makes wide instructions of it.
-            let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            let pairs = above
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .zip(below.as_chunks::<2>().0);
             data.extend(pairs.map(|(&[a, b], &[c, d])| {
                 let sum = u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d);
                 #[expect(clippy::cast_possible_truncation, reason = "a mean of bytes is a byte")]

@@ -10,7 +10,6 @@ pub mod contain;
 pub mod corners;
 pub mod equalise;
 pub mod follow;
-pub mod format;
 pub mod frame;
 pub mod known;
 pub mod levels;

@@ -175,7 +175,8 @@ impl<'a> View<'a> {
         let of = |side: fn(&Both) -> &Finders| -> Vec<Finder> {
             let each = self.all().map(|looked| side(&looked.finders));
             let fit = each.filter(|finders| !finders.crowded);
-            fit.flat_map(|finders| finders.all.iter().take(FINDERS_KEPT).copied()).collect()
+            fit.flat_map(|finders| finders.all.iter().take(FINDERS_KEPT).copied())
+                .collect()
         };
         [of(|both| &both.plain), of(|both| &both.inverted)]
     }
@@ -207,9 +208,16 @@ impl<'a> View<'a> {
             all.add(view.sampled(looked, inverted, budget));
         }
         if all.texts.is_empty() {
-            all.add(view.one_level().and_then(|looked| view.sampled(looked, false, budget)));
+            all.add(
+                view.one_level()
+                    .and_then(|looked| view.sampled(looked, false, budget)),
+            );
         }
-        all.seen = all.seen.into_iter().filter_map(|code| code.scaled(2.0 / 3.0)).collect();
+        all.seen = all
+            .seen
+            .into_iter()
+            .filter_map(|code| code.scaled(2.0 / 3.0))
+            .collect();
         Some(all)
     }
 
@@ -232,7 +240,8 @@ impl<'a> View<'a> {
             let left = whole((right.x + below.x) / 2.0 - reach);
             let top = whole((right.y + below.y) / 2.0 - reach);
             let wide = whole(reach * 2.0);
-            let Some(part) = (wide >= INNER_MIN).then(|| self.luma.part(left, top, wide, wide)) else {
+            let Some(part) = (wide >= INNER_MIN).then(|| self.luma.part(left, top, wide, wide))
+            else {
                 continue;
             };
             let Some(luma) = part else { continue };

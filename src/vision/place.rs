@@ -14,7 +14,13 @@ use super::plane::{Light, Map, Point};
 const SIDE_MIN: usize = 21;
 const SIDE_MAX: usize = 177;
 /// Corners of a module from its middle.
-const OFFSETS: [(f32, f32); 5] = [(-1.0, -1.0), (1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (0.0, 0.0)];
+const OFFSETS: [(f32, f32); 5] = [
+    (-1.0, -1.0),
+    (1.0, 1.0),
+    (1.0, -1.0),
+    (-1.0, 1.0),
+    (0.0, 0.0),
+];
 /// Known modules that are looked at when a map is refined.
 const LOOKS_MAX: usize = 420;
 
@@ -106,11 +112,14 @@ impl Place {
             Look::Corners => 0.3,
         };
         let fit = |map: &Map| -> f32 {
-            let each = looks.iter().zip(OFFSETS.iter().cycle()).map(|(k, (dx, dy))| {
-                let (x, y) = (k.x as f32 + 0.5 + dx * off, k.y as f32 + 0.5 + dy * off);
-                let value = light.at(map.place(x, y));
-                if k.dark { -value } else { value }
-            });
+            let each = looks
+                .iter()
+                .zip(OFFSETS.iter().cycle())
+                .map(|(k, (dx, dy))| {
+                    let (x, y) = (k.x as f32 + 0.5 + dx * off, k.y as f32 + 0.5 + dy * off);
+                    let value = light.at(map.place(x, y));
+                    if k.dark { -value } else { value }
+                });
             each.sum()
         };
         let mut best = fit(&self.map);

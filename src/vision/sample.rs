@@ -1,20 +1,18 @@
-//! Our own way from finder patterns to a grid of modules; `rqrr` only decodes it.
+//! Our own way from finder patterns to a grid of modules; `rxing` only decodes it: it takes half the time that `rqrr` does.
 //!
 //! Three finder patterns that stand like the corners of a square give the size of the code and where its modules are
 //! ([`super::place`]); each module is then sampled from the grey picture and compared with its neighbours, so that neither
 //! blur nor uneven light decides ([`super::equalise`]). What a triple may cost is taken from the budget of the frame.
 
-use rqrr::{Grid, SimpleGrid};
-
-use super::bounded::{Budget, Found, decode as decode_grid};
+use super::bounded::{Budget, Found};
 use super::corners::triples;
 use super::equalise::Modules;
-use super::format::format_errors;
 use super::known::{Known, known};
 use super::levels::Levels;
 use super::locate::Finder;
 use super::place::{Look, Place, locate};
 use super::plane::{Light, Point};
+use super::second::decode_modules;
 
 /// Triples that are looked at, the squarest first.
 const TRIPLES_MAX: usize = 12;
@@ -26,8 +24,6 @@ const TIMING_MIN: f32 = 0.3;
 const KNOWN_MIN: f32 = 0.70;
 /// From this size of a module on, pixels, a code that was not read is looked at once more, by the corners of its modules.
 const LARGE: f32 = 4.0;
-/// Bits of the format information, of thirty, that may be wrong: a code with more is not worth its decoding.
-const FORMAT_ERRORS_MAX: u32 = 6;
 /// And so many for it to be decoded: no code has the redundancy for more.
 const DECODED_MIN: f32 = 0.90;
 /// Located codes that are handed to the next frame.
@@ -157,7 +153,7 @@ fn best_of(
             break;
         }
         let is_hopeless = agreement(&seen.values, seen.side(), &known) < DECODED_MIN;
-        if !is_hopeless && decode_values(seen.side(), &seen.values, found) {
+        if !is_hopeless && decode_modules(seen.side(), &seen.values, found) {
             seen.read = true;
             break;
         }
@@ -166,7 +162,10 @@ fn best_of(
 }
 
 /// The modules as seen, sharpened, and with the mix of the lens taken back; the next only if the last was not read.
-pub(super) fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterator<Item = Vec<f32>> + 'a {
+pub(super) fn views<'a>(
+    modules: &'a Modules,
+    known: &'a [Known],
+) -> impl Iterator<Item = Vec<f32>> + 'a {
     let mut last: Option<Vec<f32>> = None;
     (0..6).map_while(move |turn| {
         let next = match turn {
@@ -178,21 +177,6 @@ pub(super) fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterat
         last = Some(next.clone());
         Some(next)
     })
-}
-
-/// Decodes modules: less than 0 is dark. A code seen in a mirror, or through a window from behind, is turned round.
-pub fn decode_values(side: usize, values: &[f32], found: &mut Found) -> bool {
-    let dark = |x: usize, y: usize| values.get(y * side + x).is_some_and(|&v| v < 0.0);
-    let mirrored = |x: usize, y: usize| dark(y, x);
-    let (as_seen, turned) = (format_errors(side, dark), format_errors(side, mirrored));
-    if as_seen.min(turned) > FORMAT_ERRORS_MAX {
-        return false;
-    }
-    if turned < as_seen {
-        decode_grid(&Grid::new(SimpleGrid::from_func(side, mirrored)), found)
-    } else {
-        decode_grid(&Grid::new(SimpleGrid::from_func(side, dark)), found)
-    }
 }
 
 /// How many of the known modules have their colour, of 1.

@@ -7,7 +7,7 @@
 use rxing::common::{BIT_FIELD_BASE_BITS, BitArray, BitMatrix, DetectorRXingResult};
 use rxing::qrcode::cpp_port::decoder::Decode;
 use rxing::qrcode::cpp_port::detector::{
-    FinderPatternSet, FindFinderPatterns, GenerateFinderPatternSets, SampleQR,
+    FindFinderPatterns, FinderPatternSet, GenerateFinderPatternSets, SampleQR,
 };
 
 use super::bounded::{Budget, Found};
@@ -114,7 +114,8 @@ fn search(
     found
 }
 
-/// Decodes modules that were sampled already: less than 0 is dark. True if they gave a text.
+/// Decodes modules that were sampled already: less than 0 is dark; a code seen in a mirror is turned round. True if they
+/// gave a text.
 pub fn decode_modules(side: usize, values: &[f32], found: &mut Found) -> bool {
     let read = contain(|| {
         let mut bits = BitMatrix::with_single_dimension(u32::try_from(side).ok()?).ok()?;
@@ -140,7 +141,10 @@ pub fn decode_modules(side: usize, values: &[f32], found: &mut Found) -> bool {
 
 fn text_of(grid: &BitMatrix) -> Option<String> {
     let decoded = Decode(grid).ok()?;
-    decoded.isValid().then(|| decoded.text())
+    // What says that it is UTF-8 by being so is; of the others `rxing` knows more than we.
+    let bytes = decoded.content().bytes().to_vec();
+    let text = String::from_utf8(bytes).unwrap_or_else(|_| decoded.text());
+    decoded.isValid().then_some(text)
 }
 
 /// Black and white, a bit a pixel.
@@ -196,7 +200,13 @@ mod tests {
 
     #[test]
     fn bits_are_those_of_the_area() {
-        let image = LumaImage::new(100, 3, (0..3 * 100).map(|i| if i % 100 == 70 { 0 } else { 255 }).collect());
+        let image = LumaImage::new(
+            100,
+            3,
+            (0..3 * 100)
+                .map(|i| if i % 100 == 70 { 0 } else { 255 })
+                .collect(),
+        );
         let image = image.unwrap();
         let luma = image.as_luma();
         let light = Light {

@@ -11,7 +11,8 @@ use super::frame::{Luma, LumaImage};
 use super::locate::{Finder, floor};
 use super::pipeline::{FIT, Noticed, Reading, glance, keep, read_fitting, read_part};
 use super::plane::Point;
-use super::sample::{Seen, decode_values};
+use super::sample::Seen;
+use super::second::decode_modules;
 
 /// Codes whose votes are kept.
 const CODES_MAX: usize = 4;
@@ -69,6 +70,13 @@ impl Tracker {
         reading
     }
 
+    /// Width of the modules of the code that was located last, pixels; none if there was none in the last frames.
+    #[must_use]
+    pub fn module(&self) -> Option<f32> {
+        let newest = self.codes.iter().min_by_key(|votes| votes.age)?;
+        Some(newest.code.place.module())
+    }
+
     /// A code that was read a moment ago is looked for where it was, at full resolution.
     fn read_where_it_was(&mut self, luma: Luma<'_>) -> Option<Reading> {
         let [only] = self.codes.as_slice() else {
@@ -99,9 +107,18 @@ impl Tracker {
     }
 
     /// Codes of which too little is in view, or too much glare on them, to be found anew.
-    fn follow(&mut self, luma: Luma<'_>, [plain, inverted]: &[Vec<Finder>; 2], reading: &mut Reading) {
+    fn follow(
+        &mut self,
+        luma: Luma<'_>,
+        [plain, inverted]: &[Vec<Finder>; 2],
+        reading: &mut Reading,
+    ) {
         let budget = Budget::new(STEPS_MAX);
-        for votes in self.codes.iter_mut().filter(|votes| votes.code.read && votes.age > 0) {
+        for votes in self
+            .codes
+            .iter_mut()
+            .filter(|votes| votes.code.read && votes.age > 0)
+        {
             let finders = if votes.code.inverted { inverted } else { plain };
             let mut found = Found::default();
             let seen = follow(&votes.code, luma, finders, &budget, &mut found);
@@ -133,7 +150,7 @@ impl Tracker {
             }
             let mut found = Found::default();
             let read =
-                reading.texts.is_empty() && decode_values(code.side(), &code.values, &mut found);
+                reading.texts.is_empty() && decode_modules(code.side(), &code.values, &mut found);
             reading.panics += found.panics;
             if read {
                 keep(found.texts, reading);
@@ -171,7 +188,12 @@ impl Votes {
         let whole = |v: f32| floor(v).and_then(|v| usize::try_from(v).ok()).unwrap_or(0);
         let (left, top) = (whole(low.x - slack), whole(low.y - slack));
         let (right, bottom) = (whole(high.x + slack), whole(high.y + slack));
-        (left, top, right.saturating_sub(left), bottom.saturating_sub(top))
+        (
+            left,
+            top,
+            right.saturating_sub(left),
+            bottom.saturating_sub(top),
+        )
     }
 
     /// True if it may be the same code a frame or a few later: of its size, and not moved by more than half of it.

@@ -10,6 +10,7 @@ import collections, json, os, pathlib, statistics, subprocess, sys, time
 import cv2
 import zxingcpp
 
+cv2.setNumThreads(1)  # one core: what its other threads did would not be counted
 SHARED = pathlib.Path(os.environ.get("TURNSTILED_SHARED", ""))
 OURS = os.environ.get("TURNSTILED", "target/release/turnstiled")
 SEED = os.environ.get("SEED", "20250101")
@@ -31,7 +32,11 @@ def zxing(luma):
 
 
 def opencv(luma):
-    return [text for text in [cv2.QRCodeDetector().detectAndDecode(luma)[0]] if text]
+    try:
+        text = cv2.QRCodeDetector().detectAndDecode(luma)[0]
+    except (UnicodeDecodeError, cv2.error):  # texts that its binding cannot give, and modes that it does not know
+        return []
+    return [text] if text else []
 
 
 def zbar(luma):

@@ -68,8 +68,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         return Err(Failure { code: 2, sentence });
     };
     if reader.camera.is_some() || reader.folder.is_some() {
-        let sentence =
-            "this is a camera; `turnstiled codes read-image` reads a picture of it".into();
+        let sentence = format!(
+            "this is a camera; ask `turnstiled doctor camera {}`",
+            args.name
+        );
         return Err(Failure { code: 2, sentence });
     }
     let lasts = Duration::from_secs(args.lasts.into());

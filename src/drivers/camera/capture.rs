@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use super::decode::{self, say};
+use super::idle::Presence;
 use super::newest::{Frame, Newest};
 use super::sight::Sight;
 use super::{CameraError, OpenSource};
@@ -56,13 +57,14 @@ pub(super) fn spawn(
     clock: MonoClock,
     events: Sender<ReaderEvent>,
     patience: Patience,
+    presence: Presence,
 ) -> io::Result<JoinHandle<()>> {
     let newest = Arc::new(Newest::default());
     let decoder = {
         let (newest, port, events) = (Arc::clone(&newest), Arc::clone(&port), events.clone());
         thread::Builder::new()
             .name(format!("decode {}", port.name))
-            .spawn(move || decode::run(&newest, &port, clock, &events))?
+            .spawn(move || decode::run(&newest, &port, clock, &events, presence))?
     };
     let name = format!("camera {}", port.name);
     let supervisor = Supervisor {
@@ -465,7 +467,15 @@ mod tests {
                 None => Box::new(Wall(0)),
             })
         });
-        let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
+        let thread = spawn(
+            open,
+            port(),
+            MonoClock::start(),
+            events,
+            HASTE,
+            Presence::default(),
+        )
+        .unwrap();
         assert!(!wait_for(&mut heard, ups), "it opens and hangs");
         assert!(wait_for(&mut heard, ups), "a new thread has it again");
         let read = wait_for(&mut heard, |report| {
@@ -586,7 +596,15 @@ mod tests {
                 reason: "no such file".into(),
             })
         });
-        let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
+        let thread = spawn(
+            open,
+            port(),
+            MonoClock::start(),
+            events,
+            HASTE,
+            Presence::default(),
+        )
+        .unwrap();
         assert!(!wait_for(&mut heard, ups));
         thread::sleep(Duration::from_millis(600));
         assert!(heard.try_recv().is_err(), "once a change");
@@ -619,7 +637,15 @@ mod tests {
             *count.lock().unwrap() += 1;
             Ok(Box::new(Fading(Arc::clone(&shared), Wall(0))))
         });
-        let thread = spawn(open, port(), MonoClock::start(), events, HASTE).unwrap();
+        let thread = spawn(
+            open,
+            port(),
+            MonoClock::start(),
+            events,
+            HASTE,
+            Presence::default(),
+        )
+        .unwrap();
         let states = |report: &ReaderReport| {
             matches!(report, ReaderReport::Up(_) | ReaderReport::Blind(_)).then(|| report.clone())
         };
@@ -663,7 +689,15 @@ mod tests {
         let (feed, end) = frame_feed();
         let clock = MonoClock::start();
         let open: OpenSource = Box::new(move || Ok(end.open()));
-        let thread = spawn(open, port(), clock, events, Patience::default()).unwrap();
+        let thread = spawn(
+            open,
+            port(),
+            clock,
+            events,
+            Patience::default(),
+            Presence::default(),
+        )
+        .unwrap();
         let frame = code("PLATFORM-2");
         let side = frame.len().isqrt();
         for _ in 0..3 {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use super::cores::Cores;
+use super::idle::{Idle, Presence};
 use super::newest::{Frame, Newest};
 use super::view::InView;
 use crate::domain::{Medium, Mono, Personal, Prompt, Shown};
@@ -30,18 +32,30 @@ pub(super) fn run(
     port: &Arc<Port>,
     clock: MonoClock,
     events: &Sender<ReaderEvent>,
+    presence: Presence,
 ) {
+    let mut idle = Idle::new(presence);
     let (mut view, mut pace) = (InView::default(), Pace::default());
     let mut tracker = Tracker::default();
     while !events.is_closed() {
         let Some(frame) = newest.take(PATIENCE) else {
             continue;
         };
+        if idle.skips(frame.captured) {
+            newest.recycle(frame.luma);
+            continue;
+        }
+        // From here on it is this camera's turn; how long it waited for that is not its decoding.
+        let core = Cores::of_this_machine().take();
         let begun = clock.now();
         match Luma::new(frame.shape.width, frame.shape.height, &frame.luma) {
             Ok(luma) => {
                 let reading = tracker.read(luma);
+                drop(core);
                 let ended = clock.now();
+                if reading.located {
+                    idle.saw(frame.captured);
+                }
                 let decode = ended.since(begun);
                 let read = !reading.texts.is_empty();
                 say(events, port, ReaderReport::Frame { decode, read });

@@ -6,8 +6,13 @@
 
 pub mod capture;
 pub mod channel;
+mod controls;
+pub mod cores;
 pub mod decode;
 pub mod folder;
+mod framing;
+mod idle;
+pub mod look;
 pub mod newest;
 pub mod picture;
 mod sight;
@@ -26,6 +31,7 @@ use crate::vision::FrameError;
 
 pub use capture::Patience;
 pub use channel::{FrameFeed, frame_feed};
+pub use idle::Presence;
 pub use newest::Shape;
 
 /// Why there is no frame.
@@ -98,9 +104,10 @@ pub fn spawn_camera(
     port: Arc<Port>,
     clock: MonoClock,
     events: Sender<ReaderEvent>,
+    presence: Presence,
 ) -> io::Result<JoinHandle<()>> {
     let settings = settings.clone();
-    spawn_source(
+    spawn_where(
         move || {
             v4l::V4lSource::open(&settings)
                 .map(|source| -> Box<dyn FrameSource> { Box::new(source) })
@@ -108,6 +115,7 @@ pub fn spawn_camera(
         port,
         clock,
         events,
+        presence,
     )
 }
 
@@ -149,5 +157,21 @@ pub fn spawn_source(
     clock: MonoClock,
     events: Sender<ReaderEvent>,
 ) -> io::Result<JoinHandle<()>> {
-    capture::spawn(Box::new(open), port, clock, events, Patience::default())
+    let presence = Presence::default();
+    spawn_where(open, port, clock, events, presence)
+}
+
+/// The same, at a lane whose beams tell whether somebody stands there.
+///
+/// # Errors
+/// If no thread can be started.
+pub fn spawn_where(
+    open: impl FnMut() -> Result<Box<dyn FrameSource>, CameraError> + Send + 'static,
+    port: Arc<Port>,
+    clock: MonoClock,
+    events: Sender<ReaderEvent>,
+    presence: Presence,
+) -> io::Result<JoinHandle<()>> {
+    let patience = Patience::default();
+    capture::spawn(Box::new(open), port, clock, events, patience, presence)
 }

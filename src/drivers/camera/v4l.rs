@@ -6,14 +6,22 @@
 
 use std::path::Path;
 
-use image::ImageFormat;
 use nokhwa::Camera;
 use nokhwa::utils::{CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::picture::decode;
+use super::controls;
+use super::framing::framed;
 use super::{CameraError, FrameSource, Shape};
+use crate::config::readers::{Region, Rotation};
 use crate::config::tree;
 use crate::vision::Luma;
+use crate::vision::contain::contain;
+use crate::vision::frame::SIDE_MAX;
 
 /// What is taken, best first.
 const WANTED: [FrameFormat; 4] = [
@@ -31,6 +39,10 @@ const ROW_ALIGN: usize = 32;
 pub struct V4lSource {
     camera: Camera,
     format: CameraFormat,
+    region: Region,
+    rotation: Rotation,
+    /// The whole picture, where only a part of it is wanted or it is turned.
+    whole: Vec<u8>,
 }
 
 impl V4lSource {
@@ -54,9 +66,16 @@ impl V4lSource {
         let formats = [format.format()];
         let exact = RequestedFormat::with_formats(RequestedFormatType::Exact(format), &formats);
         camera.set_camera_requset(exact).map_err(failed)?;
+        controls::apply(&mut camera, settings, &device);
         camera.open_stream().map_err(failed)?;
         tracing::info!(device, %format, "the camera streams");
-        Ok(Self { camera, format })
+        Ok(Self {
+            camera,
+            format,
+            region: settings.region,
+            rotation: settings.rotation,
+            whole: Vec::new(),
+        })
     }
 }
 
@@ -69,7 +88,13 @@ impl FrameSource for V4lSource {
             width: self.format.width() as usize,
             height: self.format.height() as usize,
         };
-        luma_of(self.format.format(), shape, &raw, out).map(Some)
+        let format = self.format.format();
+        if self.region == Region::default() && self.rotation == Rotation::None {
+            return luma_of(format, shape, &raw, out).map(Some);
+        }
+        let shape = luma_of(format, shape, &raw, &mut self.whole)?;
+        let (region, rotation) = (self.region, self.rotation);
+        Ok(Some(framed(shape, &self.whole, region, rotation, out)?))
     }
 }
 
@@ -124,22 +149,38 @@ fn luma_of(
             copy_plane(shape, plane, 1, out)
         }
         FrameFormat::YUYV => copy_plane(shape, raw, 2, out),
-        FrameFormat::MJPEG => {
-            let image =
-                decode(raw, Some(ImageFormat::Jpeg)).map_err(|error| CameraError::Damaged {
-                    reason: error.to_string(),
-                })?;
-            let shape = Shape {
-                width: image.width(),
-                height: image.height(),
-            };
-            *out = image.into_pixels();
-            Ok(shape)
-        }
+        FrameFormat::MJPEG => jpeg_luma(raw, shape, out),
         FrameFormat::RAWRGB | FrameFormat::RAWBGR => Err(CameraError::Damaged {
             reason: format!("{width} x {height} {format}: not a format that was asked for"),
         }),
     }
+}
+
+/// The luma of a JPEG picture; its colours are not decoded.
+fn jpeg_luma(raw: &[u8], shape: Shape, out: &mut Vec<u8>) -> Result<Shape, CameraError> {
+    let damaged = |reason: String| CameraError::Damaged { reason };
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(ColorSpace::Luma)
+        .set_max_width(SIDE_MAX)
+        .set_max_height(SIDE_MAX);
+    let decoded = contain(|| {
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(raw), options);
+        decoder.decode_headers()?;
+        // A camera that sends another size than it was asked for is taken as it is.
+        let size = decoder.info().map(|info| Shape {
+            width: info.width.into(),
+            height: info.height.into(),
+        });
+        out.clear();
+        out.resize(decoder.output_buffer_size().unwrap_or(0), 0);
+        decoder.decode_into(out)?;
+        Ok(size.unwrap_or(shape))
+    });
+    let decoded: Result<Shape, DecodeErrors> =
+        decoded.map_err(|_| damaged("it made the decoder of pictures stop".into()))?;
+    let shape = decoded.map_err(|error| damaged(error.to_string()))?;
+    Luma::new(shape.width, shape.height, out)?;
+    Ok(shape)
 }
 
 /// Every `step`-th byte of each row.
@@ -180,11 +221,7 @@ mod tests {
     };
 
     fn settings() -> tree::Camera {
-        tree::Camera {
-            device: "/dev/video0".into(),
-            size: [640, 480],
-            fps: crate::config::types::FrameRate::default(),
-        }
+        toml::from_str(r#"device = "/dev/video0""#).unwrap()
     }
 
     fn format(width: u32, height: u32, kind: FrameFormat, rate: u32) -> CameraFormat {
@@ -206,6 +243,25 @@ mod tests {
         assert_eq!(out, [1, 2, 3, 4]);
         luma_of(FrameFormat::GRAY, SHAPE, &[5, 6, 7, 8], &mut out).unwrap();
         assert_eq!(out, [5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn luma_of_a_jpeg_is_that_of_its_picture_in_its_own_size() {
+        let picture = image::RgbImage::from_fn(32, 16, |x, _| {
+            image::Rgb([if x < 16 { 20 } else { 220 }; 3])
+        });
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        picture
+            .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+            .unwrap();
+        let (jpeg, mut out) = (jpeg.into_inner(), Vec::new());
+        let shape = luma_of(FrameFormat::MJPEG, SHAPE, &jpeg, &mut out).unwrap();
+        assert_eq!((shape.width, shape.height, out.len()), (32, 16, 512));
+        assert!(out[0].abs_diff(20) < 6 && out[31].abs_diff(220) < 6);
+        for cut in [0, 3, 100] {
+            let cut = jpeg.get(..cut).unwrap();
+            assert!(luma_of(FrameFormat::MJPEG, SHAPE, cut, &mut out).is_err());
+        }
     }
 
     #[test]

@@ -89,6 +89,13 @@ impl Performer {
     /// What the sensors of a lane say.
     pub fn sensed(&mut self, lane: LaneId, levels: Levels) {
         self.board.sensed(lane, levels);
+        let somebody = Sensor::BEAMS
+            .into_iter()
+            .chain([Sensor::LowBeam, Sensor::Presence])
+            .any(|sensor| levels.is_active(sensor));
+        if let Some(Some(presence)) = self.presences.get(usize::from(lane.0)) {
+            presence.set(somebody);
+        }
     }
 
     /// A sensor contradicts the others, or says something again.

@@ -11,10 +11,13 @@
 pub mod codes;
 #[path = "../../../src/domain/mod.rs"]
 pub mod domain;
+pub mod frame;
 pub mod lab;
 pub mod line;
 #[path = "../../../src/proto/mod.rs"]
 pub mod proto;
+#[path = "../../../src/vision/mod.rs"]
+pub mod vision;
 mod wrap;
 
 use std::alloc::System;

@@ -29,5 +29,10 @@ fn main() -> std::io::Result<()> {
             fs::write(folder.join(format!("seed-{n}")), seed)?;
         }
     }
+    let folder = home.join("vision");
+    fs::create_dir_all(&folder)?;
+    for (n, seed) in turnstiled_fuzz::frame::seeds().iter().enumerate() {
+        fs::write(folder.join(format!("seed-{n}")), seed)?;
+    }
     Ok(())
 }
