@@ -97,6 +97,23 @@ impl Place {
         across.min(down)
     }
 
+    /// How well the known modules stand out: 1 if all light ones are lighter than all dark ones are dark, 0 if they are
+    /// as light as the others.
+    #[must_use]
+    pub fn contrast(&self, light: Light<'_>, known: &[Known]) -> f32 {
+        let step = known.len().div_ceil(LOOKS_MAX).max(1);
+        let looks = known.iter().step_by(step);
+        let at = |k: &Known| light.at(self.map.place(k.x as f32 + 0.5, k.y as f32 + 0.5));
+        let values: Vec<(f32, bool)> = looks.map(|k| (at(k), k.dark)).collect();
+        let mean = values.iter().map(|(v, _)| v).sum::<f32>() / (values.len() as f32).max(1.0);
+        let (mut signed, mut total) = (0.0, 0.0);
+        for (value, dark) in values {
+            signed += if dark { mean - value } else { value - mean };
+            total += (value - mean).abs();
+        }
+        if total > 0.0 { signed / total } else { 0.0 }
+    }
+
     /// Moves the four places until the known modules stand out best. False if the budget is spent.
     pub fn refine(
         &mut self,

@@ -26,6 +26,8 @@ const KNOWN_MIN: f32 = 0.70;
 const LARGE: f32 = 4.0;
 /// And so many for it to be decoded: no code has the redundancy for more.
 const DECODED_MIN: f32 = 0.90;
+/// A place whose known modules stand out less than this, of 1, is not worth refining.
+const CONTRAST_MIN: f32 = 0.4;
 /// Located codes that are handed to the next frame.
 const SEEN_MAX: usize = 4;
 
@@ -127,6 +129,9 @@ fn best_of(
     let mut best: Option<(f32, Modules, Vec<Known>, Place)> = None;
     for mut place in places.iter().copied() {
         let known = known(place.side);
+        if place.contrast(light, &known) < CONTRAST_MIN {
+            continue;
+        }
         let steps = (place.side * place.side * 40) as u64;
         if !place.refine(light, &known, look, budget) || !budget.spend(steps) {
             found.gave_up = true;
