@@ -13,7 +13,7 @@ use super::levels::Levels;
 use super::locate::{Both, Finder, Finders, Rows, find, floor};
 use super::plane::{Light, Point};
 use super::sample::{Seen, read_sampled};
-use super::second::read_edges;
+use super::second::{Area, read_edges};
 
 /// Pictures are scaled down to fit this, as a camera would give them.
 pub const FIT: (usize, usize) = (1280, 720);
@@ -89,10 +89,7 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "rqrr",
-        run: |view, budget| {
-            view.worth_it()
-                .then(|| read_bitmap(&otsu(view.luma), budget))
-        },
+        run: |view, budget| view.rqrr(budget),
     },
 ];
 
@@ -181,9 +178,16 @@ impl<'a> View<'a> {
         [of(|both| &both.plain), of(|both| &both.inverted)]
     }
 
-    fn worth_it(&self) -> bool {
-        self.all()
-            .any(|looked| looked.finders.plain.may_be_a_code())
+    /// `rqrr` as it is, around the finder patterns that stand out.
+    fn rqrr(&self, budget: &Budget) -> Option<Found> {
+        let mut all = self.all().map(|looked| &looked.finders.plain);
+        let finders = all.find(|finders| finders.may_be_a_code())?;
+        let light = Light {
+            luma: self.luma,
+            inverted: false,
+        };
+        let part = Area::around(light, &finders.all).of(self.luma)?;
+        Some(read_bitmap(&otsu(part), budget))
     }
 
     fn crowded(&self) -> bool {

@@ -12,6 +12,7 @@ use rxing::qrcode::cpp_port::detector::{
 
 use super::bounded::{Budget, Found};
 use super::contain::contain;
+use super::frame::Luma;
 use super::levels::Levels;
 use super::locate::{Finder, floor};
 use super::plane::Light;
@@ -25,7 +26,7 @@ const STEPS_A_PIXEL: u64 = 4;
 const STEPS_A_SET: u64 = 300_000;
 /// The part of a picture around some finder patterns.
 #[derive(Clone, Copy, Debug)]
-struct Area {
+pub(super) struct Area {
     left: usize,
     top: usize,
     right: usize,
@@ -34,7 +35,7 @@ struct Area {
 
 impl Area {
     /// All of them, and as much around them as a code may reach beyond.
-    fn around(light: Light<'_>, finders: &[Finder]) -> Self {
+    pub(super) fn around(light: Light<'_>, finders: &[Finder]) -> Self {
         let (mut low, mut high) = ((f32::MAX, f32::MAX), (0f32, 0f32));
         for finder in finders {
             let reach = finder.module * 8.0 + 4.0;
@@ -50,6 +51,15 @@ impl Area {
             right: whole(high.0 + slack).min(light.luma.width()),
             bottom: whole(high.1 + slack).min(light.luma.height()),
         }
+    }
+}
+
+impl Area {
+    /// That part of the picture.
+    pub(super) fn of<'a>(&self, luma: Luma<'a>) -> Option<Luma<'a>> {
+        let width = self.right.checked_sub(self.left)?;
+        let height = self.bottom.checked_sub(self.top)?;
+        luma.part(self.left, self.top, width, height)
     }
 }
 
