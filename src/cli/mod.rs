@@ -35,6 +35,7 @@ pub mod lane;
 pub mod pages;
 pub mod passages;
 pub mod read_image;
+mod sheet;
 #[cfg(feature = "lab")]
 pub mod simulate;
 pub mod table;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use super::sheet::Sheet;
 use crate::drivers::camera::decode::CHARS_MAX;
 use crate::drivers::camera::picture::load;
 use crate::vision::{LumaImage, Reading, Tracker, read};
@@ -19,6 +20,9 @@ pub struct Args {
     /// The files are consecutive frames of one camera: what one frame tells of a code that it does not give away helps the next.
     #[arg(long)]
     pub clip: bool,
+    /// Writes a contact sheet there, as PNG: the pictures, small, with a light border around those that were read.
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
     /// PNG, JPEG, WebP or PGM files.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -43,8 +47,9 @@ struct Line<'a> {
 pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
     let mut code = 0;
     let mut tracker = args.clip.then(Tracker::default);
+    let mut sheet = args.sheet.is_some().then(Sheet::default);
     for file in &args.files {
-        let line = match measure(file, tracker.as_mut()) {
+        let line = match measure(file, tracker.as_mut(), sheet.as_mut()) {
             Ok((reading, cpu_us)) if args.json => json(file, &reading, cpu_us, None)?,
             Ok((reading, cpu_us)) => plain(file, &reading, cpu_us),
             Err(reason) => {
@@ -60,18 +65,32 @@ pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
         };
         writeln!(out, "{line}")?;
     }
+    if let (Some(sheet), Some(path)) = (&sheet, &args.sheet) {
+        if let Err(reason) = sheet.save(path) {
+            code = 1;
+            let _closed = writeln!(io::stderr(), "{}: {reason}", path.display()).is_err();
+        }
+    }
     out.flush()?;
     Ok(code)
 }
 
-fn measure(file: &Path, tracker: Option<&mut Tracker>) -> Result<(Reading, u64), String> {
+fn measure(
+    file: &Path,
+    tracker: Option<&mut Tracker>,
+    sheet: Option<&mut Sheet>,
+) -> Result<(Reading, u64), String> {
     let image = load(file).map_err(|error| {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         source.map_or_else(|| error.to_string(), |why| format!("{error}: {why}"))
     })?;
     let begun = thread_time_us();
     let reading = look(&image, tracker);
-    Ok((reading, thread_time_us().saturating_sub(begun)))
+    let took = thread_time_us().saturating_sub(begun);
+    if let Some(sheet) = sheet {
+        sheet.add(image.as_luma(), !reading.texts.is_empty(), reading.located);
+    }
+    Ok((reading, took))
 }
 
 fn look(image: &LumaImage, tracker: Option<&mut Tracker>) -> Reading {
@@ -143,6 +162,7 @@ mod tests {
             &Args {
                 json,
                 clip: false,
+                sheet: None,
                 files,
             },
             &mut out,
@@ -192,6 +212,7 @@ mod tests {
         let args = Args {
             json: true,
             clip: true,
+            sheet: None,
             files: vec![phone.clone(), wall, phone],
         };
         assert_eq!(run(&args, &mut out).unwrap(), 0);

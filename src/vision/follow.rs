@@ -199,7 +199,8 @@ fn inside(luma: Luma<'_>, place: &Place, x: usize, y: usize) -> bool {
     (0.5..width - 0.5).contains(&at.x) && (0.5..height - 0.5).contains(&at.y)
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests {
     use qrcode::{Color, EcLevel, QrCode, Version};
 

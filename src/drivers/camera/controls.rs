@@ -84,14 +84,12 @@ pub(super) fn apply(camera: &mut Camera, settings: &tree::Camera, device: &str) 
             }
             continue;
         };
-        let value = match found.description() {
-            ControlValueDescription::Boolean { .. } => {
-                ControlValueSetter::Boolean(setting.value != 0)
-            }
-            ControlValueDescription::IntegerRange { min, max, .. } => {
-                ControlValueSetter::Integer(setting.value.clamp(*min, (*max).max(*min)))
-            }
-            _ => ControlValueSetter::Integer(setting.value),
+        let value = if let ControlValueDescription::Boolean { .. } = found.description() {
+            ControlValueSetter::Boolean(setting.value != 0)
+        } else if let ControlValueDescription::IntegerRange { min, max, .. } = found.description() {
+            ControlValueSetter::Integer(setting.value.clamp(*min, (*max).max(*min)))
+        } else {
+            ControlValueSetter::Integer(setting.value)
         };
         if let Err(error) = camera.set_camera_control(control, value) {
             match setting.key {

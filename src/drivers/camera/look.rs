@@ -183,11 +183,13 @@ mod tests {
     fn bars(dark: u8, light: u8, blur: usize) -> LumaImage {
         let mut image = LumaImage::filled(320, 240, 0);
         for (i, pixel) in image.pixels_mut().iter_mut().enumerate() {
-            let at = i % 320 % 32;
-            let edge = at.abs_diff(16).min(at.min(32 - at)).min(blur.max(1));
-            let part = 0.5 + 0.5 * edge as f64 / blur.max(1) as f64;
-            let part = if at < 16 { part } else { 1.0 - part };
-            *pixel = (f64::from(dark) + part * f64::from(light - dark)) as u8;
+            // Up over `blur` pixels around 8, and down around 24.
+            let at = (i % 320 % 32)
+                .abs_diff(16)
+                .clamp(8 - blur / 2, 8 + blur.div_ceil(2));
+            let part = (8 + blur.div_ceil(2) - at) * 255 / blur.max(1);
+            let step = usize::from(light - dark) * part.min(255) / 255;
+            *pixel = dark + u8::try_from(step).unwrap();
         }
         image
     }
