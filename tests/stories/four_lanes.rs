@@ -134,7 +134,8 @@ async fn own_shares(site: &mut Site, scanners: &[Scanner], first: usize) -> Met 
             for lane in &released {
                 site.wires.set_input(ROTORS[usize::from(lane.0)], turning);
             }
-            sleep(Duration::from_millis(20)).await;
+            // As long as a busy machine may need to look once.
+            sleep(Duration::from_millis(60)).await;
         }
         for _ in &released {
             let passed = |seen: &Observation| {
