@@ -73,20 +73,8 @@ version() { # version NAME COMMAND: the package under a later version, with some
 }
 version two true
 version never 'printf "#!/bin/sh\n[ \"\$1\" = run ] && exec sleep infinity\nexit 0\n" >usr/bin/turnstiled'
-qrencode -t ASCII -m 4 'HC:CAMERA' | python3 -c '
-import sys
-# Modules of 10 pixels on a white page of 640 x 480; qrencode prints two characters a module.
-rows = [line[0::2] for line in sys.stdin.read().splitlines() if line]
-page = bytearray(b"\xff" * 640 * 480)
-x0, y0 = (640 - 10 * len(rows[0])) // 2, (480 - 10 * len(rows)) // 2
-for y, row in enumerate(rows):
-    for x, module in enumerate(row):
-        if module == "#":
-            for dy in range(10):
-                at = (y0 + 10 * y + dy) * 640 + x0 + 10 * x
-                page[at:at + 10] = b"\x18" * 10
-sys.stdout.buffer.write(page)' >"$inside/code.grey"
-head -c $((640 * 480)) /dev/zero | tr '\0' '\200' >"$inside/empty.grey"
+python3 tests/rig/picture.py HC:CAMERA >"$inside/code.grey"
+python3 tests/rig/picture.py >"$inside/empty.grey"
 cat >"$rig/root/etc/systemd/system/rig.service" <<'UNIT'
 [Unit]
 After=multi-user.target dbus.service systemd-udevd.service
