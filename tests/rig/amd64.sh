@@ -60,8 +60,11 @@ cp "$rig/kernel/lib/modules/$modules"/modules.{builtin,order} "$rig/root/lib/mod
 depmod -b "$rig/root" "$modules"
 inside=$rig/root/rig
 mkdir "$inside"
-cp "$package" "$inside/one.deb"
-cp tests/rig/guest.sh "$rig"/module/*.ko "$inside"
+cp "$package" "$inside/"
+cp tests/rig/guest.sh hardware/commissioning.md "$rig"/module/*.ko "$inside"
+# The base system leaves documents away; the package's examples are used.
+rm -f "$rig"/root/etc/dpkg/dpkg.cfg.d/*
+mkdir -p "$rig"/root/var/lib/apt/lists/partial "$rig"/root/var/cache/apt/archives/partial
 gcc -static -O2 -Wall -o "$inside/player" tests/rig/player.c
 version() { # version NAME COMMAND: the package under a later version, with something changed by COMMAND
     rm -rf "$rig/next"
