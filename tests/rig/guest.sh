@@ -49,6 +49,10 @@ never_opens_for() {
 }
 
 echo "RIG BEGIN $(systemd --version | head -1), Linux $(uname -r), up $(cut -d' ' -f1 /proc/uptime) s"
+# What Prometheus outside comes in by.
+modprobe -a virtio_pci virtio_net
+printf '[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\n' >/etc/systemd/network/10-rig.network
+systemctl start systemd-networkd
 modprobe -a configfs libcomposite dummy_hcd usb_f_acm videodev
 insmod gpio-simulated.ko && insmod v4l2loopback.ko exclusive_caps=1 video_nr=0 card_label=gate max_buffers=4
 mountpoint -q /sys/kernel/config || mount -t configfs c /sys/kernel/config
@@ -102,7 +106,7 @@ TOML
 sed -i -e 's|^chip = .*|chip = "/dev/turnstiled/board-platform-gpio-sim.0"|' -e '/^opened\|^closed/d' -e 's|lane1-entry-card|lane1-entry-scanner|' \
     -e 's|^id_card = .*|line = { port = "/dev/turnstiled/lane1-entry-scanner", baud = 9600 }|' \
     -e 's|^directions = .*|&\nrelease_ms = 15000\nobstruction_ms = 60000|' \
-    -e 's|^trust_file.*|&\nclock = { trust = "always" }\npassback = { mode = "off" }|' /etc/turnstiled/gate.toml
+    -e 's|^trust_file.*|&\nhttp = { listen = "0.0.0.0:9464" }\nclock = { trust = "always" }\npassback = { mode = "off" }|' /etc/turnstiled/gate.toml
 cat >/etc/udev/rules.d/71-turnstiled-names.rules <<'RULES'
 # The scanner of the way in, by its socket.
 SUBSYSTEM=="tty", ENV{ID_PATH}=="platform-dummy_hcd.0-usb-0:1:1.0", SYMLINK+="turnstiled/lane1-entry-scanner"
