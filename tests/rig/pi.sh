@@ -68,9 +68,9 @@ depmod -b "$root" "$modules" 2>/dev/null
 dpkg-deb -x "$package" "$rig/package"
 mkdir -p "$root/usr/bin"
 cp "$rig/package/usr/bin/turnstiled" "$root/usr/bin/"
-# The drawing's config, without the reader of the way out, which this board has no line for.
+# The drawing's config, without the reader of the way out, which this board has no line for; with time to walk for an emulated gate.
 sed '/^\[\[lane.reader\]\]/{N;/lane1-exit-scanner/{N;N;d}}' "$rig"/package/usr/share/doc/turnstiled/examples/lane-flap-pi.toml >"$root/rig/gate.toml"
-sed -i 's/^data_dir/clock = { trust = "always" }\n&/' "$root/rig/gate.toml"
+sed -i -e 's/^data_dir/clock = { trust = "always" }\n&/' -e 's/^directions = .*/&\nrelease_ms = 15000\nobstruction_ms = 60000/' "$root/rig/gate.toml"
 rm -rf "$rig/package"
 cat >"$root/rig/trust.toml" <<'TOML'
 version = 1
