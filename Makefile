@@ -1,7 +1,7 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests; the fuzz targets are compiled
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
-# make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make bench  core, codes, journal, cache and sync beside the plain alternatives; a gate with every feature on; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
 # make rig    two emulated boards: amd64 with systemd, the package from install to purge; a Raspberry Pi, from first light to a power cut
 # make soak   an hour of simulated days that nobody has seen before; MINUTES
@@ -42,6 +42,7 @@ bench: setup-tests
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
 	cargo bench --locked --bench readers
+	cargo run --locked --release --quiet -- demo --passengers 150 --json
 	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # The peers live in an environment of their own. OpenCV 5 draws no text on float pictures, which the clips need.

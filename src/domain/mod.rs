@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod certificate;
+pub mod certificate_rules;
 pub mod claim;
 pub mod credential;
 pub mod decision;
@@ -12,6 +13,7 @@ pub mod event;
 pub mod ids;
 pub mod mode;
 pub mod passage;
+pub mod policy;
 pub mod schedule;
 pub mod sensor;
 pub mod standing;

@@ -1,7 +1,10 @@
 //! One lane of the demo and the people who come to it, one after the other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -13,6 +16,7 @@ use crate::drivers::gpio::memory::Wires;
 use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::SamModule;
 use crate::runtime::observe::Observation;
+use crate::runtime::staff::wire::{Reply, Request, Result as Answer};
 
 /// How long somebody waits for a decision before they give up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,6 +60,10 @@ impl Witness {
 
 /// A lane as its people meet it.
 pub struct DemoLane {
+    /// Its name.
+    pub name: &'static str,
+    /// The socket of the gate's staff.
+    pub staff: PathBuf,
     /// What is before its camera.
     pub scene: Scene,
     /// What is wrong with its camera.
@@ -80,6 +88,12 @@ impl DemoLane {
         }
         self.last = Some(person.carries.clone());
         while self.seen.try_recv().is_ok() {}
+        if person.walk == Walk::Forgiven
+            && let Err(error) = self.forgive().await
+        {
+            // Whoever is not forgiven is refused, and that is told as what had not to come.
+            tracing::warn!(%error, "staff cannot forgive anybody");
+        }
         self.present(&person.carries);
         let decided = self.decision().await;
         let mut witness = Witness {
@@ -109,6 +123,27 @@ impl DemoLane {
                 // Only resident cards are for life.
                 valid_until: (*kind != IdCardKind::Resident).then(|| "20991231".into()),
             }),
+        }
+    }
+
+    /// Staff forgive whoever was refused here last.
+    async fn forgive(&self) -> std::io::Result<()> {
+        let ask = Request::Forgive {
+            lane: self.name.into(),
+            direction: None,
+        };
+        let mut line = serde_json::to_vec(&ask)?;
+        line.push(b'\n');
+        let mut socket = UnixStream::connect(&self.staff).await?;
+        socket.write_all(&line).await?;
+        let mut reply = String::new();
+        BufReader::new(socket).read_line(&mut reply).await?;
+        let reply: Reply = serde_json::from_str(&reply)?;
+        match reply.result {
+            Answer::Done => Ok(()),
+            Answer::Refused | Answer::Forbidden | Answer::Malformed | Answer::Unavailable => {
+                Err(std::io::Error::other(reply.said.join("; ")))
+            }
         }
     }
 
@@ -166,12 +201,12 @@ impl DemoLane {
     async fn walk(&self, walk: Walk) {
         match (walk, self.aisle) {
             (Walk::Stays, _) => {}
-            (Walk::Through | Walk::WithFollower, Aisle::Rotor(line)) => {
+            (Walk::Through | Walk::Forgiven | Walk::WithFollower, Aisle::Rotor(line)) => {
                 self.wires.set_active(line, true);
                 sleep(STEP * 3).await;
                 self.wires.set_active(line, false);
             }
-            (Walk::Through, Aisle::Beams(outer, inner)) => {
+            (Walk::Through | Walk::Forgiven, Aisle::Beams(outer, inner)) => {
                 self.steps(
                     outer,
                     inner,

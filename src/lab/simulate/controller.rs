@@ -253,6 +253,7 @@ impl Controller {
             number,
             now,
             floor: self.clock_floor,
+            certificates: None,
             presentation,
         };
         let assessment = self.assessor.assess(&job);

@@ -52,6 +52,7 @@ pub(super) fn draw(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u
         required_entitlements: 1,
         health_required: true,
         overlays: Vec::new(),
+        certificates: None,
     }
 }
 
