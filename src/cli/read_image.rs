@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use crate::drivers::camera::decode::CHARS_MAX;
 use crate::drivers::camera::picture::load;
-use crate::vision::pipeline::CHARS_MAX;
 use crate::vision::{LumaImage, Reading, Tracker, read};
 
 /// Pictures to read. The texts are printed: for tests and for the technician, not for passengers' codes.
@@ -102,12 +102,12 @@ fn json(file: &Path, reading: &Reading, cpu_us: u64, error: Option<String>) -> i
 
 fn plain(file: &Path, reading: &Reading, cpu_us: u64) -> String {
     let what = match (reading.texts.as_slice(), reading.located, reading.gave_up) {
-        ([], ..) if reading.too_long => {
-            format!("a code longer than {CHARS_MAX} characters, which no gate takes")
-        }
         ([], _, true) => "given up: too many things that look like a code".into(),
         ([], true, false) => "a code was located and could not be read".into(),
         ([], false, false) => "no code".into(),
+        (texts, ..) if texts.iter().any(|text| text.chars().nth(CHARS_MAX).is_some()) => {
+            format!("a code longer than {CHARS_MAX} characters, which no gate takes")
+        }
         (texts, ..) => texts.join(" | "),
     };
     let (name, what) = (harmless(&file.display().to_string()), harmless(&what));

@@ -66,7 +66,18 @@ pub struct Found {
 }
 
 impl Found {
-    fn stopped(&mut self, why: Stopped) {
+    /// What another call gave, as well.
+    pub(super) fn add(&mut self, other: Option<Self>) {
+        if let Some(other) = other {
+            self.texts.extend(other.texts);
+            self.grids += other.grids;
+            self.panics += other.panics;
+            self.gave_up |= other.gave_up;
+            self.seen.extend(other.seen);
+        }
+    }
+
+    pub(super) fn stopped(&mut self, why: Stopped) {
         match why {
             Stopped::Panicked => self.panics += 1,
             Stopped::OutOfBudget => self.gave_up = true,

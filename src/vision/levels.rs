@@ -69,6 +69,13 @@ impl Levels {
         level.copied().zip(self.busy.iter().skip(from).copied())
     }
 
+    /// Which pixels of a row are dark.
+    pub fn dark<'r>(&'r self, row: &'r [u8], y: usize) -> impl Iterator<Item = bool> + 'r {
+        row.chunks(self.block).zip(self.row(y)).flat_map(|(block, (level, _))| {
+            block.iter().map(move |&pixel| pixel < level)
+        })
+    }
+
     /// How much lighter than the threshold a place is; less than 0 is dark. An inverted light turns both round.
     #[must_use]
     pub fn above(&self, light: Light<'_>, place: Point) -> f32 {

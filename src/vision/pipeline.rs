@@ -5,25 +5,38 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 
+use super::bare::read_bare;
 use super::binarise::{otsu, otsu_threshold};
 use super::bounded::{Budget, Found, read_bitmap};
 use super::frame::{Luma, LumaImage};
 use super::levels::Levels;
-use super::locate::{Both, Rows, find};
+use super::locate::{Both, Finder, Finders, Rows, find, floor};
 use super::plane::{Light, Point};
 use super::sample::{Seen, read_sampled};
+use super::second::read_edges;
 
 /// Pictures are scaled down to fit this, as a camera would give them.
 pub const FIT: (usize, usize) = (1280, 720);
 /// Texts of one frame.
 pub const TEXTS_MAX: usize = 4;
-/// Characters of one text.
-pub const CHARS_MAX: usize = 1_500;
+/// Characters of one text: the largest code holds so many digits.
+pub const CHARS_MAX: usize = 7_089;
 /// Steps a frame may take, all stages together.
 const STEPS_MAX: u64 = 16_000_000;
 
 /// Rows that look like those of a finder pattern, for another threshold to be worth a try.
 const RUNS_MIN: usize = 3;
+
+/// Half the side of the middle of a code, of its diagonal, that is looked at for a smaller one; and the least that may
+/// hold one, pixels.
+const INNER_REACH: f32 = 0.22;
+const INNER_MIN: usize = 42;
+
+/// Finder patterns of one threshold that the next frame may ask for.
+const FINDERS_KEPT: usize = 16;
+
+/// A picture of more pixels than this is not enlarged.
+const ENLARGED_PIXELS_MAX: usize = 640 * 480;
 
 /// One way to read a frame.
 pub struct Stage {
@@ -53,6 +66,26 @@ pub const STAGES: &[Stage] = &[
     Stage {
         name: "one level",
         run: |view, budget| view.sampled(view.one_level()?, false, budget),
+    },
+    Stage {
+        name: "edges",
+        run: |view, budget| view.edges(view.fine(), false, budget),
+    },
+    Stage {
+        name: "edges inverted",
+        run: |view, budget| view.edges(view.fine(), true, budget),
+    },
+    Stage {
+        name: "edges one level",
+        run: |view, budget| view.edges(view.one_level()?, false, budget),
+    },
+    Stage {
+        name: "enlarged",
+        run: |view, budget| view.enlarged(budget),
+    },
+    Stage {
+        name: "bare",
+        run: |view, budget| read_bare(view.luma, otsu_threshold(view.luma), budget),
     },
     Stage {
         name: "rqrr",
@@ -137,6 +170,16 @@ impl<'a> View<'a> {
         coarse.into_iter().chain(others.into_iter().flatten())
     }
 
+    /// All finder patterns, by whatever threshold: a few of them may be there more than once.
+    fn finders(&self) -> [Vec<Finder>; 2] {
+        let of = |side: fn(&Both) -> &Finders| -> Vec<Finder> {
+            let each = self.all().map(|looked| side(&looked.finders));
+            let fit = each.filter(|finders| !finders.crowded);
+            fit.flat_map(|finders| finders.all.iter().take(FINDERS_KEPT).copied()).collect()
+        };
+        [of(|both| &both.plain), of(|both| &both.inverted)]
+    }
+
     fn worth_it(&self) -> bool {
         self.all()
             .any(|looked| looked.finders.plain.may_be_a_code())
@@ -147,16 +190,79 @@ impl<'a> View<'a> {
             .any(|looked| looked.finders.plain.crowded || looked.finders.inverted.crowded)
     }
 
-    fn sampled(&self, looked: &Looked, inverted: bool, budget: &Budget) -> Option<Found> {
+    /// At one and a half times its size, a small picture with small modules: blocks and rows are finer there.
+    fn enlarged(&self, budget: &Budget) -> Option<Found> {
+        let pixels = self.luma.width() * self.luma.height();
+        let worth_it = self.all().any(|looked| looked.finders.runs >= RUNS_MIN);
+        if pixels > ENLARGED_PIXELS_MAX || !worth_it || self.crowded() {
+            return None;
+        }
+        if !budget.spend(pixels as u64 * 8) {
+            return None;
+        }
+        let large = self.luma.enlarged()?;
+        let view = View::new(large.as_luma());
+        let mut all = Found::default();
+        for (looked, inverted) in [(view.fine(), false), (view.fine(), true)] {
+            all.add(view.sampled(looked, inverted, budget));
+        }
+        if all.texts.is_empty() {
+            all.add(view.one_level().and_then(|looked| view.sampled(looked, false, budget)));
+        }
+        all.seen = all.seen.into_iter().filter_map(|code| code.scaled(2.0 / 3.0)).collect();
+        Some(all)
+    }
+
+    fn edges(&self, looked: &Looked, inverted: bool, budget: &Budget) -> Option<Found> {
+        let (light, finders) = self.side(looked, inverted);
+        finders
+            .may_be_a_code()
+            .then(|| read_edges(light, &looked.levels, &finders.all, budget))
+    }
+
+    /// What a smaller code says that stands in the middle of one that was read ("double QR").
+    fn inner(&self, seen: &[Seen], budget: &Budget) -> Vec<String> {
+        let read = seen.iter().filter(|code| code.read && !code.inverted);
+        let mut texts = Vec::new();
+        for code in read {
+            let [_, right, below] = code.centres;
+            // The middle between these two corners is that of the code.
+            let whole = |v: f32| floor(v).and_then(|v| usize::try_from(v).ok()).unwrap_or(0);
+            let reach = right.minus(below).length() * INNER_REACH;
+            let left = whole((right.x + below.x) / 2.0 - reach);
+            let top = whole((right.y + below.y) / 2.0 - reach);
+            let wide = whole(reach * 2.0);
+            let Some(part) = (wide >= INNER_MIN).then(|| self.luma.part(left, top, wide, wide)) else {
+                continue;
+            };
+            let Some(luma) = part else { continue };
+            let looked = Looked::new(luma, Levels::local(luma));
+            if looked.finders.plain.may_be_a_code() {
+                let (levels, finders) = (&looked.levels, &looked.finders.plain.all);
+                let light = Light {
+                    luma,
+                    inverted: false,
+                };
+                texts.extend(read_sampled(light, levels, finders, &mut Vec::new(), budget).texts);
+            }
+        }
+        texts
+    }
+
+    fn side<'l>(&self, looked: &'l Looked, inverted: bool) -> (Light<'a>, &'l Finders) {
         let light = Light {
             luma: self.luma,
             inverted,
         };
-        let finders = if inverted {
-            &looked.finders.inverted
+        if inverted {
+            (light, &looked.finders.inverted)
         } else {
-            &looked.finders.plain
-        };
+            (light, &looked.finders.plain)
+        }
+    }
+
+    fn sampled(&self, looked: &Looked, inverted: bool, budget: &Budget) -> Option<Found> {
+        let (light, finders) = self.side(looked, inverted);
         finders.may_be_a_code().then(|| {
             let mut used = self.used.borrow_mut();
             read_sampled(light, &looked.levels, &finders.all, &mut used, budget)
@@ -173,8 +279,6 @@ pub struct Reading {
     pub located: bool,
     /// The stage that read it.
     pub stage: Option<&'static str>,
-    /// True if a text was read that is longer than [`CHARS_MAX`]; it is not kept.
-    pub too_long: bool,
     /// Panics of the decoder, contained.
     pub panics: u32,
     /// True if the frame was given up: too many patterns, or the budget was spent.
@@ -187,7 +291,6 @@ impl fmt::Debug for Reading {
             .field("texts", &self.texts.len())
             .field("located", &self.located)
             .field("stage", &self.stage)
-            .field("too_long", &self.too_long)
             .field("panics", &self.panics)
             .field("gave_up", &self.gave_up)
             .finish()
@@ -201,9 +304,51 @@ pub fn read(luma: Luma<'_>) -> Reading {
     read_fitting(small.as_ref().map_or(luma, LumaImage::as_luma)).0
 }
 
-/// Reads a frame that fits. Gives the codes that were located, too.
+/// What was noticed in a frame, for the next one.
+#[derive(Default)]
+pub struct Noticed {
+    /// Codes that were located, read or not.
+    pub seen: Vec<Seen>,
+    /// Finder patterns: dark on light, and light on dark.
+    pub finders: [Vec<Finder>; 2],
+}
+
+/// Reads what stands out at half the size of a frame: whether somebody else is there, too.
 #[must_use]
-pub fn read_fitting(luma: Luma<'_>) -> (Reading, Vec<Seen>) {
+pub fn glance(luma: Luma<'_>) -> Vec<String> {
+    let view = View::new(luma);
+    let budget = Budget::new(STEPS_MAX / 4);
+    let sides = [false, true].into_iter();
+    let found = sides.filter_map(|inverted| view.sampled(view.coarse()?, inverted, &budget));
+    found.flat_map(|found| found.texts).collect()
+}
+
+/// Reads a part of a frame at its full resolution: where a code was a frame ago.
+#[must_use]
+pub fn read_part(luma: Luma<'_>) -> (Reading, Noticed) {
+    let view = View::new(luma);
+    let budget = Budget::new(STEPS_MAX / 4);
+    let mut reading = Reading::default();
+    let mut seen = Vec::new();
+    for inverted in [false, true] {
+        if let Some(found) = view.sampled(view.fine(), inverted, &budget) {
+            reading.located |= found.grids > 0;
+            reading.panics += found.panics;
+            seen.extend(found.seen);
+            keep(found.texts, &mut reading);
+        }
+        if !reading.texts.is_empty() {
+            reading.stage = Some("where it was");
+            break;
+        }
+    }
+    let finders = view.finders();
+    (reading, Noticed { seen, finders })
+}
+
+/// Reads a frame that fits. Gives what was noticed in it, too.
+#[must_use]
+pub fn read_fitting(luma: Luma<'_>) -> (Reading, Noticed) {
     let view = View::new(luma);
     let mut seen = Vec::new();
     let budget = Budget::new(STEPS_MAX);
@@ -217,22 +362,23 @@ pub fn read_fitting(luma: Luma<'_>) -> (Reading, Vec<Seen>) {
         reading.gave_up |= found.gave_up;
         seen.extend(found.seen);
         keep(found.texts, &mut reading);
-        if !reading.texts.is_empty() || reading.too_long {
+        keep(view.inner(&seen, &budget), &mut reading);
+        if !reading.texts.is_empty() {
             reading.stage = Some(stage.name);
-            return (reading, seen);
+            break;
         }
     }
-    reading.gave_up |= view.crowded();
-    (reading, seen)
+    reading.gave_up |= reading.texts.is_empty() && view.crowded();
+    let finders = view.finders();
+    (reading, Noticed { seen, finders })
 }
 
 /// Keeps what is new, short enough and not empty.
 pub(super) fn keep(found: Vec<String>, reading: &mut Reading) {
     let texts = &mut reading.texts;
     for text in found {
-        if text.chars().nth(CHARS_MAX).is_some() {
-            reading.too_long = true;
-        } else if !text.is_empty() && texts.len() < TEXTS_MAX && !texts.contains(&text) {
+        let fits = !text.is_empty() && text.chars().nth(CHARS_MAX).is_none();
+        if fits && texts.len() < TEXTS_MAX && !texts.contains(&text) {
             texts.push(text);
         }
     }
@@ -250,7 +396,6 @@ mod tests {
         let found = ["", "A", "A", &long, &fits, "B", "C", "D"];
         keep(found.map(String::from).to_vec(), &mut reading);
         assert_eq!(reading.texts, ["A", &fits, "B", "C"]);
-        assert!(reading.too_long);
     }
 
     #[test]

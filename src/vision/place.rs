@@ -13,8 +13,19 @@ use super::plane::{Light, Map, Point};
 /// Sides of a code in modules: 17 + 4 x version.
 const SIDE_MIN: usize = 21;
 const SIDE_MAX: usize = 177;
+/// Corners of a module from its middle.
+const OFFSETS: [(f32, f32); 5] = [(-1.0, -1.0), (1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (0.0, 0.0)];
 /// Known modules that are looked at when a map is refined.
 const LOOKS_MAX: usize = 420;
+
+/// Where known modules are looked at when a map is refined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// In the middle: right for small modules and for paper that is not flat.
+    Middles,
+    /// At one corner of each, of each another: the middle of a large module says little about where it ends.
+    Corners,
+}
 
 /// A code of so many modules a side, and where they are.
 #[derive(Clone, Copy)]
@@ -43,6 +54,33 @@ impl Place {
         })
     }
 
+    /// The same code with its four places moved.
+    #[must_use]
+    pub fn carried(&self, carry: impl Fn(Point) -> Point) -> Option<Self> {
+        let to = self.to.map(carry);
+        Some(Self {
+            map: Map::between(self.from, to)?,
+            to,
+            ..*self
+        })
+    }
+
+    /// A code of `side` modules whose corners lie on a square of so many pixels: for tests.
+    #[cfg(test)]
+    pub(super) fn upright(side: usize, left: f32, top: f32, pixels: f32) -> Self {
+        let last = side as f32;
+        let from = [(0.0, 0.0), (last, 0.0), (0.0, last), (last, last)];
+        let to = from.map(|(x, y)| Point::new(left + x * pixels / last, top + y * pixels / last));
+        let from = from.map(|(x, y)| Point::new(x, y));
+        Self {
+            side,
+            map: Map::between(from, to).unwrap(),
+            timing: 1.0,
+            from,
+            to,
+        }
+    }
+
     /// Width of a module in the middle of the code, pixels.
     #[must_use]
     pub fn module(&self) -> f32 {
@@ -54,12 +92,23 @@ impl Place {
     }
 
     /// Moves the four places until the known modules stand out best. False if the budget is spent.
-    pub fn refine(&mut self, light: Light<'_>, known: &[Known], budget: &Budget) -> bool {
+    pub fn refine(
+        &mut self,
+        light: Light<'_>,
+        known: &[Known],
+        look: Look,
+        budget: &Budget,
+    ) -> bool {
         let step = known.len().div_ceil(LOOKS_MAX).max(1);
         let looks: Vec<Known> = known.iter().step_by(step).copied().collect();
+        let off = match look {
+            Look::Middles => 0.0,
+            Look::Corners => 0.3,
+        };
         let fit = |map: &Map| -> f32 {
-            let each = looks.iter().map(|k| {
-                let value = light.at(map.place(k.x as f32 + 0.5, k.y as f32 + 0.5));
+            let each = looks.iter().zip(OFFSETS.iter().cycle()).map(|(k, (dx, dy))| {
+                let (x, y) = (k.x as f32 + 0.5 + dx * off, k.y as f32 + 0.5 + dy * off);
+                let value = light.at(map.place(x, y));
                 if k.dark { -value } else { value }
             });
             each.sum()

@@ -139,32 +139,36 @@ pub struct Light<'a> {
 }
 
 impl Light<'_> {
-    /// Brightness between the pixels, 0 to 255; mid grey outside.
+    /// Brightness between the pixels, 0 to 255; mid grey outside. This is what most of the time of a frame goes into.
+    #[inline]
     #[must_use]
     pub fn at(&self, place: Point) -> f32 {
-        let (Some((x, dx)), Some((y, dy))) = (split(place.x - 0.5), split(place.y - 0.5)) else {
+        let (x, y) = (place.x - 0.5, place.y - 0.5);
+        if !(0.0..65_536.0).contains(&x) || !(0.0..65_536.0).contains(&y) {
             return 128.0;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was checked above"
+        )]
+        let (left, top) = (x as u32, y as u32);
+        let (dx, dy) = (x - left as f32, y - top as f32);
+        let Some(four) = self.luma.four(left as usize, top as usize) else {
+            return self.at_the_edge(left as usize, top as usize);
         };
-        let pixel = |x, y| f32::from(self.luma.at(x, y));
-        let above = pixel(x, y) * (1.0 - dx) + pixel(x + 1, y) * dx;
-        let below = pixel(x, y + 1) * (1.0 - dx) + pixel(x + 1, y + 1) * dx;
-        let value = above * (1.0 - dy) + below * dy;
+        let [a, b, c, d] = four.map(f32::from);
+        let (above, below) = (a + (b - a) * dx, c + (d - c) * dx);
+        let value = above + (below - above) * dy;
         if self.inverted { 255.0 - value } else { value }
     }
-}
 
-/// The whole part and the rest; `None` left of or far beyond the picture.
-fn split(value: f32) -> Option<(usize, f32)> {
-    if !(0.0..65_536.0).contains(&value) {
-        return None;
+    /// The last column and the last row have no neighbours to mix with.
+    #[cold]
+    fn at_the_edge(&self, x: usize, y: usize) -> f32 {
+        let value = f32::from(self.luma.at(x, y));
+        if self.inverted { 255.0 - value } else { value }
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the range was checked above"
-    )]
-    let whole = value as usize;
-    Some((whole, value - whole as f32))
 }
 
 #[cfg(test)]

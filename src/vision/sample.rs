@@ -9,10 +9,11 @@ use rqrr::{Grid, SimpleGrid};
 use super::bounded::{Budget, Found, decode as decode_grid};
 use super::corners::triples;
 use super::equalise::Modules;
+use super::format::format_errors;
 use super::known::{Known, known};
 use super::levels::Levels;
 use super::locate::Finder;
-use super::place::{Place, locate};
+use super::place::{Look, Place, locate};
 use super::plane::{Light, Point};
 
 /// Triples that are looked at, the squarest first.
@@ -23,14 +24,18 @@ const PLACES_MAX: usize = 3;
 const TIMING_MIN: f32 = 0.3;
 /// Known modules that must have their colour, of all: fewer and it is no code of this size.
 const KNOWN_MIN: f32 = 0.70;
+/// From this size of a module on, pixels, a code that was not read is looked at once more, by the corners of its modules.
+const LARGE: f32 = 4.0;
+/// Bits of the format information, of thirty, that may be wrong: a code with more is not worth its decoding.
+const FORMAT_ERRORS_MAX: u32 = 6;
 /// Located codes that are handed to the next frame.
 const SEEN_MAX: usize = 4;
 
 /// A code that was located, and what its modules look like.
 #[derive(Clone)]
 pub struct Seen {
-    /// Modules a side.
-    pub side: usize,
+    /// Where it lies, and how large it is.
+    pub place: Place,
     /// Centres of its finder patterns, pixels: top left, top right, bottom left.
     pub centres: [Point; 3],
     /// Light on dark.
@@ -39,6 +44,31 @@ pub struct Seen {
     pub values: Vec<f32>,
     /// True if it was read.
     pub read: bool,
+}
+
+impl Seen {
+    /// Modules a side.
+    #[must_use]
+    pub const fn side(&self) -> usize {
+        self.place.side
+    }
+
+    /// The same in a picture that is so many times as large.
+    #[must_use]
+    pub fn scaled(mut self, by: f32) -> Option<Self> {
+        let scale = |at: Point| Point::new(at.x * by, at.y * by);
+        self.place = self.place.carried(scale)?;
+        self.centres = self.centres.map(scale);
+        Some(self)
+    }
+
+    /// The same in a picture of which this was a part that began so far from the left and the top.
+    #[must_use]
+    pub fn shifted(mut self, by: Point) -> Option<Self> {
+        self.place = self.place.carried(|at| at.plus(by, 1.0))?;
+        self.centres = self.centres.map(|at| at.plus(by, 1.0));
+        Some(self)
+    }
 }
 
 /// Reads the codes that the finder patterns may belong to. `used`: centres of codes that were tried before in this frame,
@@ -66,7 +96,13 @@ pub fn read_sampled(
         places.retain(|place| place.timing > TIMING_MIN);
         places.sort_by(|a, b| b.timing.total_cmp(&a.timing));
         places.truncate(PLACES_MAX);
-        if let Some(seen) = best_of(light, places, own, budget, &mut found) {
+        let is_large = places.first().is_some_and(|place| place.module() >= LARGE);
+        let middles = best_of(light, &places, own, Look::Middles, budget, &mut found);
+        let again = is_large && !found.gave_up && !middles.as_ref().is_some_and(|seen| seen.read);
+        let corners = again
+            .then(|| best_of(light, &places, own, Look::Corners, budget, &mut found))
+            .flatten();
+        if let Some(seen) = corners.filter(|seen| seen.read).or(middles) {
             found.grids += 1;
             // A code that was located well is not looked for in other threes.
             used.extend(own);
@@ -84,28 +120,29 @@ pub fn read_sampled(
 /// Refines the places, and decodes the one whose known modules fit best.
 fn best_of(
     light: Light<'_>,
-    places: Vec<Place>,
+    places: &[Place],
     centres: [Point; 3],
+    look: Look,
     budget: &Budget,
     found: &mut Found,
 ) -> Option<Seen> {
-    let mut best: Option<(f32, Modules, Vec<Known>)> = None;
-    for mut place in places {
+    let mut best: Option<(f32, Modules, Vec<Known>, Place)> = None;
+    for mut place in places.iter().copied() {
         let known = known(place.side);
         let steps = (place.side * place.side * 40) as u64;
-        if !place.refine(light, &known, budget) || !budget.spend(steps) {
+        if !place.refine(light, &known, look, budget) || !budget.spend(steps) {
             found.gave_up = true;
             return None;
         }
         let modules = Modules::levelled(place.side, &sampled(light, &place));
         let fit = agreement(&modules.sharpened(0.0), place.side, &known);
         if fit > best.as_ref().map_or(KNOWN_MIN, |(fit, ..)| *fit) {
-            best = Some((fit, modules, known));
+            best = Some((fit, modules, known, place));
         }
     }
-    let (_, modules, known) = best?;
+    let (_, modules, known, place) = best?;
     let mut seen = Seen {
-        side: modules.side(),
+        place,
         centres,
         inverted: light.inverted,
         values: Vec::new(),
@@ -113,11 +150,11 @@ fn best_of(
     };
     for values in views(&modules, &known) {
         seen.values = values;
-        if !budget.spend((seen.side * seen.side * 60) as u64) {
+        if !budget.spend((seen.side() * seen.side() * 60) as u64) {
             found.gave_up = true;
             break;
         }
-        if decode_values(seen.side, &seen.values, found) {
+        if decode_values(seen.side(), &seen.values, found) {
             seen.read = true;
             break;
         }
@@ -126,7 +163,7 @@ fn best_of(
 }
 
 /// The modules as seen, sharpened, and with the mix of the lens taken back; the next only if the last was not read.
-fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterator<Item = Vec<f32>> + 'a {
+pub(super) fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterator<Item = Vec<f32>> + 'a {
     let mut last: Option<Vec<f32>> = None;
     (0..6).map_while(move |turn| {
         let next = match turn {
@@ -140,10 +177,19 @@ fn views<'a>(modules: &'a Modules, known: &'a [Known]) -> impl Iterator<Item = V
     })
 }
 
-/// Decodes modules: less than 0 is dark.
+/// Decodes modules: less than 0 is dark. A code seen in a mirror, or through a window from behind, is turned round.
 pub fn decode_values(side: usize, values: &[f32], found: &mut Found) -> bool {
     let dark = |x: usize, y: usize| values.get(y * side + x).is_some_and(|&v| v < 0.0);
-    decode_grid(&Grid::new(SimpleGrid::from_func(side, dark)), found)
+    let mirrored = |x: usize, y: usize| dark(y, x);
+    let (as_seen, turned) = (format_errors(side, dark), format_errors(side, mirrored));
+    if as_seen.min(turned) > FORMAT_ERRORS_MAX {
+        return false;
+    }
+    if turned < as_seen {
+        decode_grid(&Grid::new(SimpleGrid::from_func(side, mirrored)), found)
+    } else {
+        decode_grid(&Grid::new(SimpleGrid::from_func(side, dark)), found)
+    }
 }
 
 /// How many of the known modules have their colour, of 1.
@@ -156,7 +202,7 @@ fn agreement(values: &[f32], side: usize, known: &[Known]) -> f32 {
 }
 
 /// Brightness of each module and of a margin: the middle of a small one, the mean of the middle of a larger one.
-fn sampled(light: Light<'_>, place: &Place) -> Vec<f32> {
+pub(super) fn sampled(light: Light<'_>, place: &Place) -> Vec<f32> {
     const SMALL: [(f32, f32); 1] = [(0.5, 0.5)];
     const LARGE: [(f32, f32); 5] = [(0.5, 0.5), (0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)];
     let looks: &[(f32, f32)] = if place.module() < 3.0 { &SMALL } else { &LARGE };

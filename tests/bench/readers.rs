@@ -68,7 +68,15 @@ fn main() {
     row("Osdp", taps);
     drop(runtime);
 
-    let hours = hours.unwrap_or(24);
+    assert!(
+        is_day_good(hours.unwrap_or(24)),
+        "a card was missed, made up, or memory grew"
+    );
+}
+
+/// Plays a day of each line with faults, and prints what came of it. True if no card was missed or made up, and memory has not
+/// grown.
+fn is_day_good(hours: u32) -> bool {
     println!(
         "\n{hours} h of line time, one byte in {NOISE_EVERY} spoiled, one in {DROP_EVERY} lost, plugs pulled\n"
     );
@@ -115,7 +123,7 @@ fn main() {
         let is_checked = !matches!(kind, Kind::Line | Kind::WiegandText | Kind::WiegandBytes);
         is_good &= missed == 0 && !(is_checked && false_reads > 0) && grown < 1_024;
     }
-    assert!(is_good, "a card was missed, made up, or memory grew");
+    is_good
 }
 
 fn row(what: &str, mut took: Vec<Duration>) {

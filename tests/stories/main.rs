@@ -26,6 +26,7 @@ mod cloned_card;
 mod days_without_backend;
 mod disk_full;
 mod disk_read_only;
+mod doctor_backend;
 mod doctor_gate;
 mod faults_in_the_log;
 mod fire_in_the_aisle;

@@ -14,6 +14,8 @@ use crate::vision::{Luma, Reading, Tracker};
 
 /// How long to wait for a frame before looking whether the runtime is still there.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Characters of the longest code that any issuer makes; a longer one is shown as such, and its text goes no further.
+pub const CHARS_MAX: usize = 1_500;
 
 /// Says something without waiting: when nobody listens in time it is dropped. A presentation that waits in a queue
 /// would open the gate for somebody who has left.
@@ -68,9 +70,7 @@ fn report(
     if view.wants_prompt(frame.captured, &reading) {
         say(events, port, ReaderReport::Prompt(Prompt::HoldStill));
     }
-    // A text that is empty is never read: it stands for those that are longer than any code.
-    let too_long = reading.too_long.then(String::new);
-    for text in too_long.into_iter().chain(reading.texts) {
+    for text in reading.texts {
         if !view.is_new(frame.captured, &text) {
             continue;
         }
@@ -78,7 +78,7 @@ fn report(
             say(events, port, ReaderReport::TooFast(1));
             continue;
         }
-        let shown = if text.is_empty() {
+        let shown = if text.chars().nth(CHARS_MAX).is_some() {
             Shown::TooLong
         } else {
             Shown::Code(Personal::new(text))

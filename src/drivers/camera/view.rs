@@ -54,7 +54,7 @@ impl InView {
 
     /// True if the passenger should be told to hold still.
     pub fn wants_prompt(&mut self, at: Mono, reading: &Reading) -> bool {
-        if !reading.texts.is_empty() || reading.too_long {
+        if !reading.texts.is_empty() {
             self.unread_since = None;
             return false;
         }
