@@ -18,8 +18,10 @@ use crate::lab::sam_module::SamModule;
 use crate::runtime::observe::Observation;
 use crate::runtime::staff::wire::{Reply, Request, Result as Answer};
 
-/// How long somebody waits for a decision before they give up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody waits for a decision, and for what comes of it, before they give up. A machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often somebody shows it at most, who is told to show it again.
+const SHOWINGS_MAX: usize = 4;
 /// The same code must have been out of sight for this long to count as shown again.
 const OUT_OF_SIGHT: Duration = Duration::from_millis(1_700);
 /// One step of a walk.
@@ -94,8 +96,17 @@ impl DemoLane {
             // Whoever is not forgiven is refused, and that is told as what had not to come.
             tracing::warn!(%error, "staff cannot forgive anybody");
         }
-        self.present(&person.carries);
-        let decided = self.decision().await;
+        let mut decided = None;
+        for _ in 0..SHOWINGS_MAX {
+            self.present(&person.carries);
+            decided = self.decision().await;
+            if !decided.is_some_and(is_to_be_shown_again) {
+                break;
+            }
+            // It came too late, on a machine that stood still for a second, or while somebody was in the aisle.
+            self.put_away();
+            sleep(OUT_OF_SIGHT).await;
+        }
         let mut witness = Witness {
             person,
             decided,
@@ -152,20 +163,13 @@ impl DemoLane {
         self.module.lift();
     }
 
-    /// The decision on this person: "one at a time" is none.
+    /// The next decision.
     async fn decision(&mut self) -> Option<Decided> {
         let until = Instant::now() + PATIENCE;
         while let Ok(Some(observation)) = timeout_at(until, self.seen.recv()).await {
             match observation {
-                Observation::Decided(decided)
-                    if !matches!(decided.reason, Reason::LaneBusy | Reason::TooLate) =>
-                {
-                    return Some(decided);
-                }
-                Observation::Decided(_)
-                | Observation::Released { .. }
-                | Observation::Ended(..)
-                | Observation::Shown(..) => {}
+                Observation::Decided(decided) => return Some(decided),
+                Observation::Released { .. } | Observation::Ended(..) | Observation::Shown(..) => {}
             }
         }
         None
@@ -237,4 +241,9 @@ impl DemoLane {
             sleep(STEP).await;
         }
     }
+}
+
+/// "One at a time" and "show it again" are no decisions on a person.
+const fn is_to_be_shown_again(decided: Decided) -> bool {
+    matches!(decided.reason, Reason::LaneBusy | Reason::TooLate)
 }

@@ -10,6 +10,7 @@ use Verdict::{Deny, Grant};
 
 impl Casting {
     /// They come last to the first gate, and then to the second.
+    #[expect(clippy::too_many_lines, reason = "the list of the cast, no logic")]
     pub(super) fn beside(&mut self) -> Vec<Person> {
         let (once, code) = (self.code("RC"), self.code("HC"));
         let (rider, somebody) = (self.row(Colour::Green), self.row(Colour::Green));
