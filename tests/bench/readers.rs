@@ -81,11 +81,12 @@ fn is_day_good(hours: u32) -> bool {
         "\n{hours} h of line time, one byte in {NOISE_EVERY} spoiled, one in {DROP_EVERY} lost, plugs pulled\n"
     );
     println!(
-        "{:<14} {:>6} {:>6} {:>8} {:>7} {:>6} {:>10} {:>8} {:>8} {:>9} {:>7}",
+        "{:<14} {:>6} {:>6} {:>6} {:>6} {:>7} {:>6} {:>10} {:>8} {:>8} {:>9} {:>7}",
         "",
         "laid",
         "read",
-        "excused",
+        "away",
+        "told",
         "missed",
         "false",
         "bytes",
@@ -108,7 +109,8 @@ fn is_day_good(hours: u32) -> bool {
         let Report {
             laid,
             read,
-            excused,
+            away,
+            told,
             missed,
             false_reads,
             bytes,
@@ -116,7 +118,7 @@ fn is_day_good(hours: u32) -> bool {
             unplugged,
         } = report;
         println!(
-            "{:<14} {laid:>6} {read:>6} {excused:>8} {missed:>7} {false_reads:>6} {bytes:>10} {spoiled:>8} {unplugged:>8} {grown:>9} {wall:>7.1}",
+            "{:<14} {laid:>6} {read:>6} {away:>6} {told:>6} {missed:>7} {false_reads:>6} {bytes:>10} {spoiled:>8} {unplugged:>8} {grown:>9} {wall:>7.1}",
             format!("{kind:?}")
         );
         // A line has no checksum, and Wiegand two bits of parity: what is signed is refused later, by its signature.

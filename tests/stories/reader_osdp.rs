@@ -333,7 +333,7 @@ async fn a_new_reader_is_given_its_key_when_somebody_asks_and_serves_with_it_fro
     );
     let provision = Provision {
         address: 5,
-        lasts: 60 * SECOND,
+        until: time::Instant::now() + 60 * SECOND,
     };
     gate.line.send(provision).await.unwrap();
     gate.waits_for("reader-5 Provisioned(Taken)", 10 * SECOND)

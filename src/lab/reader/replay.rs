@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 
 use super::{Device, Kind};
-use crate::domain::{Assurance, Direction, LaneId, Personal, Shown};
+use crate::domain::{Assurance, Direction, LaneId, Personal, Prompt, Shown};
 use crate::drivers::serial::{
     self, LineSetup, Looks, ReaderSettings, Seat, SerialError, run_osdp_over, run_over,
 };
@@ -47,8 +47,10 @@ pub struct Report {
     pub laid: u32,
     /// Of them, read.
     pub read: u32,
-    /// Not read, and a rule allows it: the plug was out or just in again, or who stood there was told to show it again.
-    pub excused: u32,
+    /// Not read, and a rule allows it (READERS R2, R6): the plug was out or just in again, or the reader had said that it is down.
+    pub away: u32,
+    /// Not read, and a rule allows it (READERS §1.4, §2.6, §3.1): whoever stood there was told to show it again.
+    pub told: u32,
     /// Not read, and no rule allows it.
     pub missed: u32,
     /// Read, and nobody had shown it.
@@ -59,6 +61,19 @@ pub struct Report {
     pub spoiled: u64,
     /// How often the plug was pulled.
     pub unplugged: u32,
+}
+
+impl Report {
+    fn count(&mut self, over: Laid) {
+        let count = match (over.is_read, over.excuse) {
+            (true, _) => &mut self.read,
+            (false, Some(Excuse::Away)) => &mut self.away,
+            (false, Some(Excuse::Told)) => &mut self.told,
+            (false, Some(Excuse::Mistaken)) => return,
+            (false, None) => &mut self.missed,
+        };
+        *count += 1;
+    }
 }
 
 /// What the driver has for such a device; none for OSDP.
@@ -159,8 +174,18 @@ struct Laid {
     number: u16,
     at: Instant,
     is_read: bool,
-    /// Who shows it was told to show it again, or the plug was out.
-    is_excused: bool,
+    excuse: Option<Excuse>,
+}
+
+/// Why it may go unread.
+#[derive(Clone, Copy, Debug)]
+enum Excuse {
+    /// The plug was out, or the reader down by its own word.
+    Away,
+    /// Whoever shows it was told to show it again.
+    Told,
+    /// It was taken for another one: counted as false.
+    Mistaken,
 }
 
 /// Plays `hours` of a line. Call it in a runtime whose time is paused.
@@ -199,8 +224,8 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
                 lift = Some(Instant::now() + LIES);
                 again = Some(Instant::now() + REPEAT);
                 let now = Instant::now();
-                let is_excused = plug.is_some() || now < back_at;
-                laid = Some(Laid { number, at: now, is_read: false, is_excused });
+                let excuse = (plug.is_some() || now < back_at).then_some(Excuse::Away);
+                laid = Some(Laid { number, at: now, is_read: false, excuse });
                 shown.insert(kind.shown(number), now);
                 line.report.laid += 1;
                 let bytes = line.device.lay(number);
@@ -220,7 +245,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
                 line.end = None;
                 put(&socket, None);
                 line.report.unplugged += 1;
-                laid.iter_mut().for_each(|laid| laid.is_excused = true);
+                laid.iter_mut().for_each(|laid| laid.excuse = Some(Excuse::Away));
             }
             () = at(plug) => {
                 plug = None;
@@ -234,13 +259,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
         if let Some(over) = laid.filter(|laid| laid.at.elapsed() > LIES + Duration::from_secs(2)) {
             laid = None;
             shown.remove(&kind.shown(over.number.wrapping_sub(8)));
-            match over {
-                Laid { is_read: true, .. } => line.report.read += 1,
-                Laid {
-                    is_excused: true, ..
-                } => line.report.excused += 1,
-                _ => line.report.missed += 1,
-            }
+            line.report.count(over);
         }
     }
 }
@@ -336,13 +355,16 @@ impl Line {
                     _ if shown.contains_key(&text) => {}
                     Some(laid) => {
                         self.report.false_reads += 1;
-                        laid.is_excused = true;
+                        laid.excuse = Some(Excuse::Mistaken);
                     }
                     None => self.report.false_reads += 1,
                 }
             }
-            (ReaderReport::Prompt(_) | ReaderReport::Up(false), Some(laid)) => {
-                laid.is_excused = true;
+            (ReaderReport::Prompt(Prompt::LiftAndRetap | Prompt::ShowAgain), Some(laid)) => {
+                laid.excuse.get_or_insert(Excuse::Told);
+            }
+            (ReaderReport::Up(false), Some(laid)) => {
+                laid.excuse.get_or_insert(Excuse::Away);
             }
             _ => {}
         }

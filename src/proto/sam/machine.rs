@@ -151,7 +151,7 @@ impl SamMachine {
                 self.replied(now, reply, out);
             }
             // The driver has counted the bad bytes.
-            Input::Corrupt => self.unanswered(now, out),
+            Input::Corrupt => self.broken(now, out),
             Input::TimedOut => {
                 if self.deadline().is_some_and(|due| due <= now) {
                     self.timed_out(now, out);
@@ -177,6 +177,28 @@ impl SamMachine {
                 out.push(Output::Fault);
                 self.unanswered(now, out);
             }
+        }
+    }
+
+    /// An answer that cannot be read. The text of a card is asked for once more: some modules find no card any longer that they
+    /// have read, and whoever holds it there would wait for nothing.
+    fn broken(&mut self, now: Mono, out: &mut Vec<Output>) {
+        match self.state {
+            State::Reading { seen, .. } if !self.is_repeated => {
+                self.pad.may_hold_a_card();
+                let until = now + READ_TIME;
+                self.ask(State::Reading { seen, until }, Command::Read, out);
+                self.is_repeated = true;
+            }
+            State::Stopped
+            | State::Probing { .. }
+            | State::Identifying { .. }
+            | State::Resting { .. }
+            | State::Finding { .. }
+            | State::Selecting { .. }
+            | State::Reading { .. }
+            | State::Resetting { .. }
+            | State::OutOfService { .. } => self.unanswered(now, out),
         }
     }
 

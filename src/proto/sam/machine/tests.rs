@@ -323,6 +323,30 @@ fn a_line_fault_is_answered_by_one_repetition() {
 }
 
 #[test]
+fn a_card_whose_text_was_broken_on_the_line_is_asked_for_it_once_more() {
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), Some(Command::Read), "and not for a card");
+    scene.reply(&encode_read(&card(A)));
+    assert_eq!(scene.take_numbers(), [A]);
+
+    // Broken twice: from the start, and whoever takes the card away hears that it was not read.
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), Some(Command::Read));
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), None);
+    scene.rounds(&Pad::Empty, 4);
+    assert_eq!(scene.take_news(), [Output::Prompt(Prompt::LiftAndRetap)]);
+}
+
+#[test]
 fn three_missing_answers_in_a_row_end_the_connection() {
     let mut scene = Scene::ready();
     for _ in 0..2 {
