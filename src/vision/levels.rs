@@ -4,7 +4,6 @@
 //! stages that want one. Blocks without contrast are marked, so that an empty hall costs next to nothing.
 
 use super::frame::Luma;
-use super::locate::floor;
 use super::plane::{Light, Point};
 
 /// Side of a block, pixels.
@@ -84,8 +83,13 @@ impl Levels {
             // Around the picture it is light, as far as a code is concerned.
             return 64.0;
         }
-        let whole = |v: f32| floor(v).and_then(|v| usize::try_from(v).ok()).unwrap_or(0);
-        let level = f32::from(self.at(whole(place.x), whole(place.y)));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was checked above"
+        )]
+        let (x, y) = (place.x as usize, place.y as usize);
+        let level = f32::from(self.at(x, y));
         let level = if light.inverted { 255.0 - level } else { level };
         light.at(place) - level
     }

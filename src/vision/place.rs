@@ -226,49 +226,57 @@ fn alignment(
     reach: f32,
     budget: &Budget,
 ) -> Option<Point> {
-    let coarse = best_near(light, guess, (u, v), reach, 0.5, budget)?;
-    best_near(light, coarse, (u, v), 0.5, 0.125, budget)
+    let coarse = best_near(light, guess, (u, v), reach, (0.5, 2), budget)?;
+    best_near(light, coarse, (u, v), 0.5, (0.125, 8), budget)
 }
 
+/// Around a place, all places that are `step` modules apart. As far as modules are whole steps, the picture is sampled once
+/// for all of them.
 fn best_near(
     light: Light<'_>,
     around: Point,
     (u, v): (Point, Point),
     reach: f32,
-    step: f32,
+    (step, a_module): (f32, usize),
     budget: &Budget,
 ) -> Option<Point> {
-    let count = floor(2.0 * reach / step)? + 1;
-    let steps = u16::try_from(count).ok()?;
-    if !budget.spend(u64::from(steps) * u64::from(steps) * 100) {
+    let count = usize::try_from(floor(2.0 * reach / step)?).ok()? + 1;
+    // Two modules on each side of every place.
+    let wide = count + 4 * a_module;
+    if !budget.spend((wide * wide * 6 + count * count * 12) as u64) {
         return None;
     }
+    let at = |row: usize, column: usize| {
+        let along = column as f32 * step - reach - 2.0;
+        let down = row as f32 * step - reach - 2.0;
+        around.plus(u, along).plus(v, down)
+    };
+    let mut seen = Vec::with_capacity(wide * wide);
+    for row in 0..wide {
+        seen.extend((0..wide).map(|column| light.at(at(row, column))));
+    }
     let mut best = (f32::MIN, around);
-    for row in 0..steps {
-        for column in 0..steps {
-            let (a, b) = (
-                f32::from(column) * step - reach,
-                f32::from(row) * step - reach,
-            );
-            let place = around.plus(u, a).plus(v, b);
+    for row in 0..count {
+        for column in 0..count {
+            let corner = seen.get(row * wide + column..).unwrap_or_default();
+            let (along, down) = (column as f32 * step - reach, row as f32 * step - reach);
             // Of two that fit alike, the nearer one.
-            let fit = ring_contrast(light, place, u, v) - a.hypot(b);
+            let fit = ring_contrast(corner, wide, a_module) - along.hypot(down);
             if fit > best.0 {
-                best = (fit, place);
+                best = (fit, at(row + 2 * a_module, column + 2 * a_module));
             }
         }
     }
     Some(best.1)
 }
 
-/// How much lighter the light ring is than the dark ones.
-fn ring_contrast(light: Light<'_>, at: Point, u: Point, v: Point) -> f32 {
+/// How much lighter the light ring is than the dark ones. `corner`: light from the upper left module on, in rows of `wide`.
+fn ring_contrast(corner: &[f32], wide: usize, a_module: usize) -> f32 {
     let (mut bright, mut dark) = (0.0, 0.0);
-    for row in -2i8..=2 {
-        for column in -2i8..=2 {
-            let place = at.plus(u, f32::from(column)).plus(v, f32::from(row));
-            let value = light.at(place);
-            match row.abs().max(column.abs()) {
+    for row in 0..5usize {
+        let line = corner.iter().skip(row * a_module * wide);
+        for (column, value) in line.step_by(a_module).take(5).enumerate() {
+            match row.abs_diff(2).max(column.abs_diff(2)) {
                 1 => bright += value / 8.0,
                 0 => dark += value * 0.25,
                 _ => dark += value * 0.75 / 16.0,

@@ -52,9 +52,9 @@ impl Point {
 /// A perspective map: (x, y) -> ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)).
 #[derive(Clone, Copy, Debug)]
 pub struct Map {
-    across: [f64; 3],
-    down: [f64; 3],
-    depth: [f64; 2],
+    across: [f32; 3],
+    down: [f32; 3],
+    depth: [f32; 2],
 }
 
 impl Map {
@@ -71,7 +71,11 @@ impl Map {
                 *second = [0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y, v];
             }
         }
-        let [a, b, c, d, e, f, g, h] = solve(rows)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a map is solved in 53 bits; to use it, 24 are enough for the pixels of a picture"
+        )]
+        let [a, b, c, d, e, f, g, h] = solve(rows)?.map(|number| number as f32);
         Some(Self {
             across: [a, b, c],
             down: [d, e, f],
@@ -80,23 +84,17 @@ impl Map {
     }
 
     /// Where a place goes. Behind the picture it is somewhere far outside.
+    #[inline]
     #[must_use]
     pub fn place(&self, x: f32, y: f32) -> Point {
-        let (x, y) = (f64::from(x), f64::from(y));
-        let line = |[a, b, c]: [f64; 3]| a * x + b * y + c;
+        let line = |[a, b, c]: [f32; 3]| a * x + b * y + c;
         let [g, h] = self.depth;
         let depth = g * x + h * y + 1.0;
         if depth < 1e-6 {
             return Point::new(-1e6, -1e6);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "pixels need no more than 24 bits"
-        )]
-        Point::new(
-            (line(self.across) / depth) as f32,
-            (line(self.down) / depth) as f32,
-        )
+        let near = 1.0 / depth;
+        Point::new(line(self.across) * near, line(self.down) * near)
     }
 }
 

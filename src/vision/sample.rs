@@ -28,6 +28,8 @@ const KNOWN_MIN: f32 = 0.70;
 const LARGE: f32 = 4.0;
 /// Bits of the format information, of thirty, that may be wrong: a code with more is not worth its decoding.
 const FORMAT_ERRORS_MAX: u32 = 6;
+/// And so many for it to be decoded: no code has the redundancy for more.
+const DECODED_MIN: f32 = 0.90;
 /// Located codes that are handed to the next frame.
 const SEEN_MAX: usize = 4;
 
@@ -154,7 +156,8 @@ fn best_of(
             found.gave_up = true;
             break;
         }
-        if decode_values(seen.side(), &seen.values, found) {
+        let is_hopeless = agreement(&seen.values, seen.side(), &known) < DECODED_MIN;
+        if !is_hopeless && decode_values(seen.side(), &seen.values, found) {
             seen.read = true;
             break;
         }
