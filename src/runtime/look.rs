@@ -28,7 +28,7 @@ impl Files {
             match tokio::time::timeout(within, client::send(request)).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(LinkError::Untrusted(refusal))) => Err(refusal.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
+                Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("no answer within {} s", within.as_secs())),
             },
         )
