@@ -24,7 +24,7 @@ pub use action::{Action, Alarm, Decided};
 pub use certificate::{Certificate, CertificateRules, Statement, TestKind};
 pub use claim::{Claim, ClaimId, Claimed, Elsewhere, PersonClaim};
 pub use credential::{
-    Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown,
+    Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown, check_digit,
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;

@@ -28,6 +28,7 @@ mod disk_full;
 mod disk_read_only;
 mod doctor_backend;
 mod doctor_gate;
+mod emulated_readers;
 mod faults_in_the_log;
 mod fire_in_the_aisle;
 mod flood_of_presentations;

@@ -195,6 +195,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
     let mut line = Line {
         device: device(kind, 1),
         end: None,
+        is_in: false,
         random: SplitMix64::new(seed),
         report: Report::default(),
     };
@@ -217,8 +218,12 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
                 let Some(event) = event else { return line.report };
                 line.see(kind, &event.report, laid.as_mut(), &shown);
             }
-            heard = line.read(&mut chunk) => line.hear(chunk.get(..heard).unwrap_or_default()).await,
+            heard = line.read(&mut chunk) => match heard {
+                0 => line.plug(&socket),
+                heard => line.hear(chunk.get(..heard).unwrap_or_default()).await,
+            },
             () = time::sleep_until(lay) => {
+                laid.take().iter().for_each(|over| line.report.count(*over));
                 number = number.wrapping_add(1);
                 lay = Instant::now() + LIES + line.between(BETWEEN);
                 lift = Some(Instant::now() + LIES);
@@ -242,7 +247,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
             }
             () = at(unplug) => {
                 (unplug, plug) = (None, Some(Instant::now() + OUT));
-                line.end = None;
+                (line.end, line.is_in) = (None, false);
                 put(&socket, None);
                 line.report.unplugged += 1;
                 laid.iter_mut().for_each(|laid| laid.excuse = Some(Excuse::Away));
@@ -273,14 +278,17 @@ async fn at(at: Option<Instant>) {
 
 struct Line {
     device: Device,
-    /// The device's end; none while the plug is out.
+    /// The device's end; none while the plug is out, and once the driver has closed its end.
     end: Option<DuplexStream>,
+    /// The plug is in.
+    is_in: bool,
     random: SplitMix64,
     report: Report,
 }
 
 impl Line {
     fn plug(&mut self, socket: &Socket) {
+        self.is_in = true;
         let (ours, theirs) = duplex(LINE_LEN);
         self.end = Some(ours);
         put(socket, Some(theirs));
@@ -292,7 +300,7 @@ impl Line {
 
     async fn read(&mut self, buf: &mut [u8]) -> usize {
         match &mut self.end {
-            // The driver may have closed its end; it opens another one.
+            // The driver may have closed its end: the port is still there for it to open.
             Some(end) => match end.read(buf).await {
                 Ok(0) | Err(_) => {
                     self.end = None;
@@ -300,6 +308,7 @@ impl Line {
                 }
                 Ok(length) => length,
             },
+            None if self.is_in => 0,
             None => std::future::pending().await,
         }
     }
@@ -354,6 +363,11 @@ impl Line {
                     // Handed on anew while it lies there still, or after: not from nowhere.
                     _ if shown.contains_key(&text) => {}
                     Some(laid) => {
+                        eprintln!(
+                            "DEBUG false {text} for {:?} {:?}",
+                            kind.shown(laid.number),
+                            laid.at.elapsed()
+                        );
                         self.report.false_reads += 1;
                         laid.excuse = Some(Excuse::Mistaken);
                     }
