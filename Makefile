@@ -1,9 +1,9 @@
 # make demo   set-up, release build, and people at a gate without hardware
 # make test   set-up, formatting, lints, all tests; the fuzz targets are compiled
 # make crash  power cuts and kills: 510 images of the journal, 510 of the codes cache, 200 kills of the daemon
-# make bench  core, codes, journal, cache and sync beside the plain alternatives; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
+# make bench  core, codes, journal, cache and sync beside the plain alternatives; a gate with every feature on; ROWS=10000000 DIR=/on/the/card, DRAIN=10000000
 # make deb    the package without the feature `lab`, tried in a clean Debian root; make deb-arm64: the same for a Raspberry Pi
-# make rig    an emulated board with systemd, relay board, scanner and camera: the package from install to purge
+# make rig    two emulated boards: amd64 with systemd, the package from install to purge; a Raspberry Pi, from first light to a power cut
 # make soak   an hour of simulated days that nobody has seen before; MINUTES
 # make fuzz   every profile's decoder and every reader's codec for SECONDS (120) each: no panic, no run past 50 ms, no more than 1 MiB allocated
 # make bench-vision  our eyes beside zxing-cpp, OpenCV and ZBar, on the same frames; SEED=20250101
@@ -42,6 +42,7 @@ bench: setup-tests
 	cargo bench --locked --bench lists
 	cargo bench --locked --bench core
 	cargo bench --locked --bench readers
+	cargo run --locked --release --quiet -- demo --passengers 150 --json
 	LANES_PEOPLE=300 cargo test --locked --release --test stories one_lanes_hanging -- --nocapture
 
 # The peers live in an environment of their own. OpenCV 5 draws no text on float pictures, which the clips need.
@@ -73,15 +74,21 @@ fuzz: setup-tests
 deb: setup
 	@sh .ci/setup package
 	packaging/deb.sh
-	packaging/test.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb
+	packaging/test.sh $(PACKAGE)_$$(dpkg --print-architecture).deb
 
 deb-arm64: setup
 	@sh .ci/setup package
 	packaging/deb.sh arm64
+	lintian --fail-on error,warning --allow-root $(PACKAGE)_arm64.deb
 
-# An emulated amd64 board with systemd: relay board, scanner and camera, plugged out and in; kill, upgrade, a version that does not
-# start, purge.
+# Two emulated boards. amd64 with systemd: relay board, scanner and camera, plugged out and in; kill, upgrade, a version that does not
+# start, purge. A Raspberry Pi: rppal, camera, card module, fire, and the power is cut; its card module is the `lab` of the tests' build.
+PACKAGE = $${CARGO_TARGET_DIR:-target}/deb/turnstiled_$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 rig: setup
+	@sh .ci/setup package
 	@sh .ci/setup rig
 	packaging/deb.sh
-	tests/rig/amd64.sh $${CARGO_TARGET_DIR:-target}/deb/turnstiled_*_$$(dpkg --print-architecture).deb
+	packaging/deb.sh arm64
+	cargo build --locked
+	tests/rig/amd64.sh $(PACKAGE)_amd64.deb
+	tests/rig/pi.sh $(PACKAGE)_arm64.deb $${CARGO_TARGET_DIR:-target}/debug/turnstiled

@@ -80,6 +80,50 @@ fn each_drawing_and_its_config_name_the_same_lines() {
     }
 }
 
+/// Key without a number, and whether the line is active when it is high.
+fn polarity(config: &Config) -> Vec<(String, bool)> {
+    let fire = config
+        .gpio
+        .fire_loop
+        .iter()
+        .map(|line| ("fire_loop".to_owned(), *line));
+    let lanes = config.lanes.iter().flat_map(|lane| {
+        let outputs = lane.outputs.lines().into_iter();
+        let outputs = outputs.filter_map(|(key, line)| line.map(|line| (key.to_string(), line)));
+        let sensors = lane
+            .sensors
+            .lines()
+            .into_iter()
+            .map(|(key, _, line)| (key, line));
+        outputs.chain(sensors).collect::<Vec<_>>()
+    });
+    fire.chain(lanes)
+        .map(|(key, line)| (key.split('[').next().unwrap().to_owned(), line.level(true)))
+        .collect()
+}
+
+#[test]
+fn the_example_has_the_polarity_of_the_drawings() {
+    let drawn: BTreeMap<_, _> = drawings()
+        .iter()
+        .flat_map(|(name, ..)| polarity(&config::load(&hardware(&format!("{name}.toml"))).unwrap()))
+        .collect();
+    let text = fs::read_to_string(hardware("example.toml")).unwrap();
+    let example = config::parse(&hardware("example.toml"), &text).unwrap();
+    let shown = polarity(&example);
+    assert!(shown.iter().any(|(key, _)| key == "fire_loop"));
+    for (key, high) in shown {
+        assert_eq!(drawn.get(&key), Some(&high), "{key}");
+    }
+    for (key, line) in example.lanes.iter().flat_map(|lane| lane.outputs.lines()) {
+        let Some(line) = line else { continue };
+        assert!(
+            line.pin.get() > 8,
+            "{key}: lines 0 to 8 are pulled up from power on"
+        );
+    }
+}
+
 /// BCM numbers and pins of the header of 40 pins, the same on Pi 2 to 5 (Raspberry Pi hardware documentation, "GPIO and the
 /// 40-pin header"); the second witness is `pinout` of gpiozero.
 const HEADER: &[(&str, &str)] = &[

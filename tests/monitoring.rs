@@ -96,6 +96,18 @@ fn rules_and_panels_are_about_series_that_exist() {
 }
 
 #[test]
+fn every_series_is_on_the_dashboard() {
+    let text = fs::read_to_string(monitoring("dashboard.json")).unwrap();
+    for series in metrics().described() {
+        let ends = ["", "_bucket"].map(|end| format!("{}{end}", series.name));
+        let on_a_panel = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .any(|word| ends.iter().any(|name| name == word));
+        assert!(on_a_panel, "nobody sees {} on the dashboard", series.name);
+    }
+}
+
+#[test]
 fn each_alert_fires_for_its_fault() {
     let (rules, tests) = (monitoring("alerts.yml"), monitoring("alerts_test.yml"));
     for args in [

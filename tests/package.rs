@@ -214,3 +214,60 @@ fn the_configs_of_the_drawings_pass_check() {
     }
     assert!(count >= 4, "{count} configs");
 }
+
+/// Commands of `turnstiled` in a page: code spans, and lines of code that begin with it or name it behind another program.
+fn commands(page: &str) -> Vec<String> {
+    let spans = page.split('`').skip(1).step_by(2).map(str::to_owned);
+    let lines = page
+        .lines()
+        .filter(|line| line.starts_with("    ") && line.contains("turnstiled "))
+        .map(|line| line.trim().to_owned());
+    spans
+        .chain(lines)
+        .filter_map(|text| {
+            let at = text.find("turnstiled ")?;
+            // Not the name of a package, a user or a unit.
+            let before = text.get(..at)?.chars().next_back();
+            let is_command = before.is_none_or(|c| c == ' ' || c == '/');
+            let text = text
+                .get(at..)?
+                .split(['|', '>', ';', '#', '&', '['])
+                .next()?;
+            let word = text.split_whitespace().nth(1)?;
+            (is_command && word.starts_with(|c: char| c.is_ascii_lowercase()))
+                .then(|| text.trim().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn each_command_of_the_pages_is_one_that_the_program_takes() {
+    let mut pages = vec![project("README.md")];
+    let hardware = fs::read_dir(project("hardware")).unwrap();
+    pages.extend(hardware.map(|entry| entry.unwrap().path()));
+    let mut count = 0;
+    for page in pages
+        .iter()
+        .filter(|page| page.extension().is_some_and(|end| end == "md"))
+    {
+        for command in commands(&fs::read_to_string(page).unwrap()) {
+            // Words as a shell would give them; `--help` behind them is answered only if all of them are understood.
+            let command = command.replace("${ROWS:-", "").replace('}', "");
+            let words = command
+                .split_whitespace()
+                .skip(1)
+                .filter(|word| *word != "...");
+            let ran = Command::new(env!("CARGO_BIN_EXE_turnstiled"))
+                .args(words.map(|word| word.trim_matches(['"', '\''])))
+                .arg("--help")
+                .output()
+                .unwrap();
+            count += 1;
+            let said = String::from_utf8_lossy(&ran.stderr);
+            // A value in capitals stands for another.
+            let is_understood = ran.status.success() || said.contains("error: invalid value");
+            assert!(is_understood, "{}: {command}: {said}", page.display());
+        }
+    }
+    assert!(count >= 20, "{count} commands");
+}

@@ -46,7 +46,23 @@ fn fault(metrics: &Metrics, on: bool) {
     };
     Metrics::set_one_of(&metrics.device_state, "entry-camera", state, before);
     alarm("gate", "fire");
-    alarm("north", "obstruction");
+    for fault in [
+        "obstruction",
+        "barrier_fault",
+        "held_open",
+        "sensor_fault",
+        "reader_tampered",
+        "reader_power",
+        "reader_provisioning",
+    ] {
+        alarm("north", fault);
+    }
+    let (line, was) = if on {
+        ("degraded", "ready")
+    } else {
+        ("ready", "degraded")
+    };
+    Metrics::set_one_of(&metrics.reader_port_state, "entry-card", line, was);
     alarm("gate", "unrecorded");
     metrics.journal_unwritten.set(3 * level);
     metrics.journal_limit.set(100);

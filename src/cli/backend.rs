@@ -14,6 +14,7 @@ use crate::backend::directives::PublishError;
 use crate::backend::enrol::{self, Enrolment};
 use crate::backend::secure::{default_names, host_name};
 use crate::backend::{Backend, BackendError, DEFAULT_LISTEN, OwnCertificate, Tls, system_clock};
+use crate::config::ConfigError;
 use crate::config::load::{credentials, secret};
 use crate::domain::{GateId, ListId, Utc};
 use crate::sync::tls::{Files, renew};
@@ -115,6 +116,9 @@ pub enum BackendRunError {
     /// No directive is published.
     #[error(transparent)]
     Directive(#[from] PublishError),
+    /// The policy of a directive is none.
+    #[error(transparent)]
+    Policy(#[from] ConfigError),
     /// It could not be asked.
     #[error(transparent)]
     Passages(#[from] PassagesError),
@@ -127,7 +131,7 @@ pub enum BackendRunError {
 }
 
 impl BackendRunError {
-    /// The exit code of `sysexits`: 64 for an address that is refused, 66 for a file or list that is not there, 73 for
+    /// The exit code of `sysexits`: 64 for an address that is refused, 78 for an adapter or a policy, 66 for a file or list that is not there, 73 for
     /// something that would be overwritten, 69 for everything else.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
@@ -135,7 +139,7 @@ impl BackendRunError {
             Self::Backend(BackendError::NotLoopback(_)) | Self::NoData => 64,
             Self::Backend(BackendError::NoAuthority(_) | BackendError::NoList) => 66,
             Self::Backend(BackendError::Exists(_)) => 73,
-            Self::Backend(BackendError::Adapter { .. }) => 78,
+            Self::Backend(BackendError::Adapter { .. }) | Self::Policy(_) => 78,
             Self::Passages(error) => error.exit_code(),
             Self::Directive(PublishError::Fault(_)) => 65,
             Self::Backend(_) | Self::Directive(_) | Self::Signals(_) => 69,
@@ -160,7 +164,7 @@ pub async fn run(args: &BackendArgs) -> Result<Option<String>, BackendRunError> 
             )))
         }
         Some(BackendCommand::Enrol(enrol)) => enrolled(enrol, now).map(Some),
-        Some(BackendCommand::Directive(args)) => Ok(directive::run(args, now).map(Some)?),
+        Some(BackendCommand::Directive(args)) => directive::run(args, now).map(Some),
         Some(BackendCommand::Passages(args)) => {
             passages::run(args, &mut io::stdout()).await?;
             Ok(None)

@@ -110,6 +110,7 @@ fn explained(
     let job = Job {
         number: 0,
         floor: at,
+        certificates: None,
         now: Now {
             mono: Mono::from_millis(0),
             utc: Some(at),

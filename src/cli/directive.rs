@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::backend::BackendRunError;
 use super::lane::seconds;
 use crate::backend::BackendError;
 use crate::backend::directives::{Publication, PublishError, publish};
+use crate::config;
 use crate::domain::directive::{LaneMode, PolicyChange, Target};
 use crate::domain::{GateId, Mode, Utc};
 
@@ -27,6 +29,9 @@ pub struct DirectiveArgs {
     /// A rule of the policy meanwhile, like entry.yellow=open; may be repeated
     #[arg(long, value_name = "SIDE.OUTCOME=RULE", value_parser = rule)]
     pub rule: Vec<Rule>,
+    /// The whole policy meanwhile, in the place of what each gate's config says: a policy file, as `policy_file` names one
+    #[arg(long, value_name = "FILE", conflicts_with = "rule")]
+    pub policy: Option<PathBuf>,
     /// For how long: 90s, 30m, 8h; at most 24h for free and emergency
     #[arg(long = "for", value_name = "TIME", value_parser = seconds, required_unless_present = "end")]
     pub lasts: Option<u32>,
@@ -34,7 +39,7 @@ pub struct DirectiveArgs {
     #[arg(long, value_name = "TIME")]
     pub from: Option<jiff::Timestamp>,
     /// End the one before, and want nothing
-    #[arg(long, conflicts_with_all = ["mode", "rule", "lasts", "from"])]
+    #[arg(long, conflicts_with_all = ["mode", "rule", "policy", "lasts", "from"])]
     pub end: bool,
 }
 
@@ -49,13 +54,17 @@ pub struct Rule {
 /// Publishes; gives a sentence about what gates will do.
 ///
 /// # Errors
-/// [`PublishError`]; the directive before stays in force then.
-pub fn run(args: &DirectiveArgs, now: Utc) -> Result<String, PublishError> {
+/// [`BackendRunError`]; the directive before stays in force then.
+pub fn run(args: &DirectiveArgs, now: Utc) -> Result<String, BackendRunError> {
     let target = match (&args.gate, &args.group) {
         (Some(gate), _) => Target::Gate(gate.clone()),
         (None, Some(group)) => Target::Group(group.clone()),
         // The arguments have asked for one of the two.
         (None, None) => return Err(BackendError::NoList.into()),
+    };
+    let policy = match &args.policy {
+        Some(file) => config::load_policy(file)?.into_change(),
+        None => policy(&args.rule).map_err(PublishError::from)?,
     };
     let from = args.from.map_or(now, |from| {
         Utc::from_millis(u64::try_from(from.as_millisecond()).unwrap_or(0))
@@ -66,7 +75,7 @@ pub fn run(args: &DirectiveArgs, now: Utc) -> Result<String, PublishError> {
         not_before: from,
         not_after: from + lasts,
         modes: args.mode.clone(),
-        policy: policy(&args.rule)?,
+        policy,
     };
     let directive = publish(&args.data, wanted, now)?;
     let (target, version) = (&directive.target, directive.version);
@@ -81,7 +90,9 @@ pub fn run(args: &DirectiveArgs, now: Utc) -> Result<String, PublishError> {
     });
     let rules = args.rule.iter();
     let rules = rules.map(|one| format!("{}.{} = {}", one.side, one.outcome, one.rule));
-    let what: Vec<_> = modes.chain(rules).collect();
+    let whole = args.policy.iter();
+    let whole = whole.map(|file| format!("the policy of {}", file.display()));
+    let what: Vec<_> = modes.chain(rules).chain(whole).collect();
     Ok(format!(
         "directive {version} for {target}: {}; from {} until {}",
         what.join(", "),
@@ -162,6 +173,7 @@ mod tests {
             group: None,
             mode: vec![lane_mode(mode).unwrap()],
             rule: vec![rule("entry.yellow=open").unwrap()],
+            policy: None,
             lasts: Some(lasts),
             from: None,
             end: false,
@@ -174,6 +186,30 @@ mod tests {
              until 2030-03-17T17:47:40Z"
         );
         assert!(run(&args("free", 86_401), now).is_err());
+        // A whole policy, which is refused as a config would be.
+        let file = dir.path().join("policy.toml");
+        let with = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let args = DirectiveArgs {
+                rule: Vec::new(),
+                policy: Some(file.clone()),
+                ..args("in=closed", 60)
+            };
+            run(&args, now).map_err(|error| (error.exit_code(), error.to_string()))
+        };
+        let (code, why) = with("required = [\"rides\"]").unwrap_err();
+        assert_eq!(code, 78);
+        assert!(
+            why.contains("policy.toml") && why.contains("\"ride\""),
+            "{why}"
+        );
+        let said =
+            with("required = [\"ride\"]\n[[overlay]]\nregion = [4]\nentry = { red = \"open\" }")
+                .unwrap();
+        assert!(
+            said.starts_with("directive 1900000001 for gate:g: in: closed, the policy of "),
+            "{said}"
+        );
         let end = DirectiveArgs {
             end: true,
             mode: Vec::new(),
@@ -183,7 +219,7 @@ mod tests {
         };
         let said = run(&end, now).unwrap();
         assert!(
-            said.starts_with("directive 1900000001 for gate:g: whatever"),
+            said.starts_with("directive 1900000002 for gate:g: whatever"),
             "{said}"
         );
     }

@@ -182,7 +182,7 @@ pub(super) fn port_of<'a>(
     devices.iter().find(is_it)?.get("port")
 }
 
-/// How the lanes stand, as a table; below it what else the gate says, in its sentences.
+/// A fire first; how the lanes stand, as a table; below it what else the gate says, in its sentences.
 fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<String> {
     let word = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
     let lanes = status["lanes"].as_array().into_iter().flatten();
@@ -211,15 +211,15 @@ fn standing(status: &serde_json::Value, said: &[String], colours: bool) -> Vec<S
     };
     let rows: Vec<_> = lanes.map(row).collect();
     let heading = ["lane", "barrier", "state", "aisle", "mode", "by", "shows"];
-    let mut lines = table(&heading, &rows, colours);
-    lines.extend(said.iter().map(|line| {
+    let told = |line: &String| {
         let alarm = line.starts_with("FIRE") || line.starts_with("alarm");
-        paint(
-            line,
-            if alarm { Grade::Wrong } else { Grade::Good },
-            colours && alarm,
-        )
-    }));
+        let grade = if alarm { Grade::Wrong } else { Grade::Good };
+        paint(line, grade, colours && alarm)
+    };
+    let (fire, rest): (Vec<_>, Vec<_>) = said.iter().partition(|line| line.starts_with("FIRE"));
+    let mut lines: Vec<String> = fire.into_iter().map(told).collect();
+    lines.extend(table(&heading, &rows, colours));
+    lines.extend(rest.into_iter().map(told));
     lines
 }
 

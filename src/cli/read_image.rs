@@ -65,11 +65,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> io::Result<u8> {
         };
         writeln!(out, "{line}")?;
     }
-    if let (Some(sheet), Some(path)) = (&sheet, &args.sheet) {
-        if let Err(reason) = sheet.save(path) {
-            code = 1;
-            let _closed = writeln!(io::stderr(), "{}: {reason}", path.display()).is_err();
-        }
+    if let (Some(sheet), Some(path)) = (&sheet, &args.sheet)
+        && let Err(reason) = sheet.save(path)
+    {
+        code = 1;
+        let _closed = writeln!(io::stderr(), "{}: {reason}", path.display()).is_err();
     }
     out.flush()?;
     Ok(code)

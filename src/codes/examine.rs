@@ -10,7 +10,7 @@ use super::keys::{IssuerKey, KeyError, KeyStatus, PublicKey};
 use super::profile;
 use super::signed::{CodeFault, Terms, Window};
 use super::trust_list::{self, Issuer, Profile, TrustList};
-use super::{hcert, ride_cwt, shc};
+use super::{hcert, ride_cwt, ride_v81, shc};
 
 /// Bytes of a key id that is made of a certificate (hcert_spec §2.6.1).
 const CERTIFICATE_ID_LEN: usize = 8;
@@ -44,20 +44,27 @@ pub struct Examined {
     pub fault: Option<CodeFault>,
 }
 
-/// The key of a certificate, under the id that codes of this kind give it.
+/// The key of a certificate, under the id that codes of this kind give it. Ride codes name a key by what the trust list
+/// calls it, which no certificate says: there it gets the name that the code asks for.
 ///
 /// # Errors
 /// [`KeyError`] if it is no certificate, or of a key that nobody here knows.
 pub fn certificate_key(der: &[u8], code: &str) -> Result<IssuerKey, KeyError> {
     let (key, usage) = PublicKey::from_certificate(der)?;
-    let id = match (shape(code), key.thumbprint()) {
-        (Some(Profile::Shc), Some(thumbprint)) => thumbprint.into_bytes(),
-        _ => Sha256::digest(der)
+    let asked_for = match shape(code) {
+        Some(Profile::Shc) => key.thumbprint().map(String::into_bytes),
+        Some(Profile::RideCwt) => ride_cwt::names_key(code),
+        Some(Profile::RideV81) => ride_v81::names_key(code),
+        Some(Profile::Hcert | Profile::Opaque | Profile::IdCard | Profile::Tag) | None => None,
+    };
+    let digest = || {
+        Sha256::digest(der)
             .iter()
             .copied()
             .take(CERTIFICATE_ID_LEN)
-            .collect(),
+            .collect()
     };
+    let id = asked_for.unwrap_or_else(digest);
     Ok(IssuerKey {
         id,
         key,

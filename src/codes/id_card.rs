@@ -7,12 +7,9 @@
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
+pub use crate::domain::check_digit;
 use crate::domain::{IdCard, IdCardKind, Utc};
 
-/// Weights of the first 17 digits: 2^(17-i) mod 11.
-const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-/// The check digit for each remainder.
-const CHECK: &[u8; 11] = b"10X98765432";
 /// What a card for life says instead of its last day.
 const FOR_LIFE: &str = "长期";
 
@@ -46,20 +43,6 @@ pub struct Validity {
     pub from: Utc,
     /// End of the last day, Beijing time; none for a card for life.
     pub until: Option<Utc>,
-}
-
-/// The check digit of 17 digits; none if there are not 17 digits.
-#[must_use]
-pub fn check_digit(first: &[u8]) -> Option<u8> {
-    if first.len() != WEIGHTS.len() || !first.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let sum: u32 = first
-        .iter()
-        .zip(WEIGHTS)
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-        .sum();
-    CHECK.get(usize::try_from(sum % 11).ok()?).copied()
 }
 
 /// Checks a canonical number: no white space, `X` in upper case.

@@ -117,6 +117,16 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
     })
 }
 
+/// The id of the issuer's key that a code asks for. Nothing of the code is checked or believed.
+pub(super) fn names_key(code: &str) -> Option<Vec<u8>> {
+    let text = code
+        .strip_prefix(PREFIX)
+        .filter(|_| code.len() <= CODE_LEN_MAX)?;
+    let code = Sign1::read(&base45::decode(text).ok()?).ok()?;
+    let token = Sign1::of(code.header.get(TOKEN)?.clone()).ok()?;
+    token.key_id().map(<[u8]>::to_vec)
+}
+
 /// The key of the trust list that signed the token. The token does not say when that was, so the key's own time narrows
 /// the code's.
 fn issuer<'a>(token: &Sign1, terms: &Terms<'a>) -> Result<&'a IssuerKey, CodeFault> {

@@ -116,6 +116,13 @@ pub(crate) fn read(code: &str, terms: &Terms<'_>) -> Result<SignedCode, CodeFaul
     })
 }
 
+/// The index of the root that a code asks for, as the id of a key. Nothing of the code is checked or believed.
+pub(super) fn names_key(code: &str) -> Option<Vec<u8>> {
+    let bytes = bytes_of(code).ok()?;
+    let certificate = bytes.get(HEAD_LEN..)?.first_chunk()?;
+    Some(vec![Certificate::parse(certificate).ok()?.root])
+}
+
 /// The bytes of a code, however they came to be text.
 fn bytes_of(code: &str) -> Result<Vec<u8>, CodeFault> {
     const NO_BYTES: CodeFault = CodeFault::Form("neither bytes nor hex nor base64");

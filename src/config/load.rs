@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::tree::{Config, PolicyFile};
-use super::{certificate_rules, policy_rules, rules};
+use super::{policy_rules, rules};
+use crate::domain::certificate_rules;
 use crate::domain::document::{self, Fault};
 
 /// Largest config file.
@@ -72,10 +73,18 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     })?;
     config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
     if let Some(file) = &config.policy_file {
-        let policy = parse_policy(file, &read(file)?)?;
+        let policy = load_policy(file)?;
         (config.policy, config.certificates) = policy.parts();
     }
     Ok(config)
+}
+
+/// Reads and checks a policy in a file of its own.
+///
+/// # Errors
+/// [`ConfigError`] with the first thing that is wrong.
+pub fn load_policy(path: &Path) -> Result<PolicyFile, ConfigError> {
+    parse_policy(path, &read(path)?)
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -3,7 +3,6 @@
 mod backend;
 mod backend_rules;
 pub mod boards;
-mod certificate_rules;
 mod lane_rules;
 pub mod load;
 mod policy;
@@ -21,6 +20,6 @@ mod wiring;
 #[cfg(test)]
 mod tests;
 
-pub use load::{ConfigError, load, parse};
+pub use load::{ConfigError, load, load_policy, parse};
 pub use reload::take_up;
 pub use tree::Config;

@@ -3,8 +3,10 @@
 
 use serde::Deserialize;
 
-use crate::domain::directive::RuleChanges;
-use crate::domain::{Assurance, CertificateRules, IssuerId, Rule};
+use crate::domain::directive::{PolicyChange, RuleChanges};
+use crate::domain::policy::entitlements;
+pub use crate::domain::policy::{Overlay, Requirement};
+use crate::domain::{Assurance, CertificateRules, Rule};
 
 /// `[policy]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -49,55 +51,18 @@ impl PolicyFile {
         };
         (policy, self.certificate)
     }
-}
 
-/// One thing that somebody needs to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Requirement {
-    /// A health outcome that the rules let pass.
-    Health,
-    /// An entitlement by its number; 0 is the ride.
-    Entitlement(u8),
-}
-
-/// Entitlements are numbered up to this.
-const ENTITLEMENT_MAX: u8 = 15;
-
-impl TryFrom<String> for Requirement {
-    type Error = String;
-
-    fn try_from(word: String) -> Result<Self, String> {
-        let numbered = || {
-            let number = word.strip_prefix("entitlement-")?.parse().ok()?;
-            (1..=ENTITLEMENT_MAX).contains(&number).then_some(number)
-        };
-        match word.as_str() {
-            "health" => Ok(Self::Health),
-            "ride" => Ok(Self::Entitlement(0)),
-            _ => numbered().map(Self::Entitlement).ok_or_else(|| {
-                format!("\"{word}\" is none of \"health\", \"ride\", \"entitlement-1\" to \"entitlement-{ENTITLEMENT_MAX}\"")
-            }),
+    /// The whole policy as a directive has it, in the place of all that a site says.
+    #[must_use]
+    pub fn into_change(self) -> PolicyChange {
+        PolicyChange {
+            required: Some(self.required),
+            entry: self.entry.as_changes(),
+            exit: self.exit.as_changes(),
+            overlay: Some(self.overlay),
+            certificate: Some(self.certificate),
         }
     }
-}
-
-/// `[[policy.overlay]]`: rules for what some issuers made, or for standings that come from some regions.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Overlay {
-    /// Issuers, as the trust list names them; absent: all.
-    #[serde(default)]
-    pub issuer: Vec<IssuerId>,
-    /// Source regions, as the lists count them; absent: all.
-    #[serde(default)]
-    pub region: Vec<u8>,
-    /// What is different on the way in.
-    #[serde(default)]
-    pub entry: RuleChanges,
-    /// What is different on the way out, where "hold" is refused.
-    #[serde(default)]
-    pub exit: RuleChanges,
 }
 
 impl Policy {
@@ -110,11 +75,7 @@ impl Policy {
     /// Entitlements that are needed, all of them; bit 0 is the ride.
     #[must_use]
     pub fn required_entitlements(&self) -> u16 {
-        let bits = self.required.iter().map(|required| match required {
-            Requirement::Health => 0,
-            Requirement::Entitlement(number) => 1_u16.checked_shl((*number).into()).unwrap_or(0),
-        });
-        bits.fold(0, |all, bit| all | bit)
+        entitlements(&self.required)
     }
 }
 
@@ -179,6 +140,24 @@ struct ExitRules {
 }
 
 impl Rules {
+    /// The same as changes of whatever rules there are.
+    #[must_use]
+    pub const fn as_changes(&self) -> RuleChanges {
+        RuleChanges {
+            green: Some(self.green),
+            yellow: Some(self.yellow),
+            red: Some(self.red),
+            unknown: Some(self.unknown),
+            not_applied: Some(self.not_applied),
+            query_failed: Some(self.query_failed),
+            timed_out: Some(self.timed_out),
+            stale: Some(self.stale),
+            trust_expired: Some(self.trust_expired),
+            clock_untrusted: Some(self.clock_untrusted),
+            assurance: Some(self.assurance),
+        }
+    }
+
     /// The default of the way out.
     #[must_use]
     pub const fn all_open() -> Self {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::types::{ControlValue, ExposureTime, FrameRate};
-use crate::domain::Direction;
+use crate::domain::{Assurance, Direction};
 
 /// `[[lane.reader]]`: a name, a side, and exactly one of the device tables.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -227,6 +227,18 @@ pub struct Osdp {
     /// provided it: its cards are "authenticated" then, and "identifier" otherwise.
     #[serde(default)]
     pub card_auth: bool,
+}
+
+impl Osdp {
+    /// How sure its cards are.
+    #[must_use]
+    pub const fn assurance(&self) -> Assurance {
+        if self.card_auth {
+            Assurance::Authenticated
+        } else {
+            Assurance::Identifier
+        }
+    }
 }
 
 /// `osdp.direction`

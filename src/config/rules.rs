@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::tree::{Barrier, Config, Gpio, GpioDriver, Osdp, PassbackScope};
 use super::types::Line;
-use super::{backend_rules, certificate_rules, lane_rules, policy_rules, schedule, staff};
+use super::{backend_rules, lane_rules, policy_rules, schedule, staff};
+use crate::domain::certificate_rules;
+pub(super) use crate::domain::policy::{Broken, broken};
 
 /// Lanes of one gate.
 const LANES_MAX: usize = 4;
@@ -12,23 +14,6 @@ const LANES_MAX: usize = 4;
 const LISTS_MAX: usize = 16;
 /// Highest BCM number that a Raspberry Pi brings to its header.
 const BCM_PIN_MAX: u8 = 27;
-
-/// A rule that does not hold.
-#[derive(Debug)]
-pub(super) struct Broken {
-    /// Path of the key.
-    pub(super) key: String,
-    /// What is wrong and what is allowed.
-    pub(super) sentence: String,
-}
-
-/// Fails with a key and a sentence.
-pub(super) fn broken<T>(key: impl Into<String>, sentence: impl Into<String>) -> Result<T, Broken> {
-    Err(Broken {
-        key: key.into(),
-        sentence: sentence.into(),
-    })
-}
 
 /// Checks every rule; the first that does not hold is the answer.
 pub(super) fn check(config: &Config) -> Result<(), Broken> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::modes::{Settled, Term};
 use super::settings::Settings;
 use super::turn::Turn;
-use crate::domain::{Direction, Directive, Kind, Mono, Now};
+use crate::domain::{Directive, Kind, Mono, Now};
 
 /// The accepted directives, the most specific first.
 #[derive(Debug, Default)]
@@ -63,22 +63,13 @@ impl Directed {
         true
     }
 
-    /// Puts the rules of `configured` in force, those for some people too, with what is changed now. What the centre
-    /// wants for a time is above every rule of the site.
+    /// Puts the policy of `configured` in force, with what is changed now. What the centre wants for a time is above
+    /// what the site says, and what it wants of this gate above what it wants of a group.
     pub(super) fn put_in_force(&self, configured: &Settings, settings: &mut Settings) {
-        settings.entry = self.changed(Direction::Entry, configured.entry);
-        settings.exit = self.changed(Direction::Exit, configured.exit);
-        settings.overlays.clone_from(&configured.overlays);
-        for overlay in &mut settings.overlays {
-            overlay.entry = self.changed(Direction::Entry, overlay.entry);
-            overlay.exit = self.changed(Direction::Exit, overlay.exit);
+        settings.take_policy(configured);
+        for accepted in self.all.iter().rev().filter(|accepted| accepted.on) {
+            settings.change_policy(&accepted.directive.policy);
         }
-    }
-
-    fn changed(&self, side: Direction, rules: super::Rules) -> super::Rules {
-        let in_force = self.all.iter().rev().filter(|accepted| accepted.on);
-        let changes = in_force.map(|accepted| accepted.directive.policy.of(side));
-        changes.fold(rules, |rules, by| rules.changed(by))
     }
 
     /// When the clock may change something.

@@ -93,6 +93,36 @@ mod tests {
     }
 
     #[test]
+    fn however_many_are_used_so_many_are_remembered_and_over_a_restart_too() {
+        let key = |n: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&n.to_be_bytes());
+            ReplayKey(key)
+        };
+        let all = SEEN_MAX + 50;
+        let use_of = |n| Replay {
+            key: key(n),
+            window_s: 60,
+        };
+        let mut seen = SeenSet::new(at(0), &[]);
+        let mut kept = Vec::new();
+        for n in 0..all {
+            // The first ones are over first.
+            let second = u64::try_from(n / 10_000).unwrap();
+            match seen.add(at(second), use_of(n), GrantId(1)) {
+                Some(StateChange::Seen { key, until }) => kept.push((key, until)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let again = SeenSet::new(at(11), &kept);
+        for set in [&seen, &again] {
+            let known = (0..all).filter(|n| set.contains(at(11), &key(*n)));
+            assert_eq!(known.count(), SEEN_MAX);
+            assert!(set.contains(at(11), &key(all - 1)));
+        }
+    }
+
+    #[test]
     fn a_use_before_the_restart_counts_even_while_the_date_is_unknown() {
         let seen = SeenSet::new(at(0), &[(CODE.key, Utc::from_secs(1_010))]);
         let dateless = Now {

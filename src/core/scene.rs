@@ -136,6 +136,7 @@ pub(super) fn settings(lanes: Vec<LaneSettings>) -> Settings {
         required_entitlements: 1,
         health_required: true,
         overlays: Vec::new(),
+        certificates: None,
     }
 }
 

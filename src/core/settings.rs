@@ -1,10 +1,13 @@
 //! What a site wants of its gate, as the core needs it. Checked by `config` before it comes here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::directive::RuleChanges;
+use crate::domain::directive::{PolicyChange, RuleChanges};
+use crate::domain::policy::{self, Requirement};
 use crate::domain::{
-    Assurance, Direction, HealthOutcome, IssuerId, Mode, Rule, Schedule, Sensor, Standing,
+    Assurance, CertificateRules, Direction, HealthOutcome, IssuerId, Mode, Rule, Schedule, Sensor,
+    Standing,
 };
 
 /// Settings of a gate.
@@ -36,6 +39,8 @@ pub struct Settings {
     pub health_required: bool,
     /// Rules for some people in the place of those of everybody; the first that fits speaks.
     pub overlays: Vec<Overlay>,
+    /// What a directive lets count of health certificates; `None`: what the config says.
+    pub certificates: Option<Arc<Vec<CertificateRules>>>,
 }
 
 /// Rules for what some issuers made, or what comes from some regions.
@@ -52,6 +57,17 @@ pub struct Overlay {
 }
 
 impl Overlay {
+    /// These rules laid over those of everybody.
+    #[must_use]
+    pub fn over(entry: Rules, exit: Rules, overlay: &policy::Overlay) -> Self {
+        Self {
+            issuers: overlay.issuer.clone(),
+            regions: overlay.region.clone(),
+            entry: entry.changed(&overlay.entry),
+            exit: exit.changed(&overlay.exit),
+        }
+    }
+
     fn is_for(&self, issuer: &IssuerId, region: u8) -> bool {
         (self.issuers.is_empty() || self.issuers.contains(issuer))
             && (self.regions.is_empty() || self.regions.contains(&region))
@@ -59,6 +75,37 @@ impl Overlay {
 }
 
 impl Settings {
+    /// Takes the policy of others.
+    pub(super) fn take_policy(&mut self, of: &Self) {
+        (self.entry, self.exit) = (of.entry, of.exit);
+        self.overlays.clone_from(&of.overlays);
+        self.required_entitlements = of.required_entitlements;
+        self.health_required = of.health_required;
+        self.certificates.clone_from(&of.certificates);
+    }
+
+    /// Changes the policy. Changed rules are above every rule of the site, those for some people too; overlays that come
+    /// with them are above them.
+    pub(super) fn change_policy(&mut self, by: &PolicyChange) {
+        self.entry = self.entry.changed(&by.entry);
+        self.exit = self.exit.changed(&by.exit);
+        for overlay in &mut self.overlays {
+            overlay.entry = overlay.entry.changed(&by.entry);
+            overlay.exit = overlay.exit.changed(&by.exit);
+        }
+        if let Some(overlays) = &by.overlay {
+            let over = |one| Overlay::over(self.entry, self.exit, one);
+            self.overlays = overlays.iter().map(over).collect();
+        }
+        if let Some(required) = &by.required {
+            self.required_entitlements = policy::entitlements(required);
+            self.health_required = required.contains(&Requirement::Health);
+        }
+        if let Some(certificates) = &by.certificate {
+            self.certificates = Some(Arc::new(certificates.clone()));
+        }
+    }
+
     /// The rules of one direction.
     #[must_use]
     pub const fn rules(&self, direction: Direction) -> &Rules {

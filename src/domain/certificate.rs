@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::standing::{Colour, HealthOutcome};
 use super::time::Utc;
@@ -79,19 +79,23 @@ impl fmt::Debug for Certificate {
 }
 
 /// `[[policy.certificate]]`: what counts at this site, for certificates of some countries or of all.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateRules {
     /// Regions of issuers for which this holds; absent: all that no rule before it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Vec<String>>,
     /// Diseases that count (SNOMED CT).
     #[serde(default = "covid_19")]
     pub disease: Vec<String>,
     /// Doses; absent: they do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dose: Option<DoseRule>,
     /// Tests; absent: a negative one does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<TestRule>,
     /// Recoveries; absent: they do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryRule>,
     /// The colour of whoever meets one of them.
     #[serde(default = "green")]
@@ -108,10 +112,11 @@ pub struct CertificateRules {
 }
 
 /// `policy.certificate.dose`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoseRule {
     /// Products that count; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub product: Option<Vec<String>>,
     /// Doses of a series, where the certificate does not say it.
     #[serde(default = "two")]
@@ -120,18 +125,22 @@ pub struct DoseRule {
     #[serde(default)]
     pub from_days: u16,
     /// It counts up to so many days after its last dose; absent: for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until_days: Option<u16>,
     /// A dose beyond the series counts at once, and up to so many days; absent: for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub booster_until_days: Option<u16>,
 }
 
 /// `policy.certificate.test`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestRule {
     /// A negative test for nucleic acid counts so many hours; absent: it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nucleic_acid_hours: Option<u16>,
     /// A negative antigen test counts so many hours; absent: it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub antigen_hours: Option<u16>,
     /// A positive test of any kind speaks against its holder for so many days.
     #[serde(default = "ten")]
@@ -139,13 +148,14 @@ pub struct TestRule {
 }
 
 /// `policy.certificate.recovery`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecoveryRule {
     /// It counts from so many days after the first positive test on.
     #[serde(default = "eleven")]
     pub from_days: u16,
     /// It counts up to so many days after that; absent: as long as its maker says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until_days: Option<u16>,
 }
 

@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::CertificateRules;
+use super::certificate_rules;
 use super::decision::Rule;
-use super::ids::{Direction, GateId};
+use super::ids::GateId;
 use super::mode::Mode;
+use super::policy::{Broken, Overlay, Requirement, check_overlays, check_required};
 use super::tag::Assurance;
 use super::time::Utc;
 
@@ -71,16 +74,25 @@ pub struct LaneMode {
     pub mode: Mode,
 }
 
-/// Rules that a directive changes, per direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a directive changes of the policy: some rules, or all of it. What is absent stays as the config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyChange {
+    /// All that somebody needs to pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required: Option<Vec<Requirement>>,
     /// On the way in.
     #[serde(skip_serializing_if = "RuleChanges::is_empty")]
     pub entry: RuleChanges,
     /// On the way out, where "hold" is refused: nobody is trapped.
     #[serde(skip_serializing_if = "RuleChanges::is_empty")]
     pub exit: RuleChanges,
+    /// Rules for some people in the place of all overlays of the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Vec<Overlay>>,
+    /// What counts of health certificates, in the place of all that the site says of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Vec<CertificateRules>>,
 }
 
 impl PolicyChange {
@@ -90,13 +102,16 @@ impl PolicyChange {
         *self == Self::default()
     }
 
-    /// The changes of one direction.
-    #[must_use]
-    pub const fn of(&self, direction: Direction) -> &RuleChanges {
-        match direction {
-            Direction::Entry => &self.entry,
-            Direction::Exit => &self.exit,
+    fn check(&self) -> Result<(), Broken> {
+        if let Some(required) = &self.required {
+            check_required("policy.", required)?;
         }
+        if let Some(overlays) = &self.overlay {
+            check_overlays("policy.", overlays)?;
+        }
+        self.certificate
+            .as_ref()
+            .map_or(Ok(()), |rules| certificate_rules::check(rules))
     }
 }
 
@@ -190,6 +205,9 @@ pub enum DirectiveFault {
     /// Somebody would be trapped.
     #[error("it holds people on the way out: only \"open\" and \"assist\" are allowed there")]
     Traps,
+    /// Its policy is none that a config could have.
+    #[error("key `{}`: {}", .0.key, .0.sentence)]
+    Policy(Broken),
 }
 
 impl Directive {
@@ -222,7 +240,7 @@ impl Directive {
         if self.policy.exit.holds() {
             return Err(DirectiveFault::Traps);
         }
-        Ok(())
+        self.policy.check().map_err(DirectiveFault::Policy)
     }
 
     /// The mode that it wants of a lane.

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod certificate;
+pub mod certificate_rules;
 pub mod claim;
 pub mod credential;
 pub mod decision;
@@ -12,6 +13,7 @@ pub mod event;
 pub mod ids;
 pub mod mode;
 pub mod passage;
+pub mod policy;
 pub mod schedule;
 pub mod sensor;
 pub mod standing;
@@ -22,7 +24,7 @@ pub use action::{Action, Alarm, Decided};
 pub use certificate::{Certificate, CertificateRules, Statement, TestKind};
 pub use claim::{Claim, ClaimId, Claimed, Elsewhere, PersonClaim};
 pub use credential::{
-    Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown,
+    Credential, IdCard, IdCardKind, Medium, Personal, Presentation, Replay, Shown, check_digit,
 };
 pub use decision::{Outcome, Prompt, Reason, Rule, Verdict};
 pub use digest::Digest;

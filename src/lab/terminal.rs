@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -88,6 +89,11 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        // Another device may stand at this place by now.
+        let ours = |target: PathBuf| target.as_os_str().as_bytes() == self.node.as_bytes();
+        if !std::fs::read_link(&self.link).is_ok_and(ours) {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&self.link) {
             tracing::debug!(%error, "the link of an emulated device is already gone");
         }

@@ -44,6 +44,8 @@ pub struct Job {
     pub now: Now,
     /// No date before this is believed: it counts for the trust list while nobody vouches for the date.
     pub floor: Utc,
+    /// What counts of a health certificate by a directive; `None`: what the config says.
+    pub certificates: Option<Arc<Vec<CertificateRules>>>,
     /// What was shown.
     pub presentation: Presentation,
 }
@@ -76,7 +78,7 @@ impl Assessor {
                 let trust = reader.trust();
                 reading.credential.trust_expired =
                     is_expired(trust.not_after, job.now.utc.or(Some(job.floor)));
-                self.find(reading, job.now)
+                self.find(reading, job)
             }
         };
         let Presentation {
@@ -102,7 +104,8 @@ impl Assessor {
     }
 
     /// What lists, the code itself and earlier answers say; and what to ask if that is nothing.
-    fn find(&self, reading: Reading, now: Now) -> (Finding, Option<Asking>) {
+    fn find(&self, reading: Reading, job: &Job) -> (Finding, Option<Asking>) {
+        let now = job.now;
         if self.is_revoked(&reading) {
             let (reason, issuer) = (Reason::Revoked, Some(reading.credential.issuer));
             return (Finding::Refused { reason, issuer }, None);
@@ -118,7 +121,8 @@ impl Assessor {
             lists,
             ..
         } = reading;
-        let health = outcome(&self.certificates, &said, now);
+        let certificates = job.certificates.as_deref();
+        let health = outcome(certificates.unwrap_or(&self.certificates), &said, now);
         standing.join_said(health, said.entitlements);
         let mut asking = None;
         if standing.health == HealthOutcome::Unknown {

@@ -236,6 +236,7 @@ impl Gateway {
                     number: self.presentations,
                     now: self.clock.now(),
                     floor: self.clock.floor(),
+                    certificates: self.gate.certificate_rules(),
                     presentation,
                 };
                 self.perform.assess(job);

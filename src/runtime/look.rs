@@ -6,6 +6,7 @@ use reqwest::Method;
 
 use super::files::Files;
 use crate::domain::Utc;
+use crate::sync::client::{self, LinkError};
 use crate::sync::tls::Facts;
 
 impl Files {
@@ -23,21 +24,13 @@ impl Files {
             secure.date.raise_floor(date);
         }
         let request = link.client.request(Method::GET, "/v1/trust", None);
-        Some(match tokio::time::timeout(within, request.send()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(chain(&error)),
-            Err(_) => Err(format!("no answer within {} s", within.as_secs())),
-        })
+        Some(
+            match tokio::time::timeout(within, client::send(request)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(LinkError::Untrusted(refusal))) => Err(refusal.to_string()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", within.as_secs())),
+            },
+        )
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

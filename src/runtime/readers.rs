@@ -10,7 +10,7 @@ use super::files::StartError;
 use super::start::OpenSource;
 use crate::config::Config;
 use crate::config::tree::LineDirection;
-use crate::domain::{Assurance, LaneId};
+use crate::domain::LaneId;
 use crate::drivers::camera::Presence;
 use crate::drivers::serial::{Key, LineSetup, Looks, Provision, ReaderSettings, Seat};
 use crate::drivers::{MonoClock, Port, ReaderEvent, camera, serial};
@@ -73,15 +73,10 @@ pub(super) fn start(
                     let sentence = format!("reader \"{}\" has no key", reader.name);
                     return Err(StartError::Config(sentence));
                 };
-                let assurance = if settings.card_auth {
-                    Assurance::Authenticated
-                } else {
-                    Assurance::Identifier
-                };
                 let settings_of = ReaderSettings {
                     address: settings.address,
                     key,
-                    assurance,
+                    assurance: settings.assurance(),
                 };
                 let line = lines.entry(settings.port.clone());
                 let (_, seats) = line.or_insert_with(|| {

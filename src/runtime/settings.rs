@@ -12,22 +12,24 @@ use crate::telemetry::display::Signs;
 pub fn core_settings(config: &Config) -> Settings {
     let claims = config.backend.as_ref().filter(|backend| backend.claims);
     let resolve = config.backend.as_ref().filter(|backend| backend.resolve);
+    let (entry, exit) = (rules(&config.policy.entry), rules(&config.policy.exit));
     Settings {
         lanes: config
             .lanes
             .iter()
             .map(|one| lane(one, &config.schedule))
             .collect(),
-        entry: rules(&config.policy.entry),
-        exit: rules(&config.policy.exit),
+        entry,
+        exit,
         required_entitlements: config.policy.required_entitlements(),
         health_required: config.policy.requires_health(),
         overlays: config
             .policy
             .overlay
             .iter()
-            .map(|one| overlay(config, one))
+            .map(|one| Overlay::over(entry, exit, one))
             .collect(),
+        certificates: None,
         passback: match config.passback.mode {
             mode @ (PassbackMode::Hard | PassbackMode::Soft) => Some(Passback {
                 remember: config.passback.remember_min.duration(),
@@ -97,15 +99,6 @@ fn lane(lane: &tree::Lane, schedule: &tree::Schedule) -> LaneSettings {
         },
         group_max: lane.group_max.get(),
         duty_percent: lane.duty_percent.unwrap_or_default().get(),
-    }
-}
-
-fn overlay(config: &Config, overlay: &tree::Overlay) -> Overlay {
-    Overlay {
-        issuers: overlay.issuer.clone(),
-        regions: overlay.region.clone(),
-        entry: rules(&config.policy.entry).changed(&overlay.entry),
-        exit: rules(&config.policy.exit).changed(&overlay.exit),
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Stand {
     pub observer: Option<mpsc::Sender<Observation>>,
     /// Says the date instead of the system.
     pub date: Option<Box<dyn DateSource>>,
+    /// How long an answer to a claim is waited for, in the place of `backend.claim_ms`: where a story is about the answer,
+    /// and the machine has others to serve.
+    pub claim_patience: Option<Duration>,
 }
 
 impl Stand {
@@ -239,6 +242,7 @@ pub async fn start(
             (status_in, signs_in, heartbeat_in, machine),
         ),
     );
+    board.follows(&directed);
     let observer = stand.observer;
     let outlets = Outlets {
         lines,
@@ -256,12 +260,11 @@ pub async fn start(
         stop_tasks,
     };
     let mut actions = Vec::new();
-    let mut gate = Gate::new(
-        settings::core_settings(config),
-        restored,
-        clock.now(),
-        &mut actions,
-    );
+    let mut core = settings::core_settings(config);
+    core.claims = core
+        .claims
+        .map(|configured| stand.claim_patience.unwrap_or(configured));
+    let mut gate = Gate::new(core, restored, clock.now(), &mut actions);
     if config.gpio.fire_loop.is_none() {
         // No loop will ever say it.
         gate.step(clock.now(), Event::Fire(false), &mut actions);

@@ -26,7 +26,7 @@ pub const FINDERS_MAX: usize = 64;
 /// Places that are kept while rows are looked through: many are seen in one row only.
 const SEEN_MAX: usize = 200;
 /// Lines whose runs fit, over the picture. Beyond this it is noise or made to hurt.
-const CANDIDATES_MAX: usize = 6_000;
+const CANDIDATES_MAX: usize = 2_500;
 /// A module narrower than this, in pixels, cannot be told from its neighbours.
 const MODULE_MIN: f32 = 0.9;
 /// Steps from the centre of a pattern to its edge.

@@ -290,6 +290,7 @@ fn gate(barrier: Barrier, sensors: &[Sensor]) -> (Gate, Vec<Action>) {
         required_entitlements: 1,
         health_required: true,
         overlays: Vec::new(),
+        certificates: None,
     };
     let mut out = Vec::new();
     let gate = Gate::new(settings, Restored::default(), now(0), &mut out);

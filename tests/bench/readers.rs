@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a bench that cannot measure has failed, and it prints"
 )]
 
@@ -28,6 +29,8 @@ const CARDS: u16 = 120;
 const READERS: u8 = 8;
 /// A byte with its start and stop bit at 115200 baud.
 const BYTE_TIME: Duration = Duration::from_nanos(86_806);
+/// A tap that is not heard of for so long after the next one was due is lost.
+const LOST: Duration = Duration::from_secs(2);
 /// Taps come no faster than people; every reader has its own pace.
 const BETWEEN: Duration = Duration::from_millis(550);
 
@@ -68,16 +71,25 @@ fn main() {
     row("Osdp", taps);
     drop(runtime);
 
-    let hours = hours.unwrap_or(24);
+    assert!(
+        is_day_good(hours.unwrap_or(24)),
+        "a card was missed, made up, or memory grew"
+    );
+}
+
+/// Plays a day of each line with faults, and prints what came of it. True if no card was missed or made up, and memory has not
+/// grown.
+fn is_day_good(hours: u32) -> bool {
     println!(
         "\n{hours} h of line time, one byte in {NOISE_EVERY} spoiled, one in {DROP_EVERY} lost, plugs pulled\n"
     );
     println!(
-        "{:<14} {:>6} {:>6} {:>8} {:>7} {:>6} {:>10} {:>8} {:>8} {:>9} {:>7}",
+        "{:<14} {:>6} {:>6} {:>6} {:>6} {:>7} {:>6} {:>10} {:>8} {:>8} {:>9} {:>7}",
         "",
         "laid",
         "read",
-        "excused",
+        "away",
+        "told",
         "missed",
         "false",
         "bytes",
@@ -100,7 +112,8 @@ fn main() {
         let Report {
             laid,
             read,
-            excused,
+            away,
+            told,
             missed,
             false_reads,
             bytes,
@@ -108,14 +121,14 @@ fn main() {
             unplugged,
         } = report;
         println!(
-            "{:<14} {laid:>6} {read:>6} {excused:>8} {missed:>7} {false_reads:>6} {bytes:>10} {spoiled:>8} {unplugged:>8} {grown:>9} {wall:>7.1}",
+            "{:<14} {laid:>6} {read:>6} {away:>6} {told:>6} {missed:>7} {false_reads:>6} {bytes:>10} {spoiled:>8} {unplugged:>8} {grown:>9} {wall:>7.1}",
             format!("{kind:?}")
         );
         // A line has no checksum, and Wiegand two bits of parity: what is signed is refused later, by its signature.
         let is_checked = !matches!(kind, Kind::Line | Kind::WiegandText | Kind::WiegandBytes);
         is_good &= missed == 0 && !(is_checked && false_reads > 0) && grown < 1_024;
     }
-    assert!(is_good, "a card was missed, made up, or memory grew");
+    is_good
 }
 
 fn row(what: &str, mut took: Vec<Duration>) {
@@ -225,13 +238,22 @@ async fn eight_on_a_line() -> Vec<Duration> {
     let mut took = Vec::new();
     let mut tap_at = Instant::now() + Duration::from_secs(4);
     let mut tapped: Option<(Instant, String)> = None;
-    let mut number = 0_u16;
+    let (mut number, mut again) = (0_u16, 0);
     let mut chunk = [0; 256];
     while took.len() < usize::from(CARDS) * 2 {
         tokio::select! {
             biased;
             event = events.recv() => {
-                let ReaderReport::Presented(presentation) = event.unwrap().report else { continue };
+                let presentation = match event.unwrap().report {
+                    ReaderReport::Presented(presentation) => presentation,
+                    // This machine was away for half a second: the reader is asked for a new tap, as it should be.
+                    ReaderReport::Prompt(_) => {
+                        tapped = None;
+                        again += 1;
+                        continue;
+                    }
+                    _ => continue,
+                };
                 let text = text_of(&presentation.shown);
                 if let Some((at, _)) = tapped.take_if(|(_, want)| *want == text) {
                     took.push(at.elapsed());
@@ -246,14 +268,19 @@ async fn eight_on_a_line() -> Vec<Duration> {
                     ours.write_all(&reply).await.unwrap();
                 }
             }
-            () = time::sleep_until(tap_at) => {
-                assert!(tapped.is_none(), "a tap was lost");
+            () = time::sleep_until(tap_at + LOST), if tapped.is_some() => panic!("a tap was lost"),
+            () = time::sleep_until(tap_at), if tapped.is_none() => {
                 number += 1;
                 bus.lay_at(random.index(READERS.into()), number);
                 tapped = Some((Instant::now(), Kind::Osdp.shown(number)));
                 tap_at = Instant::now() + Duration::from_millis(150 + random.below(150));
             }
         }
+    }
+    if again > 0 {
+        println!(
+            "{again} taps had to be repeated: this machine was busy with something else for half a second"
+        );
     }
     took
 }

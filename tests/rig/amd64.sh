@@ -9,7 +9,7 @@ target=$(realpath "${CARGO_TARGET_DIR:-target}")
 rig=$target/rig
 begun=$SECONDS
 stage() { echo "[$((SECONDS - begun)) s] $*"; }
-for tool in mmdebstrap qemu-system-x86_64 qrencode gcc-12 cpio dpkg-deb; do
+for tool in mmdebstrap qemu-system-x86_64 prometheus qrencode gcc-12 cpio dpkg-deb; do
     command -v $tool >/dev/null || { echo "SKIPPED: the rig needs $tool (sh .ci/setup rig)" >&2; exit 1; }
 done
 mkdir -p "$rig/deb"
@@ -53,15 +53,18 @@ base=$rig/base.tar
 tar -C "$rig/root" -xf "$base" --exclude='./dev/*' --exclude='./var/cache/*' --exclude='./var/lib/apt/*'
 modules=$(basename "$rig"/kernel/lib/modules/*)
 [ -e "$rig/kernel/lib/modules/$modules/modules.dep" ] || depmod -b "$rig/kernel" "$modules"
-for module in configfs libcomposite dummy_hcd usb_f_acm cdc_acm videodev udc-core usbserial usbcore usb-common u_serial; do
+for module in configfs libcomposite dummy_hcd usb_f_acm cdc_acm videodev udc-core virtio_pci virtio_net usbserial usbcore usb-common u_serial; do
     modprobe -d "$rig/kernel" -S "$modules" --show-depends "$module" 2>/dev/null | awk '/^insmod/{print $2}' || true
 done | sort -u | while read -r file; do install -D -m 644 "$file" "$rig/root/lib/modules/$modules/${file#*"/$modules/"}"; done
 cp "$rig/kernel/lib/modules/$modules"/modules.{builtin,order} "$rig/root/lib/modules/$modules/"
 depmod -b "$rig/root" "$modules"
 inside=$rig/root/rig
 mkdir "$inside"
-cp "$package" "$inside/one.deb"
-cp tests/rig/guest.sh "$rig"/module/*.ko "$inside"
+cp "$package" "$inside/"
+cp tests/rig/guest.sh hardware/commissioning.md "$rig"/module/*.ko "$inside"
+# The base system leaves documents away; the package's examples are used.
+rm -f "$rig"/root/etc/dpkg/dpkg.cfg.d/*
+mkdir -p "$rig"/root/var/lib/apt/lists/partial "$rig"/root/var/cache/apt/archives/partial
 gcc -static -O2 -Wall -o "$inside/player" tests/rig/player.c
 version() { # version NAME COMMAND: the package under a later version, with something changed by COMMAND
     rm -rf "$rig/next"
@@ -73,20 +76,8 @@ version() { # version NAME COMMAND: the package under a later version, with some
 }
 version two true
 version never 'printf "#!/bin/sh\n[ \"\$1\" = run ] && exec sleep infinity\nexit 0\n" >usr/bin/turnstiled'
-qrencode -t ASCII -m 4 'HC:CAMERA' | python3 -c '
-import sys
-# Modules of 10 pixels on a white page of 640 x 480; qrencode prints two characters a module.
-rows = [line[0::2] for line in sys.stdin.read().splitlines() if line]
-page = bytearray(b"\xff" * 640 * 480)
-x0, y0 = (640 - 10 * len(rows[0])) // 2, (480 - 10 * len(rows)) // 2
-for y, row in enumerate(rows):
-    for x, module in enumerate(row):
-        if module == "#":
-            for dy in range(10):
-                at = (y0 + 10 * y + dy) * 640 + x0 + 10 * x
-                page[at:at + 10] = b"\x18" * 10
-sys.stdout.buffer.write(page)' >"$inside/code.grey"
-head -c $((640 * 480)) /dev/zero | tr '\0' '\200' >"$inside/empty.grey"
+python3 tests/rig/picture.py HC:CAMERA >"$inside/code.grey"
+python3 tests/rig/picture.py >"$inside/empty.grey"
 cat >"$rig/root/etc/systemd/system/rig.service" <<'UNIT'
 [Unit]
 After=multi-user.target dbus.service systemd-udevd.service
@@ -107,14 +98,44 @@ ln -sf /lib/systemd/systemd "$rig/root/init"
 (cd "$rig/root" && find . | cpio -o -H newc --quiet | gzip -1) >"$rig/root.gz"
 rm -rf "$rig/root"
 
+# Prometheus out here scrapes the gate in there.
+read -r gate_port prometheus_port < <(python3 -c '
+import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(one.getsockname()[1] for one in held))')
+rm -rf "$rig/prometheus"
+cat >"$rig/prometheus.yml" <<YML
+global: { scrape_interval: 2s, scrape_timeout: 2s }
+scrape_configs: [{ job_name: gate, static_configs: [{ targets: ["127.0.0.1:$gate_port"] }] }]
+YML
+prometheus --config.file="$rig/prometheus.yml" --storage.tsdb.path="$rig/prometheus" --log.level=error \
+    --web.listen-address="127.0.0.1:$prometheus_port" &
+prometheus=$!
+trap 'kill $prometheus 2>/dev/null || true' EXIT
+
 stage "boot"
 limit=${RIG_SECONDS:-900}
 console=$rig/console.log
 timeout "$limit" qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 2048 -display none -no-reboot -nodefaults -serial "file:$console" \
+    -nic "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$gate_port-:9464" \
     -kernel "$rig"/kernel/boot/vmlinuz-* -initrd "$rig/root.gz" \
     -append "console=ttyS0 quiet loglevel=3 systemd.show_status=0 panic=-1 systemd.journald.max_level_console=err" || true
 tr -d '\r' <"$console" | sed -n '/^RIG BEGIN/,/^RIG DONE/p' | sed '/^METRICS BEGIN/,/^METRICS END/d'
 stage "done"
+scraped() { # scraped WORDS QUERY: at least one series of it, over the life of the gate
+    if python3 -c '
+import json, sys, urllib.parse, urllib.request
+url = f"http://127.0.0.1:{sys.argv[1]}/api/v1/query?" + urllib.parse.urlencode({"query": sys.argv[2]})
+sys.exit(not json.load(urllib.request.urlopen(url, timeout=30))["data"]["result"])' "$prometheus_port" "$2"; then
+        echo "ok    $1" | tee -a "$console"
+    else
+        echo "WRONG $1" | tee -a "$console"
+    fi
+}
+scraped "Prometheus scraped the gate" 'max_over_time(up{job="gate"}[1h]) == 1'
+scraped "and saw the scanner go and come back" 'changes(turnstile_device_up{device="lane1-entry-scanner"}[1h]) >= 2'
+scraped "and what was granted and held" 'max_over_time(turnstile_presentations_total{result="red_code"}[1h]) > 0'
+kill $prometheus
 sed 's/\r$//' "$console" | sed -n '/^METRICS BEGIN/,/^METRICS END/p' | grep -v '^METRICS' >"$rig/metrics" || true
 if command -v promtool >/dev/null && [ -s "$rig/metrics" ]; then
     if promtool check metrics <"$rig/metrics" >/dev/null; then echo "ok    Prometheus' own tool takes the metrics"; else

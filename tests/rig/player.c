@@ -27,13 +27,15 @@ int main(int argc, char **argv) {
     format.fmt.pix.bytesperline = 2 * width;
     format.fmt.pix.sizeimage = 2 * pixels;
     if (ioctl(device, VIDIOC_S_FMT, &format)) return fail("VIDIOC_S_FMT");
-    FILE *file = fopen(argv[4], "rb");
-    if (!file) return fail(argv[4]);
+    FILE *file = 0;
     unsigned char *grey = malloc(pixels), *frame = malloc(2 * pixels);
     if (!grey || !frame) return fail("memory");
     for (;;) {
-        if (fread(grey, 1, pixels, file) != pixels) {
-            rewind(file);
+        if (!file || fread(grey, 1, pixels, file) != pixels) {
+            // Opened anew each time, so that another file may be moved into its place.
+            if (file) fclose(file);
+            file = fopen(argv[4], "rb");
+            if (!file) return fail(argv[4]);
             if (fread(grey, 1, pixels, file) != pixels) return fail("no whole picture");
         }
         for (size_t at = 0; at < pixels; at++) frame[2 * at] = grey[at], frame[2 * at + 1] = 128;

@@ -17,7 +17,7 @@ async fn trouble(seed: u64, fault: CameraFault, state: &str) {
     scene.until_device("entry-camera", state).await;
     scene.until_sign("entry", "use_card").await;
     let page = scene.page("/").await;
-    let device = format!(r#"{{"name":"entry-camera","up":false,"state":"{state}"}}"#);
+    let device = format!(r#"{{"name":"entry-camera","up":false,"state":"{state}","#);
     assert!(page.contains(&device), "{page}");
     let unready = scene.page("/readyz").await;
     let reason = format!("entry-camera is {state}");

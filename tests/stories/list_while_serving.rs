@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use turnstiled::domain::Colour;
 
 use crate::daemon::disk::{Disk, can_mount};
@@ -17,6 +17,26 @@ const NO_SPACE: &str = "refuse 28";
 async fn a_change_at_the_backend_decides_at_the_gate_within_a_second() {
     let home = Home::new(3, "").await;
     let gate = home.gate(&Disk::Good).await;
+    // How long it takes, by the version that is in force.
+    let version = async || gate.metric("turnstile_list_version{list=\"health\"}").await;
+    let mut slowest = Duration::ZERO;
+    for n in 0..10 {
+        let before = version().await;
+        let told = Instant::now();
+        let colour = if n % 2 == 0 {
+            Colour::Red
+        } else {
+            Colour::Green
+        };
+        home.becomes(2, colour).await;
+        while version().await <= before {
+            assert!(told.elapsed() < Duration::from_secs(30), "it never comes");
+            sleep(Duration::from_millis(5)).await;
+        }
+        slowest = slowest.max(told.elapsed());
+    }
+    println!("a colour is in force {slowest:?} after the backend is told, at the slowest of ten");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     home.becomes(2, Colour::Red).await;
     home.becomes(1, Colour::Red).await;
     sleep(Duration::from_secs(1)).await;

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use turnstiled::backend::directives::{Publication, publish};
 use turnstiled::backend::system_clock;
 use turnstiled::domain::directive::{LaneMode, PolicyChange, Target};
-use turnstiled::domain::{Directive, GateId, Mode};
+use turnstiled::domain::{Colour, Directive, GateId, Mode};
 
 use crate::daemon::disk::Disk;
 use crate::daemon::{GATE, Gate, Home, eventually};
@@ -111,6 +111,91 @@ async fn a_directive_counts_without_the_backend_and_over_a_kill_and_ends_by_itse
         last.is_some_and(|last| last["record"]["source"] == "config")
     })
     .await;
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_file_comes_signed_counts_over_a_kill_and_goes_and_the_file_beside_the_config_is_back()
+ {
+    let local = "policy_file = \"policy.toml\"\n";
+    let policy = "required = [\"health\"]\n[entry]\ngreen = \"open\"\nyellow = \"hold\"\n";
+    let home = Home::new(4, local).await;
+    fs::write(home.path("policy.toml"), policy).unwrap();
+    for (person, colour) in [
+        (1, Colour::Yellow),
+        (2, Colour::Yellow),
+        (3, Colour::Yellow),
+    ] {
+        home.becomes(person, colour).await;
+    }
+    let gate = home.gate(&Disk::Good).await;
+    let rows = "turnstile_list_rows{list=\"health\"}";
+    eventually("the list is there", async || gate.metric(rows).await > 3.5).await;
+    let held = async |gate: &Gate, person, reason: &str| {
+        let before = gate.results(reason).await;
+        home.shows(person);
+        eventually(reason, async || gate.results(reason).await > before).await;
+        assert!(!home.is_released());
+    };
+    held(&gate, 1, "yellow_code").await;
+
+    // The centre's: green is for staff, and yellow passes where the national code or region 0 says it.
+    let wanted = "required = [\"health\", \"ride\"]\n[entry]\ngreen = \"assist\"\n\
+        [[overlay]]\nregion = [0]\nentry = { yellow = \"open\", green = \"assist\" }\n";
+    fs::write(home.path("wanted.toml"), wanted).unwrap();
+    let publish = |lasts: &str| {
+        let args = [
+            "backend",
+            "directive",
+            "--data",
+            "backend",
+            "--group",
+            "north",
+        ];
+        let more = ["--policy", "wanted.toml", "--for", lasts];
+        let (code, said, complaint) = home.command(&[&args[..], &more[..]].concat());
+        assert_eq!(code, Some(0), "{said} {complaint}");
+        assert!(said.contains("the policy of wanted.toml"), "{said}");
+    };
+    publish("1h");
+    let accepted = "turnstile_directive_version{target=\"group:north\"}";
+    eventually("it is accepted", async || gate.metric(accepted).await > 0.5).await;
+    home.passes(2).await;
+    held(&gate, 0, "site_rule").await;
+    // A wrong one is not even published.
+    fs::write(home.path("bad.toml"), "[entry]\ngreen = \"ajar\"\n").unwrap();
+    let bad = [
+        "backend",
+        "directive",
+        "--data",
+        "backend",
+        "--group",
+        "north",
+        "--policy",
+        "bad.toml",
+        "--for",
+        "1h",
+    ];
+    let (code, _, complaint) = home.command(&bad);
+    assert_eq!(code, Some(78), "{complaint}");
+    assert!(
+        complaint.contains("bad.toml") && complaint.contains("entry.green"),
+        "{complaint}"
+    );
+
+    gate.kill();
+    let gate = home.gate(&Disk::Good).await;
+    home.passes(3).await;
+    // It is over by itself, and what the site says counts again.
+    let before = gate.metric(accepted).await;
+    publish("3s");
+    eventually("the short one is accepted", async || {
+        gate.metric(accepted).await > before
+    })
+    .await;
+    sleep(Duration::from_secs(4)).await;
+    held(&gate, 1, "yellow_code").await;
+    home.passes(0).await;
     gate.stop().await;
 }
 

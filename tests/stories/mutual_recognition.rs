@@ -231,6 +231,62 @@ async fn people_from_elsewhere_come_to_the_demo() {
             R::NotApplied,
             &[],
         ),
+        (
+            "foreign code, translated: green",
+            V::Grant,
+            R::InOrder,
+            passed,
+        ),
+        (
+            "foreign code that its issuer does not know",
+            V::Deny,
+            R::UnknownCredential,
+            &[],
+        ),
+        (
+            "foreign code whose issuer is slow",
+            V::Assist,
+            R::VerificationTimeout,
+            &[],
+        ),
+        (
+            "foreign code whose issuer answers nonsense",
+            V::Assist,
+            R::QueryFailed,
+            &[],
+        ),
+        (
+            "code of somebody who has a card as well",
+            V::Grant,
+            R::InOrder,
+            passed,
+        ),
+        ("the card of the same person", V::Deny, R::Passback, &[]),
+        (
+            "the same card, forgiven by staff",
+            V::Grant,
+            R::InOrder,
+            passed,
+        ),
+        ("electronic health card", V::Grant, R::InOrder, passed),
+        (
+            "social security code of the same person",
+            V::Deny,
+            R::Passback,
+            &[],
+        ),
+        (
+            "ride code, health of the person: green",
+            V::Grant,
+            R::InOrder,
+            passed,
+        ),
+        (
+            "ride code, health of the person: red",
+            V::Deny,
+            R::RedCode,
+            &[],
+        ),
     ] {
         let witness = scene.comes(story).await;
         expect(&witness, verdict, reason, outcomes);

@@ -17,7 +17,7 @@ use turnstiled::sync::tls::{CheckedAt, Date, Files, Material, Whose, Why};
 
 const TURNSTILED: &str = env!("CARGO_BIN_EXE_turnstiled");
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 gate = "North_1"
 data_dir = "gate"
 trust_file = "trust.toml"
@@ -35,13 +35,13 @@ sensors = { entry_beam = 5, exit_beam = 6 }
 reader = [{ name = "camera", direction = "entry", folder = { path = "frames" } }]
 "#;
 
-const TRUST: &str = r#"
+pub(crate) const TRUST: &str = r#"
 version = 1
 issuer = [{ id = "health", profile = "opaque", detect = [{ prefix = "HC:" }] }]
 "#;
 
 /// A child that does not outlive its test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -64,14 +64,14 @@ fn turnstiled(home: &Path, command: &str) -> (Option<i32>, String) {
     )
 }
 
-fn good(home: &Path, command: &str) -> String {
+pub(crate) fn good(home: &Path, command: &str) -> String {
     let (code, said) = turnstiled(home, command);
     assert_eq!(code, Some(0), "{command}: {said}");
     said
 }
 
 /// Starts a command; gives it, and the words that follow `key` in the line that says it is up.
-fn start(home: &Path, command: &str, up: &str, keys: &[&str]) -> (Running, Vec<String>) {
+pub(crate) fn start(home: &Path, command: &str, up: &str, keys: &[&str]) -> (Running, Vec<String>) {
     let mut child = Command::new(TURNSTILED)
         .args(command.split_whitespace())
         .current_dir(home)

@@ -244,8 +244,16 @@ async fn a_recorded_session_opens_nothing() {
     let mut gate = Gate::start(&readers.path, 5..6, KEY);
     gate.waits_for("reader-5 up", 5 * SECOND).await;
     time::sleep(SECOND).await;
-    readers.order("tap 5 26 A5C3F080");
-    gate.waits_for("reader-5 bits26:A5C3F080", 2 * SECOND).await;
+    // As people do who are asked to: where the machine is busy for half a second, the tap counts as old.
+    let mut is_read = false;
+    for _ in 0..5 {
+        if !is_read {
+            readers.order("tap 5 26 A5C3F080");
+            let heard = gate.heard(SECOND).await;
+            is_read = heard.iter().any(|text| text == "reader-5 bits26:A5C3F080");
+        }
+    }
+    assert!(is_read);
     drop((gate, readers));
     let replay = ["--replay".to_owned(), tape.display().to_string()];
     let readers = Readers::start(&replay).unwrap();
@@ -333,7 +341,7 @@ async fn a_new_reader_is_given_its_key_when_somebody_asks_and_serves_with_it_fro
     );
     let provision = Provision {
         address: 5,
-        lasts: 60 * SECOND,
+        until: time::Instant::now() + 60 * SECOND,
     };
     gate.line.send(provision).await.unwrap();
     gate.waits_for("reader-5 Provisioned(Taken)", 10 * SECOND)

@@ -345,3 +345,51 @@ async fn a_foreign_code_is_translated_for_a_gate_into_the_person_whom_the_lists_
     assert_eq!(ask("nonsense").await, Err(HealthOutcome::QueryFailed));
     backend.shutdown().await;
 }
+
+#[test]
+fn what_a_service_finds_is_joined_with_what_lists_say_of_the_person_and_makes_nothing_better() {
+    use crate::backend::inner::{no_standing, with_found};
+    use crate::domain::{ListId, ListVersion};
+    use HealthOutcome as H;
+    let list = ListVersion {
+        list: ListId::new("health").unwrap(),
+        era: 1,
+        version: 1,
+    };
+    let listed = |health| crate::sync::wire::Answer {
+        subject: Some("0707070707070707".into()),
+        entitlements: 1,
+        region: 31,
+        lists: vec![list.clone()],
+        ..no_standing(health)
+    };
+    let found = |health| Found {
+        health,
+        region: 44,
+        person: None,
+    };
+    for (lists_say, service_says, health, region) in [
+        // No list speaks: the service does, and somebody who has not applied has not.
+        (None, Some(H::Green), H::Green, 44),
+        (None, Some(H::NotApplied), H::NotApplied, 44),
+        // The worse of the two, with where that comes from.
+        (Some(H::Yellow), Some(H::Green), H::Yellow, 31),
+        (Some(H::Green), Some(H::Red), H::Red, 44),
+        (Some(H::NotApplied), Some(H::Green), H::Green, 44),
+        (Some(H::Green), Some(H::NotApplied), H::Green, 31),
+        (Some(H::Red), None, H::Red, 31),
+    ] {
+        let answer = with_found(lists_say.map(listed), &found(service_says)).unwrap();
+        assert_eq!(
+            (answer.health, answer.region),
+            (health, region),
+            "{lists_say:?} {service_says:?}"
+        );
+        let known = lists_say.is_some();
+        assert_eq!(
+            (answer.subject.is_some(), answer.entitlements == 1),
+            (known, known)
+        );
+    }
+    assert!(with_found(None, &found(None)).is_none());
+}

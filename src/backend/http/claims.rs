@@ -34,10 +34,27 @@ pub(super) async fn claim(
     let asked: ClaimAsked = json(&headers, &body)?;
     caller.speaks_for(&asked.gate, "/v1/claims", &inner)?;
     let order = checked(&asked)?;
-    Ok(match carry_out(&inner, Order::Claim(order)).await? {
+    let said = carry_out(&inner, Order::Claim(order)).await?;
+    Ok(match answer(asked, said)? {
+        Answer::Won(won) => Json(won).into_response(),
+        Answer::Taken(taken) => (StatusCode::CONFLICT, Json(taken)).into_response(),
+    })
+}
+
+/// What a gate is told of its claim.
+pub(in crate::backend) enum Answer {
+    /// It is theirs.
+    Won(ClaimWon),
+    /// Somebody was first.
+    Taken(ClaimTaken),
+}
+
+/// The words for what came of a claim.
+pub(in crate::backend) fn answer(asked: ClaimAsked, said: Said) -> Result<Answer, Refusal> {
+    match said {
         Said::Won(before) => {
             let claim_id = asked.claim_id;
-            Json(ClaimWon { claim_id, before }).into_response()
+            Ok(Answer::Won(ClaimWon { claim_id, before }))
         }
         Said::Taken(conflict, by, holder) => {
             let error = format!(
@@ -49,23 +66,22 @@ pub(super) async fn claim(
                 by.gate
             );
             let claim_id = (by.gate == asked.gate).then(|| hex::encode(&holder));
-            let taken = ClaimTaken {
+            Ok(Answer::Taken(ClaimTaken {
                 error,
                 conflict,
                 by,
                 claim_id,
-            };
-            (StatusCode::CONFLICT, Json(taken)).into_response()
+            }))
         }
         Said::Gone => {
             let why = "this claim was taken back".into();
-            Refusal(StatusCode::GONE, why).into_response()
+            Err(Refusal(StatusCode::GONE, why))
         }
         Said::Other | Said::TakenBack => {
             let why = "this claim id is that of another claim of this gate".into();
-            Refusal(StatusCode::UNPROCESSABLE_ENTITY, why).into_response()
+            Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, why))
         }
-    })
+    }
 }
 
 #[derive(Deserialize)]
@@ -102,7 +118,7 @@ async fn carry_out(inner: &Inner, order: Order) -> Result<Said, Refusal> {
     })
 }
 
-fn checked(asked: &ClaimAsked) -> Result<Asked, Refusal> {
+pub(in crate::backend) fn checked(asked: &ClaimAsked) -> Result<Asked, Refusal> {
     let claim =
         |id: &String| hex::decode(id).ok_or_else(|| Refusal::bad("a claim id has 32 hex digits"));
     if asked.window > WINDOW_S_MAX {

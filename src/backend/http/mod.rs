@@ -1,6 +1,6 @@
 //! The calls. Every body is bounded, and a JSON body must be labelled as such, so that no web page can post one.
 
-mod claims;
+pub(super) mod claims;
 mod directives;
 pub(super) mod held;
 mod lists;

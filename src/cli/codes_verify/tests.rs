@@ -304,6 +304,74 @@ fn codes_of_every_profile_are_checked_by_a_trust_list() {
     }
 }
 
+/// A certificate around the public key of a P-256 secret.
+fn p256_certificate(key: &p256::SecretKey) -> Vec<u8> {
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+    let pem = p256::pkcs8::EncodePrivateKey::to_pkcs8_pem(key, Default::default()).unwrap();
+    let key = KeyPair::from_pem_and_sign_algo(&pem, &PKCS_ECDSA_P256_SHA256).unwrap();
+    let params = CertificateParams::default();
+    params.self_signed(&key).unwrap().der().to_vec()
+}
+
+/// The same around an SM2 point: curve and point of a P-256 one are as long, and nobody looks at who signed it.
+fn sm2_certificate(point: &[u8]) -> Vec<u8> {
+    use p256::elliptic_curve::sec1::ToSec1Point as _;
+    const P256_OID: [u8; 8] = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+    const SM2_OID: [u8; 8] = [0x2A, 0x81, 0x1C, 0xCF, 0x55, 0x01, 0x82, 0x2D];
+    let other = p256::SecretKey::from_slice(&[7; 32]).unwrap();
+    let replaced = other.public_key().to_sec1_point(false);
+    let swap = |der: &[u8], from: &[u8], to: &[u8]| {
+        let at = der.windows(from.len()).position(|bytes| bytes == from);
+        let at = at.unwrap();
+        [&der[..at], to, &der[at + from.len()..]].concat()
+    };
+    let der = swap(&p256_certificate(&other), &P256_OID, &SM2_OID);
+    swap(&der, replaced.as_bytes(), point)
+}
+
+#[test]
+fn a_certificate_stands_in_for_the_trust_list_of_a_ride_code_too() {
+    use crate::lab::mint::ride_cwt::{self, Chain, Key, Token};
+    use crate::lab::mint::{Seed, ride_v81};
+    use sm2::elliptic_curve::sec1::ToSec1Point as _;
+    let verified = |text: &str, certificate: &[u8]| {
+        let certificate = STANDARD.encode(certificate);
+        one(&json!({"text": text, "certificate": certificate, "clock": NOW_TEXT}))
+    };
+    let secret = p256::SecretKey::from_slice(&[9; 32]).unwrap();
+    let strangers = p256_certificate(&p256::SecretKey::from_slice(&[5; 32]).unwrap());
+    let chain = Chain {
+        issuer: Key::P256(secret.clone()),
+        ..Chain::new(Seed(1)).unwrap()
+    };
+    let token = chain.token(&Token::at(Seed(1), NOW)).unwrap();
+    let text = ride_cwt::text(&chain.code(token, NOW, b"12345678").unwrap());
+    let answer = verified(&text, &p256_certificate(&secret));
+    assert_eq!(said(&answer), (true, true, Some(true), "ok"));
+    assert_eq!(answer["profile"], "ride.cwt");
+    let answer = verified(&text, &strangers);
+    let (_, signature, _, reason) = said(&answer);
+    assert_eq!(
+        (signature, reason),
+        (false, "signature of the issuer does not hold")
+    );
+
+    let chain = ride_v81::Chain::new(Seed(1), ride_v81::SM2_ID).unwrap();
+    let ride = ride_v81::Ride::at(Seed(1), NOW);
+    let code = chain.code(&ride, ride_v81::Dialect::default()).unwrap();
+    let text = crate::lab::mint::hex(&code);
+    let point = chain.root.verifying_key().to_sec1_point(false);
+    let answer = verified(&text, &sm2_certificate(point.as_bytes()));
+    assert_eq!(said(&answer), (true, true, Some(true), "ok"));
+    assert_eq!(answer["profile"], "ride.v81");
+    let answer = verified(&text, &strangers);
+    let (_, signature, _, reason) = said(&answer);
+    assert_eq!(
+        (signature, reason),
+        (false, "signature of the root does not hold")
+    );
+}
+
 #[test]
 fn a_trust_list_that_is_not_there_or_wrong_is_told() {
     let home = tempfile::tempdir().unwrap();

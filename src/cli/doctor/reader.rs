@@ -16,7 +16,7 @@ use crate::cli::lane::{ask, port_of, seconds};
 use crate::cli::{Failure, UNAVAILABLE, output, runtime};
 use crate::config::tree::{LineDirection, Reader};
 use crate::config::{self, Config};
-use crate::domain::{Assurance, LaneId, Presentation, Prompt, Shown};
+use crate::domain::{LaneId, Presentation, Prompt, Shown};
 use crate::drivers::serial::{self, LineSetup, Looks, ReaderSettings, Seat, Setup};
 use crate::drivers::{MonoClock, Port, PortNews, PortState, ReaderEvent, ReaderReport};
 use crate::runtime::files::reader_key;
@@ -180,7 +180,7 @@ fn start(lane: LaneId, reader: &Reader) -> Result<mpsc::Receiver<ReaderEvent>, F
     let settings = ReaderSettings {
         address: osdp.address,
         key,
-        assurance: Assurance::Identifier,
+        assurance: osdp.assurance(),
     };
     let seats = vec![Seat { port, settings }];
     tokio::spawn(async move {

@@ -1,11 +1,13 @@
 //! Which mode each lane has: what staff, key switches, directives and the clocks change, and what another config does.
 
+use std::sync::Arc;
+
 use super::Gate;
 use crate::core::lane::Lane;
 use crate::core::modes::Modes;
 use crate::core::settings::Settings;
 use crate::core::turn::Turn;
-use crate::domain::{Action, Kind, LaneId, Now, StateChange, Wanted, Wish};
+use crate::domain::{Action, CertificateRules, Kind, LaneId, Now, StateChange, Wanted, Wish};
 
 impl Gate {
     /// Takes another config, as far as a running gate can: rules of the policy, what happens when the journal stalls
@@ -15,14 +17,11 @@ impl Gate {
             modes.reload(new);
         }
         let configured = &mut self.configured;
-        (configured.entry, configured.exit) = (settings.entry, settings.exit);
-        configured.overlays.clone_from(&settings.overlays);
+        configured.take_policy(settings);
         for known in [&mut self.settings, configured] {
             (known.resolve, known.stall) = (settings.resolve, settings.stall);
             known.claims = settings.claims;
             (known.on_stall, known.on_full) = (settings.on_stall, settings.on_full);
-            known.required_entitlements = settings.required_entitlements;
-            known.health_required = settings.health_required;
         }
         self.change_rules();
         self.rule(now, out);
@@ -71,7 +70,13 @@ impl Gate {
         }
     }
 
-    /// The rules of the config, as directives change them now.
+    /// What counts of health certificates by a directive that is in force; `None`: what the config says.
+    #[must_use]
+    pub fn certificate_rules(&self) -> Option<Arc<Vec<CertificateRules>>> {
+        self.settings.certificates.clone()
+    }
+
+    /// The policy of the config, as directives change it now.
     pub(super) fn change_rules(&mut self) {
         self.directed
             .put_in_force(&self.configured, &mut self.settings);

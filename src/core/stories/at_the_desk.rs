@@ -184,6 +184,32 @@ fn a_cache_miss_is_asked_online_and_the_answer_decides() {
 }
 
 #[test]
+fn an_answer_says_nothing_of_the_ride_that_the_code_proves_by_itself_and_the_two_are_joined() {
+    // The backend knows the health alone, the signed code the ride alone; the gate wants both.
+    let signed = |entitlements| {
+        let itself = Standing {
+            entitlements,
+            ..standing(HealthOutcome::Unknown)
+        };
+        read(credential(1), itself)
+    };
+    let answer = Standing {
+        entitlements: 0,
+        ..standing(HealthOutcome::Green)
+    };
+    for (proves, verdict) in [
+        (1, (Verdict::Grant, Reason::InOrder)),
+        (0, (Verdict::Deny, Reason::NoAccessRights)),
+    ] {
+        let mut scene = Scene::new(flap());
+        scene
+            .shows(100, Entry, signed(proves))
+            .answers(400, Ok(answer.clone()));
+        assert_eq!(scene.decisions(), [verdict], "{proves}");
+    }
+}
+
+#[test]
 fn without_an_answer_in_time_the_rule_for_that_decides_and_a_late_answer_opens_nothing() {
     let mut scene = Scene::new(flap());
     scene.shows(

@@ -10,5 +10,6 @@ mod journal;
 mod modes;
 mod moving_parts;
 mod out_of_service;
+mod policies_from_afar;
 mod turns_that_are_counted;
 mod what_sensors_tell;

@@ -233,7 +233,10 @@ mod tests {
             ),
             ("frames dropped: 12", complaints(&good, 12, &nothing, None)),
             ("too far", complaints(&good, 30, &unread, Some(1.4))),
-            ("never read", complaints(&good, 30, &unread, Some(4.0))),
+            (
+                "a code is in view and was never read",
+                complaints(&good, 30, &unread, Some(4.0)),
+            ),
             ("no picture came", complaints(&good, 0, &nothing, None)),
         ] {
             assert!(said.starts_with(says), "{says}: {said}");

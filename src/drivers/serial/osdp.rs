@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time;
+use tokio::time::{self, Instant};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::link::Link;
@@ -19,7 +18,7 @@ use super::{SerialError, WRITE_TIME, port};
 use crate::domain::{Direction, LaneId, Medium, Prompt, Shown};
 use crate::drivers::backoff::{BACKOFF_MAX, Backoff};
 use crate::drivers::{MonoClock, Port, ReaderEvent};
-use crate::proto::osdp::{Bus, Cause, Input, Look, Output, ReaderSettings};
+use crate::proto::osdp::{Bus, Cause, Input, Look, Output, Provisioned, ReaderSettings};
 
 const CHUNK_LEN: usize = 256;
 
@@ -40,8 +39,8 @@ pub struct Seat {
 pub struct Provision {
     /// Its address.
     pub address: u8,
-    /// How long it is waited for.
-    pub lasts: Duration,
+    /// Until when it is waited for. Whoever asked has gone then: a line that opens later gives no key away.
+    pub until: Instant,
 }
 
 /// An OSDP line.
@@ -183,12 +182,7 @@ impl Line {
                     // Nobody is left who would change anything.
                     Err(_) => return None,
                 },
-                Some(provision) = self.provisions.recv() => {
-                    let mut addresses = self.addresses.iter();
-                    if let Some(at) = addresses.position(|address| *address == provision.address) {
-                        self.bus.provision(self.clock.now(), at, provision.lasts, &mut out);
-                    }
-                }
+                Some(provision) = self.provisions.recv() => self.provision(provision, &mut out),
                 // Before the timer: after a stall of ours the answer may well be here already.
                 read = port.read(self.chunk.as_mut_slice()) => match read {
                     Ok(0) => return Some(SerialError::HungUp),
@@ -201,6 +195,19 @@ impl Line {
                 },
                 () = time::sleep_until(due) => {}
             }
+        }
+    }
+
+    fn provision(&mut self, provision: Provision, out: &mut Vec<Output>) {
+        let mut addresses = self.addresses.iter();
+        let Some(at) = addresses.position(|address| *address == provision.address) else {
+            return;
+        };
+        let left = provision.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            out.push(Output::Provisioned(at, Provisioned::TimedOut));
+        } else {
+            self.bus.provision(self.clock.now(), at, left, out);
         }
     }
 

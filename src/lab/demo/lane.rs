@@ -1,7 +1,10 @@
 //! One lane of the demo and the people who come to it, one after the other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -13,9 +16,12 @@ use crate::drivers::gpio::memory::Wires;
 use crate::lab::camera::CameraFaults;
 use crate::lab::sam_module::SamModule;
 use crate::runtime::observe::Observation;
+use crate::runtime::staff::wire::{Reply, Request, Result as Answer};
 
-/// How long somebody waits for a decision before they give up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody waits for a decision, and for what comes of it, before they give up. A machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often somebody shows it at most, who is told to show it again.
+const SHOWINGS_MAX: usize = 4;
 /// The same code must have been out of sight for this long to count as shown again.
 const OUT_OF_SIGHT: Duration = Duration::from_millis(1_700);
 /// One step of a walk.
@@ -56,6 +62,10 @@ impl Witness {
 
 /// A lane as its people meet it.
 pub struct DemoLane {
+    /// Its name.
+    pub name: &'static str,
+    /// The socket of the gate's staff.
+    pub staff: PathBuf,
     /// What is before its camera.
     pub scene: Scene,
     /// What is wrong with its camera.
@@ -80,8 +90,23 @@ impl DemoLane {
         }
         self.last = Some(person.carries.clone());
         while self.seen.try_recv().is_ok() {}
-        self.present(&person.carries);
-        let decided = self.decision().await;
+        if person.walk == Walk::Forgiven
+            && let Err(error) = self.forgive().await
+        {
+            // Whoever is not forgiven is refused, and that is told as what had not to come.
+            tracing::warn!(%error, "staff cannot forgive anybody");
+        }
+        let mut decided = None;
+        for _ in 0..SHOWINGS_MAX {
+            self.present(&person.carries);
+            decided = self.decision().await;
+            if !decided.is_some_and(is_to_be_shown_again) {
+                break;
+            }
+            // It came too late, on a machine that stood still for a second, or while somebody was in the aisle.
+            self.put_away();
+            sleep(OUT_OF_SIGHT).await;
+        }
         let mut witness = Witness {
             person,
             decided,
@@ -112,25 +137,39 @@ impl DemoLane {
         }
     }
 
+    /// Staff forgive whoever was refused here last.
+    async fn forgive(&self) -> std::io::Result<()> {
+        let ask = Request::Forgive {
+            lane: self.name.into(),
+            direction: None,
+        };
+        let mut line = serde_json::to_vec(&ask)?;
+        line.push(b'\n');
+        let mut socket = UnixStream::connect(&self.staff).await?;
+        socket.write_all(&line).await?;
+        let mut reply = String::new();
+        BufReader::new(socket).read_line(&mut reply).await?;
+        let reply: Reply = serde_json::from_str(&reply)?;
+        match reply.result {
+            Answer::Done => Ok(()),
+            Answer::Refused | Answer::Forbidden | Answer::Malformed | Answer::Unavailable => {
+                Err(std::io::Error::other(reply.said.join("; ")))
+            }
+        }
+    }
+
     fn put_away(&self) {
         self.scene.clear();
         self.module.lift();
     }
 
-    /// The decision on this person: "one at a time" is none.
+    /// The next decision.
     async fn decision(&mut self) -> Option<Decided> {
         let until = Instant::now() + PATIENCE;
         while let Ok(Some(observation)) = timeout_at(until, self.seen.recv()).await {
             match observation {
-                Observation::Decided(decided)
-                    if !matches!(decided.reason, Reason::LaneBusy | Reason::TooLate) =>
-                {
-                    return Some(decided);
-                }
-                Observation::Decided(_)
-                | Observation::Released { .. }
-                | Observation::Ended(..)
-                | Observation::Shown(..) => {}
+                Observation::Decided(decided) => return Some(decided),
+                Observation::Released { .. } | Observation::Ended(..) | Observation::Shown(..) => {}
             }
         }
         None
@@ -166,12 +205,12 @@ impl DemoLane {
     async fn walk(&self, walk: Walk) {
         match (walk, self.aisle) {
             (Walk::Stays, _) => {}
-            (Walk::Through | Walk::WithFollower, Aisle::Rotor(line)) => {
+            (Walk::Through | Walk::Forgiven | Walk::WithFollower, Aisle::Rotor(line)) => {
                 self.wires.set_active(line, true);
                 sleep(STEP * 3).await;
                 self.wires.set_active(line, false);
             }
-            (Walk::Through, Aisle::Beams(outer, inner)) => {
+            (Walk::Through | Walk::Forgiven, Aisle::Beams(outer, inner)) => {
                 self.steps(
                     outer,
                     inner,
@@ -202,4 +241,9 @@ impl DemoLane {
             sleep(STEP).await;
         }
     }
+}
+
+/// "One at a time" and "show it again" are no decisions on a person.
+const fn is_to_be_shown_again(decided: Decided) -> bool {
+    matches!(decided.reason, Reason::LaneBusy | Reason::TooLate)
 }

@@ -1,4 +1,4 @@
-//! `turnstiled demo`: one gate with two lanes and no hardware. People come with phones and cards, the backend goes and
+//! `turnstiled demo`: a gate with two lanes, a second one beside it, and no hardware. People come with phones and cards, the backend goes and
 //! comes back, and every outcome is compared with the one that had to come.
 //!
 //! What stands in for hardware speaks the real thing: camera frames are pictures of screens that the real pipeline
@@ -10,6 +10,8 @@ mod enrolled;
 pub mod film;
 pub mod lane;
 pub mod props;
+mod second;
+mod service;
 pub mod stage;
 pub mod table;
 
@@ -22,6 +24,8 @@ use tokio::sync::mpsc;
 
 use self::cast::{Act, Person};
 use self::lane::{DemoLane, Witness};
+use self::props::Props;
+use self::second::Second;
 use self::stage::Stage;
 use self::table::{Spread, Table};
 use crate::backend::Clock;
@@ -80,16 +84,20 @@ pub async fn run(
     out: &mut (dyn Write + Send),
 ) -> Result<bool, DemoError> {
     let people = cast::draw(settings.passengers, settings.seed, clock())?;
-    let (stage, lanes) = Stage::set(&people, settings.seed, settings.listen, clock.clone()).await?;
+    let (seed, listen) = (settings.seed, settings.listen);
+    let (stage, lanes) = Stage::set_with(&people, seed, listen, clock.clone(), zone()).await?;
+    stage.wait_until_ready().await?;
+    let second = Second::open(&stage, seed).await?;
     writeln!(
         out,
-        "one gate, lanes entry (flap) and exit (tripod); status page http://{0}/, passenger displays \
+        "a gate with lanes entry (flap) and exit (tripod), and a second one beside it; status page http://{0}/, passenger displays \
          http://{0}/display/entry and http://{0}/display/exit, metrics http://{0}/metrics",
         stage.gate.pages
     )?;
     let mut show = Show {
         stage,
         lanes,
+        second,
         clock,
         witnesses: Vec::new(),
         buffered: 0,
@@ -102,9 +110,19 @@ pub async fn run(
     show.close(settings, out).await
 }
 
+/// Both gates are of one zone: who is in, is in for both of them.
+fn zone() -> Props {
+    let zone = "[passback]\nscope = \"zone\"\narea = \"demo\"\n\n[http]";
+    Props {
+        replace: vec![("[http]".into(), zone.into())],
+        ..Props::default()
+    }
+}
+
 struct Show {
     stage: Stage,
     lanes: [DemoLane; 2],
+    second: Second,
     clock: Clock,
     witnesses: Vec<Witness>,
     buffered: u64,
@@ -117,9 +135,10 @@ impl Show {
         settings: &Settings,
         out: &mut (dyn Write + Send),
     ) -> Result<(), DemoError> {
-        for act in [Act::Connected, Act::Alone, Act::Again] {
+        for act in [Act::Connected, Act::Beside, Act::Alone, Act::Again] {
             match act {
                 Act::Connected => {}
+                Act::Beside => writeln!(out, "--- at the second gate")?,
                 Act::Alone => {
                     self.stage.lose_backend().await;
                     writeln!(out, "--- the backend is gone")?;
@@ -156,13 +175,16 @@ impl Show {
         }
     }
 
-    /// Both lanes serve their people side by side; each is told about as they go.
+    /// The lanes serve their people side by side; each is told about as they go.
     async fn serve(
         &mut self,
         people: Vec<Person>,
         out: &mut (dyn Write + Send),
     ) -> Result<(), DemoError> {
-        let (entering, leaving): (Vec<_>, Vec<_>) = people
+        let (beside, first): (Vec<_>, Vec<_>) = people
+            .into_iter()
+            .partition(|person| person.act == Act::Beside);
+        let (entering, leaving): (Vec<_>, Vec<_>) = first
             .into_iter()
             .partition(|person| person.direction == Direction::Entry);
         let (told, mut telling) = mpsc::channel(4);
@@ -170,7 +192,8 @@ impl Show {
         let lanes = async {
             tokio::join!(
                 serve_lane(entry, entering, told.clone()),
-                serve_lane(exit, leaving, told.clone())
+                serve_lane(exit, leaving, told.clone()),
+                serve_lane(&mut self.second.lane, beside, told.clone())
             );
             drop(told);
         };
@@ -197,6 +220,7 @@ impl Show {
         table.buffered = self.buffered;
         (table.delivered, table.duplicates, table.lost) = self.stage.delivered().await?;
         table.disk_sync_ms = disk_sync(self.stage.folder())?;
+        self.second.close().await;
         self.stage.strike().await?;
         writeln!(out)?;
         for line in table.lines() {

@@ -1,6 +1,7 @@
 //! What a stage may have that the demo does not: another way to the backend, another date, another config.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::enrolled::list_id;
@@ -46,6 +47,7 @@ pub(super) fn write_config(
                 .display()
                 .to_string(),
         )
+        .replace("{user}", &std::fs::metadata(folder)?.uid().to_string())
         .replace("{listen}", &listen.to_string());
     let path = folder.join("gate.toml");
     std::fs::write(&path, text)?;

@@ -2,7 +2,7 @@
 //! stands in for hardware. Everything lives in one folder that goes when the stage goes.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::enrolled::enrol;
 use super::film::Scene;
 use super::lane::{Aisle, DemoLane};
 use super::props::{Props, write_config};
+use super::service::Service;
 use crate::backend::{Backend, Clock, Mode};
 use crate::config;
 use crate::config::types::{Line, Pin};
@@ -41,6 +42,10 @@ pub struct Stage {
     clock: Clock,
     backend: Option<Backend>,
     backend_addr: SocketAddr,
+    /// What its adapter asks.
+    _service: Service,
+    /// Where the gate's config has its pages.
+    pub(super) listen: SocketAddr,
     /// The gate.
     pub gate: Running,
     /// Its name at the backend.
@@ -79,6 +84,7 @@ impl Stage {
             .tempdir()?;
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = folder.path().join("backend");
+        let service = Service::start(&data).await?;
         let backend = Backend::start_with(any_port, &data, Arc::clone(&clock)).await?;
         let backend_addr = backend.addr();
         enrol(&backend, people, Mode::Replace).await?;
@@ -113,18 +119,13 @@ impl Stage {
         };
         let gate = runtime::start(&config, mono, stand).await?;
         let [entry_seen, exit_seen] = by_lane(observations);
-        let lane = |readers: Readers, aisle, seen| DemoLane {
-            scene: readers.scene,
-            camera: readers.camera,
-            module: readers.module,
-            wires: wires.clone(),
-            aisle,
-            seen,
-            last: None,
+        let staff = folder.path().join("staff.sock");
+        let lane = |readers: Readers, name, aisle, seen| {
+            readers.at_lane(name, wires.clone(), aisle, seen, staff.clone())
         };
         let lanes = [
-            lane(entry, Aisle::Beams(line(5), line(6)), entry_seen),
-            lane(exit, Aisle::Rotor(line(13)), exit_seen),
+            lane(entry, "entry", Aisle::Beams(line(5), line(6)), entry_seen),
+            lane(exit, "exit", Aisle::Rotor(line(13)), exit_seen),
         ];
         let name = config.gate.clone();
         let stage = Self {
@@ -132,6 +133,8 @@ impl Stage {
             clock,
             backend,
             backend_addr,
+            _service: service,
+            listen,
             gate,
             name,
         };
@@ -287,36 +290,41 @@ impl Stage {
     /// # Errors
     /// [`DemoError`] naming what is missing.
     pub async fn wait_until_ready(&self) -> Result<(), DemoError> {
-        let until = Instant::now() + READY_MAX;
-        loop {
-            let missing = {
-                let status = self.gate.status.borrow();
-                if status.devices.is_empty() {
-                    vec!["the loop has not turned".into()]
-                } else {
-                    status.unready()
-                }
-            };
-            if missing.is_empty() {
-                return Ok(());
+        until_ready(&self.gate).await
+    }
+}
+
+/// Waits until every device of a gate works and every list has arrived.
+pub(super) async fn until_ready(gate: &Running) -> Result<(), DemoError> {
+    let until = Instant::now() + READY_MAX;
+    loop {
+        let missing = {
+            let status = gate.status.borrow();
+            if status.devices.is_empty() {
+                vec!["the loop has not turned".into()]
+            } else {
+                status.unready()
             }
-            if Instant::now() > until {
-                return Err(DemoError::NotReady(missing.join(", ")));
-            }
-            sleep(Duration::from_millis(50)).await;
+        };
+        if missing.is_empty() {
+            return Ok(());
         }
+        if Instant::now() > until {
+            return Err(DemoError::NotReady(missing.join(", ")));
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// The readers of one lane.
-struct Readers {
+pub(super) struct Readers {
     scene: Scene,
     camera: CameraFaults,
     module: SamModule,
 }
 
 impl Readers {
-    fn plug_in(
+    pub(super) fn plug_in(
         folder: &Path,
         lane: &str,
         seed: u64,
@@ -330,8 +338,30 @@ impl Readers {
     }
 
     /// The source of frames for the reader of this name.
-    fn source(&self, name: &str) -> (String, OpenSource) {
+    pub(super) fn source(&self, name: &str) -> (String, OpenSource) {
         (name.to_owned(), self.camera.wrap(self.scene.opener()))
+    }
+
+    /// The lane that they stand at.
+    pub(super) fn at_lane(
+        self,
+        name: &'static str,
+        wires: Wires,
+        aisle: Aisle,
+        seen: mpsc::Receiver<Observation>,
+        staff: PathBuf,
+    ) -> DemoLane {
+        DemoLane {
+            name,
+            staff,
+            scene: self.scene,
+            camera: self.camera,
+            module: self.module,
+            wires,
+            aisle,
+            seen,
+            last: None,
+        }
     }
 }
 
@@ -345,7 +375,7 @@ async fn until_let_go(lock: &Path) {
     }
 }
 
-fn line(pin: u8) -> Line {
+pub(super) fn line(pin: u8) -> Line {
     Line {
         pin: Pin::from(pin),
         active: config::types::Active::High,

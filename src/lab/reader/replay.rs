@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 
 use super::{Device, Kind};
-use crate::domain::{Assurance, Direction, LaneId, Personal, Shown};
+use crate::domain::{Assurance, Direction, LaneId, Personal, Prompt, Shown};
 use crate::drivers::serial::{
     self, LineSetup, Looks, ReaderSettings, Seat, SerialError, run_osdp_over, run_over,
 };
@@ -47,8 +47,10 @@ pub struct Report {
     pub laid: u32,
     /// Of them, read.
     pub read: u32,
-    /// Not read, and a rule allows it: the plug was out or just in again, or who stood there was told to show it again.
-    pub excused: u32,
+    /// Not read, and a rule allows it (READERS R2, R6): the plug was out or just in again, or the reader had said that it is down.
+    pub away: u32,
+    /// Not read, and a rule allows it (READERS §1.4, §2.6, §3.1): whoever stood there was told to show it again.
+    pub told: u32,
     /// Not read, and no rule allows it.
     pub missed: u32,
     /// Read, and nobody had shown it.
@@ -59,6 +61,19 @@ pub struct Report {
     pub spoiled: u64,
     /// How often the plug was pulled.
     pub unplugged: u32,
+}
+
+impl Report {
+    fn count(&mut self, over: Laid) {
+        let count = match (over.is_read, over.excuse) {
+            (true, _) => &mut self.read,
+            (false, Some(Excuse::Away)) => &mut self.away,
+            (false, Some(Excuse::Told)) => &mut self.told,
+            (false, Some(Excuse::Mistaken)) => return,
+            (false, None) => &mut self.missed,
+        };
+        *count += 1;
+    }
 }
 
 /// What the driver has for such a device; none for OSDP.
@@ -159,8 +174,18 @@ struct Laid {
     number: u16,
     at: Instant,
     is_read: bool,
-    /// Who shows it was told to show it again, or the plug was out.
-    is_excused: bool,
+    excuse: Option<Excuse>,
+}
+
+/// Why it may go unread.
+#[derive(Clone, Copy, Debug)]
+enum Excuse {
+    /// The plug was out, or the reader down by its own word.
+    Away,
+    /// Whoever shows it was told to show it again.
+    Told,
+    /// It was taken for another one: counted as false.
+    Mistaken,
 }
 
 /// Plays `hours` of a line. Call it in a runtime whose time is paused.
@@ -170,6 +195,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
     let mut line = Line {
         device: device(kind, 1),
         end: None,
+        is_in: false,
         random: SplitMix64::new(seed),
         report: Report::default(),
     };
@@ -192,15 +218,19 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
                 let Some(event) = event else { return line.report };
                 line.see(kind, &event.report, laid.as_mut(), &shown);
             }
-            heard = line.read(&mut chunk) => line.hear(chunk.get(..heard).unwrap_or_default()).await,
+            heard = line.read(&mut chunk) => match heard {
+                0 => line.plug(&socket),
+                heard => line.hear(chunk.get(..heard).unwrap_or_default()).await,
+            },
             () = time::sleep_until(lay) => {
+                laid.take().iter().for_each(|over| line.report.count(*over));
                 number = number.wrapping_add(1);
                 lay = Instant::now() + LIES + line.between(BETWEEN);
                 lift = Some(Instant::now() + LIES);
                 again = Some(Instant::now() + REPEAT);
                 let now = Instant::now();
-                let is_excused = plug.is_some() || now < back_at;
-                laid = Some(Laid { number, at: now, is_read: false, is_excused });
+                let excuse = (plug.is_some() || now < back_at).then_some(Excuse::Away);
+                laid = Some(Laid { number, at: now, is_read: false, excuse });
                 shown.insert(kind.shown(number), now);
                 line.report.laid += 1;
                 let bytes = line.device.lay(number);
@@ -217,10 +247,10 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
             }
             () = at(unplug) => {
                 (unplug, plug) = (None, Some(Instant::now() + OUT));
-                line.end = None;
+                (line.end, line.is_in) = (None, false);
                 put(&socket, None);
                 line.report.unplugged += 1;
-                laid.iter_mut().for_each(|laid| laid.is_excused = true);
+                laid.iter_mut().for_each(|laid| laid.excuse = Some(Excuse::Away));
             }
             () = at(plug) => {
                 plug = None;
@@ -234,13 +264,7 @@ pub async fn replay(kind: Kind, hours: u32, seed: u64) -> Report {
         if let Some(over) = laid.filter(|laid| laid.at.elapsed() > LIES + Duration::from_secs(2)) {
             laid = None;
             shown.remove(&kind.shown(over.number.wrapping_sub(8)));
-            match over {
-                Laid { is_read: true, .. } => line.report.read += 1,
-                Laid {
-                    is_excused: true, ..
-                } => line.report.excused += 1,
-                _ => line.report.missed += 1,
-            }
+            line.report.count(over);
         }
     }
 }
@@ -254,14 +278,17 @@ async fn at(at: Option<Instant>) {
 
 struct Line {
     device: Device,
-    /// The device's end; none while the plug is out.
+    /// The device's end; none while the plug is out, and once the driver has closed its end.
     end: Option<DuplexStream>,
+    /// The plug is in.
+    is_in: bool,
     random: SplitMix64,
     report: Report,
 }
 
 impl Line {
     fn plug(&mut self, socket: &Socket) {
+        self.is_in = true;
         let (ours, theirs) = duplex(LINE_LEN);
         self.end = Some(ours);
         put(socket, Some(theirs));
@@ -273,7 +300,7 @@ impl Line {
 
     async fn read(&mut self, buf: &mut [u8]) -> usize {
         match &mut self.end {
-            // The driver may have closed its end; it opens another one.
+            // The driver may have closed its end: the port is still there for it to open.
             Some(end) => match end.read(buf).await {
                 Ok(0) | Err(_) => {
                     self.end = None;
@@ -281,6 +308,7 @@ impl Line {
                 }
                 Ok(length) => length,
             },
+            None if self.is_in => 0,
             None => std::future::pending().await,
         }
     }
@@ -335,14 +363,22 @@ impl Line {
                     // Handed on anew while it lies there still, or after: not from nowhere.
                     _ if shown.contains_key(&text) => {}
                     Some(laid) => {
+                        eprintln!(
+                            "DEBUG false {text} for {:?} {:?}",
+                            kind.shown(laid.number),
+                            laid.at.elapsed()
+                        );
                         self.report.false_reads += 1;
-                        laid.is_excused = true;
+                        laid.excuse = Some(Excuse::Mistaken);
                     }
                     None => self.report.false_reads += 1,
                 }
             }
-            (ReaderReport::Prompt(_) | ReaderReport::Up(false), Some(laid)) => {
-                laid.is_excused = true;
+            (ReaderReport::Prompt(Prompt::LiftAndRetap | Prompt::ShowAgain), Some(laid)) => {
+                laid.excuse.get_or_insert(Excuse::Told);
+            }
+            (ReaderReport::Up(false), Some(laid)) => {
+                laid.excuse.get_or_insert(Excuse::Away);
             }
             _ => {}
         }

@@ -1,8 +1,11 @@
 //! Every emulated kind is read by the real driver, on a real terminal.
 
-use std::sync::Arc;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 
@@ -10,7 +13,9 @@ use super::replay::driver;
 use super::terminal::{Settings, run};
 use super::*;
 use crate::domain::{Assurance, Direction, LaneId, Shown};
-use crate::drivers::serial::{self, LineSetup, Looks, ReaderSettings, Seat, Setup};
+use crate::drivers::serial::{
+    self, LineSetup, Looks, Provision, Provisioned, ReaderSettings, Seat, SerialError, Setup,
+};
 use crate::drivers::{MonoClock, Port, ReaderEvent, ReaderReport};
 use crate::lab::line_faults::LineFaults;
 
@@ -29,13 +34,33 @@ fn settings(kind: Kind, path: &std::path::Path) -> Settings {
     }
 }
 
-fn gate(kind: Kind, path: &std::path::Path) -> mpsc::Receiver<ReaderEvent> {
-    let (sender, events) = mpsc::channel(64);
-    let port = Arc::new(Port {
+fn port() -> Arc<Port> {
+    Arc::new(Port {
         lane: LaneId(0),
         direction: Direction::Entry,
         name: "reader".into(),
-    });
+    })
+}
+
+fn line(port: PathBuf) -> LineSetup {
+    LineSetup {
+        port,
+        baud: 115_200,
+        driver_direction: false,
+    }
+}
+
+fn keyed() -> ReaderSettings {
+    ReaderSettings {
+        address: 0,
+        key: Personal::new(KEY),
+        assurance: Assurance::Identifier,
+    }
+}
+
+fn gate(kind: Kind, path: &std::path::Path) -> mpsc::Receiver<ReaderEvent> {
+    let (sender, events) = mpsc::channel(64);
+    let port = port();
     let clock = MonoClock::start();
     if let Some(kind) = driver(kind) {
         let setup = Setup {
@@ -47,16 +72,7 @@ fn gate(kind: Kind, path: &std::path::Path) -> mpsc::Receiver<ReaderEvent> {
         tokio::spawn(async move { serial::run(&setup, port, clock, sender).await });
         return events;
     }
-    let setup = LineSetup {
-        port: path.into(),
-        baud: 115_200,
-        driver_direction: false,
-    };
-    let settings = ReaderSettings {
-        address: 0,
-        key: Personal::new(KEY),
-        assurance: Assurance::Identifier,
-    };
+    let (setup, settings) = (line(path.into()), keyed());
     tokio::spawn(async move {
         let (_looks, looks) = watch::channel(Looks::default());
         let (_line, provisions) = mpsc::channel(1);
@@ -134,6 +150,66 @@ async fn noise_wrong_checksums_stalls_and_a_pulled_plug_bring_no_card_that_is_no
         }
         drop(tap);
     }
+}
+
+/// "Install mode left on" is how readers are taken over: what somebody asked for a minute ago is not done now.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_asked_for_while_the_line_was_shut_is_not_given_when_it_opens_later() {
+    let socket = Arc::new(Mutex::new(None));
+    let shut = Arc::clone(&socket);
+    let open = move |_| {
+        let port = shut.lock().unwrap().take();
+        std::future::ready(port.ok_or_else(|| SerialError::Open {
+            port: "line".into(),
+            source: io::ErrorKind::NotFound.into(),
+        }))
+    };
+    let (sender, mut events) = mpsc::channel(64);
+    let (_looks, looks) = watch::channel(Looks::default());
+    let (asked, provisions) = mpsc::channel(1);
+    let seat = Seat {
+        port: port(),
+        settings: keyed(),
+    };
+    let clock = MonoClock::start();
+    let setup = line("line".into());
+    tokio::spawn(async move {
+        serial::run_osdp_over(setup, open, vec![seat], looks, provisions, clock, sender).await;
+    });
+    let minute = || Provision {
+        address: 0,
+        until: time::Instant::now() + Duration::from_secs(60),
+    };
+    asked.send(minute()).await.unwrap();
+    time::sleep(Duration::from_secs(61)).await;
+
+    let (mut ours, theirs) = duplex(4_096);
+    *socket.lock().unwrap() = Some(theirs);
+    tokio::spawn(async move {
+        let mut new = Device::new(Kind::Osdp, &[(0, None)]);
+        let mut chunk = [0; 256];
+        while let Ok(length @ 1..) = ours.read(&mut chunk).await {
+            for reply in new.hear(&chunk[..length]) {
+                ours.write_all(&reply).await.unwrap();
+            }
+        }
+    });
+    assert_eq!(provisioned(&mut events).await, [Provisioned::TimedOut]);
+
+    asked.send(minute()).await.unwrap();
+    let told = provisioned(&mut events).await;
+    assert_eq!(told, [Provisioned::Open, Provisioned::Taken], "in time");
+}
+
+/// What is said of it within twenty seconds.
+async fn provisioned(events: &mut mpsc::Receiver<ReaderEvent>) -> Vec<Provisioned> {
+    let (mut told, end) = (Vec::new(), time::Instant::now() + Duration::from_secs(20));
+    while let Ok(Some(event)) = time::timeout_at(end, events.recv()).await {
+        if let ReaderReport::Provisioned(how) = event.report {
+            told.push(how);
+        }
+    }
+    told
 }
 
 #[test]

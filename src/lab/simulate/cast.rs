@@ -7,6 +7,8 @@ use crate::lab::random::SplitMix64;
 
 /// How many dynamic codes somebody has in a day.
 pub(super) const CODES: u64 = 3;
+/// Stands for the person themselves among the numbers of their codes.
+pub(super) const SUBJECT: u64 = u64::MAX;
 /// What every code and number of the simulator begins with; none of it may be written down anywhere.
 pub(super) const PERSONAL: [&str; 4] = ["HC:", "RC:", "GC:", "100000195001"];
 
@@ -124,7 +126,10 @@ fn person(random: &mut SplitMix64, n: usize) -> Person {
         6 => Carries::GuestCode(format!("GC:{n}")),
         _ => Carries::StaticCode(format!("HC:{n}")),
     };
-    let row = row(n, colour(random));
+    let row = Row {
+        entitlements: u16::from(random.below(12) != 0),
+        ..row(n, colour(random))
+    };
     let known = match random.below(16) {
         0 => Known::Nowhere,
         1 => Known::Online(row),
@@ -143,7 +148,25 @@ pub(super) fn colour(random: &mut SplitMix64) -> Option<Colour> {
     }
 }
 
-/// The row of person `n`.
+/// The two rows of a person: under their code, and under themselves. One knows their health, the other whether they may
+/// ride, so that a gate has to join them.
+#[must_use]
+pub(super) const fn halves(carries: &Carries, row: Row) -> [Row; 2] {
+    let health = Row {
+        entitlements: 0,
+        ..row
+    };
+    let ride = Row {
+        colour: None,
+        ..row
+    };
+    match carries {
+        Carries::DynamicCode(_) => [ride, health],
+        Carries::StaticCode(_) | Carries::GuestCode(_) | Carries::Card(_) => [health, ride],
+    }
+}
+
+/// The row of person `n`, who may ride.
 #[must_use]
 pub(super) fn row(n: usize, colour: Option<Colour>) -> Row {
     Row {

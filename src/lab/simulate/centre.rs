@@ -11,7 +11,7 @@ use super::SimulationError;
 use super::disk::Disk;
 use super::mood::Mood;
 use super::papers::Papers;
-use crate::backend::inbox::Inbox;
+use crate::backend::inbox::{ClaimDesk, Inbox};
 use crate::domain::{Digest, GateId, ListId, Mode, Row, RowKey, Utc};
 use crate::store::codes::Change;
 use crate::sync::client::LinkError;
@@ -25,6 +25,10 @@ pub(super) struct State {
     pub(super) moods: Vec<Mood>,
     pub(super) inbox: Inbox,
     disk: Disk,
+    pub(super) claims: ClaimDesk,
+    claims_disk: Disk,
+    /// How late it is for claims.
+    pub(super) now: Utc,
     list: ListId,
     pepper_id: u32,
     key: SigningKey,
@@ -49,6 +53,7 @@ pub(super) struct State {
 
 struct Backup {
     disk: Disk,
+    claims: Disk,
     version: u64,
     rows: Arc<Rows>,
 }
@@ -74,10 +79,15 @@ impl Centre {
     pub(super) fn new(list: ListId, pepper_id: u32, gates: usize) -> Result<Self, SimulationError> {
         let disk = Disk::default();
         let inbox = open(&disk)?;
+        let claims_disk = Disk::default();
+        let claims = ClaimDesk::open(claims_disk.clone())?;
         Ok(Self(Arc::new(Mutex::new(State {
             moods: vec![Mood::Well; gates],
             inbox,
             disk,
+            claims,
+            claims_disk,
+            now: Utc::default(),
             list,
             pepper_id,
             key: key(),
@@ -158,6 +168,7 @@ impl Centre {
         let state = &mut *self.state();
         state.backup = Some(Backup {
             disk: state.disk.copy(),
+            claims: state.claims_disk.copy(),
             version: state.version,
             rows: Arc::clone(&state.rows),
         });
@@ -174,6 +185,8 @@ impl Centre {
         };
         state.inbox = open(&backup.disk)?;
         state.disk = backup.disk;
+        state.claims = ClaimDesk::open(backup.claims.clone())?;
+        state.claims_disk = backup.claims;
         (state.version, state.rows) = (backup.version, backup.rows);
         state.publish(&[])?;
         Ok(true)

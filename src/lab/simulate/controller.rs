@@ -11,6 +11,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::SimulationError;
 use super::centre::Centre;
+use super::claiming::Claiming;
+use super::claims::LEARNED;
 use super::disk::Disk;
 use super::link::Link;
 use super::plant::Plant;
@@ -21,12 +23,14 @@ use crate::domain::{
     Presentation, Standing, Utc,
 };
 use crate::runtime::assess::{Assessor, Job};
+use crate::runtime::online::Asking;
 use crate::runtime::trust::InForce;
 use crate::store::codes::{Codes as _, MemoryCodes};
 use crate::store::journal::scribe::{GROUP_MAX, Queued, Scribe};
 use crate::store::journal::{Journal, Limits, QUEUE_MAX, Written};
+use crate::store::learned::Learned;
 use crate::sync::lists::{Follower, floor_name};
-use crate::sync::online::{Online, Question};
+use crate::sync::online::Online;
 use crate::sync::passages::{Next, Uplink};
 use crate::sync::trust::{self, FollowedTrust, SignedTrust};
 use crate::sync::{self, Addressee, Followed, Parts, PinnedKeys, Report, SyncEvent, directives};
@@ -36,7 +40,7 @@ const STALE_AFTER: Duration = Duration::from_secs(86_400);
 /// How often a newer manifest is looked for.
 const POLL: Duration = Duration::from_secs(4);
 /// Events of sync that wait to be heard.
-const EVENTS_MAX: usize = 64;
+pub(super) const EVENTS_MAX: usize = 64;
 
 /// What outlives a power cut.
 pub(super) struct Lasting {
@@ -79,12 +83,17 @@ pub(super) struct Controller {
     accepted: Vec<Arc<Directive>>,
     uplink: Uplink<Link>,
     online: Online<Link>,
-    question: Option<(u64, Question)>,
+    asking: Option<(u64, Asking)>,
+    learned: Arc<Learned>,
+    parts: Arc<Parts<Link>>,
+    claims: Option<Claiming>,
     events: mpsc::Receiver<SyncEvent>,
     clock: Arc<AtomicU64>,
     clock_floor: Utc,
 }
 
+/// How long it is remembered that nobody knows somebody.
+const NOBODY: Duration = Duration::from_secs(5);
 fn wrong(error: &dyn std::fmt::Display) -> SimulationError {
     SimulationError(error.to_string())
 }
@@ -152,13 +161,15 @@ impl Controller {
         let version = list.version;
         let peppers = vec![(lasting.list.clone(), lasting.pepper.clone())];
         let in_force: InForce = Reader::new(list, peppers).map_err(|e| wrong(&e))?.into();
+        let forever = lasting.plant == Some(Plant::LearnedForEver);
+        let known_for = if forever { STALE_AFTER } else { LEARNED };
+        let learned = Arc::new(Learned::new(known_for, NOBODY));
         let assessor = Assessor {
             trust: in_force.clone(),
             cache: Arc::new(lasting.codes.clone()),
             lists: vec![(lasting.list.clone(), STALE_AFTER)],
             certificates: Vec::new(),
-            // The oracle judges by what the backend says now.
-            learned: None,
+            learned: Some(Arc::clone(&learned)),
         };
         let listed = lasting.codes.state(&lasting.list);
         let clock_floor = restored
@@ -190,9 +201,12 @@ impl Controller {
             trust: trust::Follower::new(Arc::clone(&parts), trusted),
             directives: directives::Follower::new(Arc::clone(&parts), addressee, accepted.clone()),
             accepted,
-            uplink: Uplink::new(parts),
+            uplink: Uplink::new(Arc::clone(&parts)),
             online,
-            question: None,
+            asking: None,
+            learned,
+            parts,
+            claims: None,
             events,
             clock,
             clock_floor,
@@ -253,11 +267,12 @@ impl Controller {
             number,
             now,
             floor: self.clock_floor,
+            certificates: None,
             presentation,
         };
         let assessment = self.assessor.assess(&job);
         if let Some(asking) = assessment.asking {
-            self.question = Some((number, asking.question));
+            self.asking = Some((number, asking));
         }
         assessment.assessed
     }
@@ -269,12 +284,26 @@ impl Controller {
         number: u64,
         within: Duration,
     ) -> Result<Standing, HealthOutcome> {
-        match &self.question {
-            Some((of, question)) if *of == number => {
-                runtime.block_on(self.online.resolve(question, within))
+        match &self.asking {
+            Some((of, Asking { question, key })) if *of == number => {
+                let answer = runtime.block_on(self.online.resolve(question, within));
+                if let Some(key) = *key {
+                    self.learned.keep((self.parts.now)(), key, &answer);
+                }
+                answer
             }
             Some(_) | None => Err(HealthOutcome::Unknown),
         }
+    }
+
+    /// Starts who claims. `process` makes its claims unlike those of any other start.
+    pub(super) fn begin_claims(&mut self, runtime: &Runtime, process: u64) {
+        self.claims = Some(Claiming::begin(&self.parts, runtime, process));
+    }
+
+    /// Who claims, if the site wants that.
+    pub(super) const fn claims(&mut self) -> Option<&mut Claiming> {
+        self.claims.as_mut()
     }
 
     /// Queues an entry for the writer, as the runtime does.

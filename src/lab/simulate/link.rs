@@ -7,7 +7,8 @@ use super::centre::Centre;
 use super::mood::Mood;
 use super::plant::Plant;
 use crate::domain::{GateId, HealthOutcome, ListId};
-use crate::sync::client::{Ask, Fetched, LinkError, Transport};
+use crate::sync::claim_wire::{ClaimAsked, ClaimWon};
+use crate::sync::client::{Ask, ClaimReply, Fetched, LinkError, Transport};
 use crate::sync::hex;
 use crate::sync::manifest::ChunkId;
 use crate::sync::wire::{Acknowledged, Answer, Delivery};
@@ -172,6 +173,60 @@ impl Transport for Link {
         let answer = state.papers.directives(gate, mood);
         let answer = answer.map_err(|_| LinkError::Status(500))?;
         Ok(fetched(answer.ok_or(LinkError::NotFound)?, ask))
+    }
+
+    async fn claim(&self, asked: Vec<u8>, _within: Duration) -> Result<ClaimReply, LinkError> {
+        let state = self.centre.state();
+        let mut asked: ClaimAsked =
+            serde_json::from_slice(&asked).map_err(|_| LinkError::Status(400))?;
+        if self.plant == Some(Plant::RetryRefused) {
+            asked.takes_over.clear();
+        }
+        let body = serde_json::to_vec(&asked).map_err(|_| LinkError::Status(500))?;
+        let ask = || state.claims.claim(state.now, &body);
+        let mood = match state.there(self.gate) {
+            // It arrives; only the answer does not.
+            Err(LinkError::Late) => {
+                let _ = ask();
+                return Err(LinkError::Late);
+            }
+            there => there?,
+        };
+        if mood == Mood::Nonsense {
+            return Ok(ClaimReply::Won(nonsense()));
+        }
+        if mood == Mood::Repeating {
+            let _ = ask();
+        }
+        if self.plant == Some(Plant::ClaimWonTwice) {
+            let won = ClaimWon {
+                claim_id: asked.claim_id,
+                before: None,
+            };
+            let won = serde_json::to_vec(&won).map_err(|_| LinkError::Status(500))?;
+            return Ok(ClaimReply::Won(won));
+        }
+        match ask() {
+            Ok(Ok(won)) => Ok(ClaimReply::Won(won)),
+            Ok(Err(taken)) => Ok(ClaimReply::Taken(taken)),
+            Err(410) => Ok(ClaimReply::Gone),
+            Err(status) => Err(LinkError::Status(status)),
+        }
+    }
+
+    async fn take_back(
+        &self,
+        gate: &GateId,
+        claim: &str,
+        _within: Duration,
+    ) -> Result<(), LinkError> {
+        let state = self.centre.state();
+        state.there(self.gate)?;
+        if self.plant == Some(Plant::RetryRefused) {
+            return Ok(());
+        }
+        let done = state.claims.take_back(state.now, gate, claim);
+        done.map_err(LinkError::Status)
     }
 
     async fn resolve(&self, question: Vec<u8>, _within: Duration) -> Result<Vec<u8>, LinkError> {

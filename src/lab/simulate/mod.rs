@@ -2,7 +2,8 @@
 //!
 //! Real are each gate's core with its policy, replay, passback and modes; reading and looking up a credential; the steps
 //! of the journal's writer on the real journal (redb, on a [`disk`] that loses power); the followers of lists, trust list
-//! and directives and the delivery of passages with their back-off, signatures and judgement; and the backend's inbox.
+//! and directives, the delivery of passages and claims with their back-off, signatures and judgement; and the backend's inbox and
+//! its claims.
 //! The codes cache is the fake of its trait. People, lanes, clocks, disks and links are the world's, and all of them come
 //! from one seed: a failing seed is repeated with `turnstiled simulate --seeds N..N+1 --trace`.
 //!
@@ -13,6 +14,8 @@
 mod aisle;
 mod cast;
 mod centre;
+mod claiming;
+mod claims;
 mod controller;
 mod disk;
 mod ending;

@@ -26,6 +26,8 @@ pub(super) struct Expected {
     pub(super) dynamic: Option<String>,
     /// What the lists said when it was looked up; the outer `None` if nobody knows the person.
     pub(super) said: Said,
+    /// What the centre said of them a short time ago: an answer is kept for a while.
+    pub(super) before: Said,
     /// When it was read, in microseconds of the day.
     pub(super) read: u64,
 }
@@ -86,6 +88,8 @@ pub(super) struct Oracle {
     pub(super) ends: BTreeMap<GrantId, Outcome>,
     /// Grants whose end was given up while the disk hung and the queue was full.
     pub(super) given_up: BTreeSet<GrantId>,
+    /// Codes that were claimed at another gate.
+    pub(super) elsewhere: BTreeSet<String>,
     /// Passages that were seen through.
     pub(super) passages: u64,
     /// The first rule that was broken.
@@ -129,6 +133,7 @@ impl Oracle {
             log: Vec::new(),
             ends: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
             passages: 0,
             violation: None,
         }

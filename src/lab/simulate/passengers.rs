@@ -1,7 +1,7 @@
 //! What people do in the day: come, show something, wait, walk, give up.
 
 use super::aisle::Stands;
-use super::cast::{Carries, Manner, Visit};
+use super::cast::{Carries, Manner, SUBJECT, Visit};
 use super::oracle::Expected;
 use super::post::{Said, Waiting};
 use super::script::{MS, SECOND};
@@ -101,6 +101,7 @@ impl World {
         Expected {
             person: visit.person,
             said: self.said(visit),
+            before: self.said_before(visit.person),
             dynamic,
             read: self.now,
         }
@@ -112,8 +113,9 @@ impl World {
             self.posts.get(visit.gate)?,
             self.script.people.get(visit.person)?,
         );
-        let key = self.keys.get(&(visit.person, person.shown_as(visit.code)));
-        post.listed(key, person.known)
+        let key = |of| self.keys.get(&(visit.person, of));
+        let (code, subject) = (key(person.shown_as(visit.code)), key(SUBJECT));
+        post.listed(code.zip(subject), person.known)
     }
 
     /// What was read reaches the gate.
@@ -213,6 +215,8 @@ impl World {
             self.probes.remove(&visit.person);
             return;
         }
+        // Granted, and refused after all: nobody sets out for it.
+        post.granted.retain(|_, number| *number != decided.number);
         let again = matches!(decided.reason, Reason::LaneBusy | Reason::TooLate);
         if again || self.probes.contains(&visit.person) {
             let after = SECOND + self.random.below(3 * SECOND);

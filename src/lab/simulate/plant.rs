@@ -41,11 +41,21 @@ pub enum Plant {
     SilentRefusal,
     /// A record names the code that was shown.
     PersonalRecord,
+    /// A code is won by whoever claims it.
+    ClaimWonTwice,
+    /// A claim whose use never came about is neither taken back nor taken over.
+    RetryRefused,
+    /// What the backend has said of somebody is kept for ever.
+    LearnedForEver,
+    /// Nobody asks whether somebody may ride: health is enough.
+    RideNotJoined,
+    /// Whoever the backend knows may ride, whatever it says of that.
+    OnlineRideAssumed,
 }
 
 impl Plant {
-    /// All of them but [`Plant::StaleEpoch`]: no day has a second epoch yet, so nothing could show it.
-    pub const ALL: [Self; 16] = [
+    /// All of them.
+    pub const ALL: [Self; 22] = [
         Self::LostOutcome,
         Self::MissingLock,
         Self::UnrepeatedBeams,
@@ -53,6 +63,7 @@ impl Plant {
         Self::DoubleRelease,
         Self::AckBeforeSync,
         Self::FloorForgotten,
+        Self::StaleEpoch,
         Self::PassbackNotAnnulled,
         Self::ScheduleMidnight,
         Self::FireUnlatched,
@@ -62,6 +73,11 @@ impl Plant {
         Self::FireLate,
         Self::SilentRefusal,
         Self::PersonalRecord,
+        Self::ClaimWonTwice,
+        Self::RetryRefused,
+        Self::LearnedForEver,
+        Self::RideNotJoined,
+        Self::OnlineRideAssumed,
     ];
 
     /// Tampers with the actions of a step.
@@ -130,12 +146,20 @@ impl Plant {
             | Self::StaleEpoch
             | Self::ScheduleMidnight
             | Self::QueueUnbounded
-            | Self::FireLate => {}
+            | Self::FireLate
+            | Self::ClaimWonTwice
+            | Self::RetryRefused
+            | Self::LearnedForEver
+            | Self::RideNotJoined
+            | Self::OnlineRideAssumed => {}
         }
     }
 
     /// Tampers with what the gate knows of its site.
     pub(super) fn spoil(self, settings: &mut Settings) {
+        if self == Self::RideNotJoined {
+            settings.required_entitlements = 0;
+        }
         if self == Self::ScheduleMidnight {
             for lane in &mut settings.lanes {
                 for span in &mut lane.schedule.spans {

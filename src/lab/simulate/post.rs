@@ -8,7 +8,9 @@ use super::aisle::Aisle;
 use super::cast::{Known, Visit};
 use super::controller::{Controller, Lasting};
 use super::oracle::{Expected, Oracle};
-use crate::domain::{ClockQuality, GrantId, LaneId, Levels, Mode, Mono, Now, Utc};
+use crate::domain::{
+    ClockQuality, Colour, Event, GrantId, LaneId, Levels, Mode, Mono, Now, Row, RowKey, Utc,
+};
 
 /// Somebody who waits for an answer, and how often they have tried.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,18 @@ impl Post {
             .saturating_add(passed.saturating_mul(ppm) / 1_000_000)
     }
 
+    /// The dynamic code that something which happens is about.
+    pub(super) fn about(&self, event: &Event) -> Option<String> {
+        let number = if let Event::Presented(assessed) = event {
+            assessed.number
+        } else if let Event::Answered { number, .. } = event {
+            *number
+        } else {
+            return None;
+        };
+        self.shown.get(&number)?.dynamic.clone()
+    }
+
     /// The clocks now.
     pub(super) fn now(&self, at: u64, start_s: u64) -> Now {
         let floor = self.controller.as_ref().map(Controller::clock_floor);
@@ -138,21 +152,51 @@ impl Post {
         self.due = due.map(|due| booted_at.saturating_add(due.as_micros()));
     }
 
-    /// What the list in force at the gate says of a key; `None` if it does not know it, or there is none.
-    pub(super) fn listed(&self, key: Option<&crate::domain::RowKey>, known: Known) -> Said {
+    /// What the list in force at the gate says under the keys of a code and of its holder; `None` if it does not know it, or there is none.
+    pub(super) fn listed(&self, keys: Option<(&RowKey, &RowKey)>, known: Known) -> Said {
         use crate::store::codes::Codes as _;
         let online = match known {
-            Known::Online(row) => Some(row.colour),
+            Known::Online(row) => Some(Facts::of(&row)),
             Known::Listed(_) | Known::Nowhere => None,
         };
         let live = self.lasting.codes.state(&self.lasting.list);
-        let listed = key.zip(live).and_then(|(key, live)| {
-            let said = self.lasting.centre.said((live.era, live.version), key)?;
-            said.map(|row| row.colour)
+        let listed = keys.zip(live).and_then(|((code, subject), live)| {
+            let said = |key| self.lasting.centre.said((live.era, live.version), key)?;
+            let of_code = Facts::of(&said(code)?);
+            Some(of_code.and(said(subject).as_ref().map(Facts::of)))
         });
         listed.or(online)
     }
 }
 
-/// What is said of somebody; the outer `None` if nobody knows them.
-pub(super) type Said = Option<Option<crate::domain::Colour>>;
+/// What is known of somebody: their health, and whether they may ride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) colour: Option<Colour>,
+    pub(super) rides: bool,
+}
+
+impl Facts {
+    /// Somebody in order.
+    pub(super) const GREEN: Self = Self {
+        colour: Some(Colour::Green),
+        rides: true,
+    };
+
+    pub(super) const fn of(row: &Row) -> Self {
+        Self {
+            colour: row.colour,
+            rides: row.entitlements & 1 == 1,
+        }
+    }
+
+    /// Two rows of one person: one knows their health, the other what they may use.
+    fn and(self, other: Option<Self>) -> Self {
+        let colour = self.colour.or(other.and_then(|other| other.colour));
+        let rides = self.rides || other.is_some_and(|other| other.rides);
+        Self { colour, rides }
+    }
+}
+
+/// What is said of somebody; `None` if nobody knows them.
+pub(super) type Said = Option<Facts>;

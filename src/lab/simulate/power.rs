@@ -98,6 +98,12 @@ impl World {
         let staff: Vec<_> = (0..lanes).map(LaneId).map(staff).collect();
         let accepted = controller.accepted();
         let boot = post.boot;
+        let claims = post.lasting.settings.claims.is_some();
+        if claims {
+            // Unlike that of any other start of any other gate.
+            let process = (at as u64) << 32 | u64::from(boot);
+            controller.begin_claims(&self.runtime, process);
+        }
         for place in &mut post.places {
             (place.told, place.untold_since) = (None, None);
         }
@@ -126,6 +132,9 @@ impl World {
         }
         self.soon(0, Happens::Follow(at, boot));
         self.soon(0, Happens::Papers(at, boot));
+        if claims {
+            self.soon(0, Happens::Claims(at, boot));
+        }
         self.soon(10 * MS, Happens::Deliver(at, boot));
         for lane in (0..lanes).map(LaneId) {
             let Some(place) = self.posts.get_mut(at).and_then(|post| post.place(lane)) else {

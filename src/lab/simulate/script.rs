@@ -54,6 +54,8 @@ pub(super) enum What {
     Fault(usize, Fault, u64),
     /// The centre publishes changes of its list.
     Publishes,
+    /// Somebody whom only the centre knows comes, and it says something else of them.
+    VisitorChanges,
     /// The centre signs a newer trust list.
     Trust,
     /// The centre makes a backup.
@@ -121,6 +123,9 @@ impl Script {
             script.item(random.below(length), What::Publishes);
         }
         for _ in 0..random.below(3) {
+            script.item(random.below(length), What::VisitorChanges);
+        }
+        for _ in 0..random.below(3) {
             script.item(random.below(length), What::Trust);
         }
         script.item(random.below(length / 2), What::BacksUp);
@@ -156,6 +161,7 @@ impl Script {
                 }
             }
         }
+        self.draw_copies(random, &mut visits);
         for (at, visit) in visits {
             let by_staff = random.percent(1);
             let what = if by_staff {
@@ -167,6 +173,35 @@ impl Script {
         }
         self.people = cast::people(random, people);
         self.fresh = people;
+    }
+
+    /// Some show what they have shown, or shall show, at the other gate of the station too: a code that was passed on.
+    fn draw_copies(&self, random: &mut SplitMix64, visits: &mut Vec<(u64, Visit)>) {
+        if self.gates.len() < 2 {
+            return;
+        }
+        let mut copies = Vec::new();
+        for (at, visit) in visits.iter() {
+            if !random.percent(6) {
+                continue;
+            }
+            let gate = 1 - visit.gate;
+            let lanes = self
+                .gates
+                .get(gate)
+                .map_or(&[][..], |gate| &gate.settings.lanes);
+            let lane = random.index(lanes.len());
+            let sides = lanes.get(lane).map_or(&[][..], |lane| &lane.directions);
+            let copy = Visit {
+                gate,
+                lane: u8::try_from(lane).unwrap_or(0),
+                side: pick(random, sides, visit.side),
+                manner: Manner::Walks,
+                ..*visit
+            };
+            copies.push((at + random.below(20 * SECOND), copy));
+        }
+        visits.extend(copies);
     }
 
     fn visit(

@@ -43,7 +43,7 @@ pub(super) fn draw(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u
             soft: false,
             wide: false,
         }),
-        claims: None,
+        claims: pick(random, &[None, Some(Duration::from_millis(150))], None),
         resolve: pick(random, &[None, Some(Duration::from_millis(800))], None),
         stall: Duration::from_millis(300),
         on_stall: pick(random, &trouble, OnTrouble::Hold),
@@ -52,6 +52,7 @@ pub(super) fn draw(random: &mut SplitMix64, lanes: u8, start_s: u64, length_s: u
         required_entitlements: 1,
         health_required: true,
         overlays: Vec::new(),
+        certificates: None,
     }
 }
 

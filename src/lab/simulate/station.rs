@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::SimulationError;
 use super::aisle::Aisle;
-use super::cast::Known;
+use super::cast::{Known, SUBJECT, halves};
 use super::centre::Centre;
 use super::controller::Lasting;
 use super::disk::Disk;
@@ -17,7 +17,7 @@ use super::post::{Place, Post};
 use super::script::{GateScript, Script};
 use super::world::World;
 use crate::codes::Pepper;
-use crate::codes::row_key::row_key;
+use crate::codes::row_key::{row_key, subject_key};
 use crate::core::LaneSettings;
 use crate::domain::{GateId, IssuerId, ListId};
 use crate::store::codes::MemoryCodes;
@@ -147,10 +147,19 @@ impl World {
                 let key = row_key(&pepper, kind, &issuer, &text).map_err(|error| wrong(&error))?;
                 self.keys.insert((n, code), key);
                 match person.known {
-                    Known::Listed(row) => rows.push((key, row)),
+                    Known::Listed(row) => {
+                        let [of_code, _] = halves(&person.carries, row);
+                        rows.push((key, of_code));
+                    }
                     Known::Online(row) => self.centre.knows(&text, row),
                     Known::Nowhere => {}
                 }
+            }
+            if let Known::Listed(row) = person.known {
+                let [_, of_person] = halves(&person.carries, row);
+                let key = subject_key(&pepper, row.subject).map_err(|error| wrong(&error))?;
+                self.keys.insert((n, SUBJECT), key);
+                rows.push((key, of_person));
             }
         }
         let today = self.utc(0);

@@ -1,6 +1,6 @@
 //! Faults begin and end; the power goes and comes back.
 
-use super::cast::{self, Known};
+use super::cast::{self, Known, SUBJECT};
 use super::faults::Fault;
 use super::mood::Mood;
 use super::plant::Plant;
@@ -251,7 +251,10 @@ impl World {
 
     fn restores_backend(&mut self) {
         match self.centre.restore() {
-            Ok(true) => self.restored = true,
+            Ok(true) => {
+                self.restored = true;
+                self.claimed.forget();
+            }
             Ok(false) => return,
             Err(error) => return self.violated(0, &error.to_string()),
         }
@@ -281,8 +284,15 @@ impl World {
             return;
         };
         let row = cast::row(person, cast::colour(&mut self.random));
-        let theirs = self.keys.range((person, 0)..=(person, u64::MAX));
-        let changes: Vec<_> = theirs.map(|(_, key)| (*key, row)).collect();
+        let Some(carries) = self.script.people.get(person).map(|of| &of.carries) else {
+            return;
+        };
+        let [of_code, of_person] = cast::halves(carries, row);
+        let theirs = self.keys.range((person, 0)..=(person, SUBJECT));
+        let row_of = |code| if code == SUBJECT { of_person } else { of_code };
+        let changes: Vec<_> = theirs
+            .map(|((_, code), key)| (*key, row_of(*code)))
+            .collect();
         let today = self.utc(self.now);
         if let Err(error) = self.centre.publish(today, &changes) {
             self.violated(0, &error.to_string());

@@ -40,6 +40,7 @@ impl World {
         let Some(post) = self.posts.get_mut(at) else {
             return;
         };
+        self.about = post.about(&event);
         let Some(controller) = post.controller.as_mut() else {
             return;
         };
@@ -171,11 +172,9 @@ impl World {
                         post.granted.remove(&grant);
                     }
                 }
-                Action::Show(..)
-                | Action::Claim { .. }
-                | Action::Unclaim(_)
-                | Action::SensorSticks(..)
-                | Action::Alarm(..) => {}
+                Action::Claim { claim, until } => self.claims(at, claim, until, events),
+                Action::Unclaim(claim) => self.takes_back(at, claim),
+                Action::Show(..) | Action::SensorSticks(..) | Action::Alarm(..) => {}
             }
         }
     }
@@ -219,7 +218,10 @@ impl World {
         let (boot, Some(controller)) = (post.boot, &post.controller) else {
             return;
         };
-        let answer = controller.ask(&self.runtime, number, within);
+        let mut answer = controller.ask(&self.runtime, number, within);
+        if let (Ok(standing), Some(Plant::OnlineRideAssumed)) = (&mut answer, self.plant) {
+            standing.entitlements |= 1;
+        }
         let late = matches!(answer, Err(HealthOutcome::TimedOut));
         // The deadline is the core's own: an answer that is late may come all the same.
         let after = if late {

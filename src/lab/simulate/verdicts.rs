@@ -1,8 +1,8 @@
 //! What the oracle knows of decisions: who may be let through, who may not be refused, and that nobody goes twice.
 
 use super::oracle::{Expected, Granted, Oracle, Scene};
-use super::post::Said;
-use crate::domain::{Decided, Direction, GrantId, HealthOutcome, Reason, Rule, Verdict};
+use super::post::{Facts, Said};
+use crate::domain::{Colour, Decided, Direction, GrantId, HealthOutcome, Reason, Rule, Verdict};
 
 /// How old a presentation may be that opens: it is fresh for a second, and the backend may be asked.
 const OLD: u64 = 2_000_000;
@@ -33,7 +33,7 @@ impl Oracle {
             let age = scene.now.saturating_sub(expected.read);
             self.must(age <= OLD, "an old presentation opens the gate");
             if direction == Direction::Entry {
-                self.see_entry(reason, expected.said);
+                self.see_entry(reason, [expected.said, expected.before]);
                 self.see_again(expected, reason, scene.now);
             }
         }
@@ -55,19 +55,23 @@ impl Oracle {
         self.must(before.is_none(), "a grant has the number of another");
     }
 
-    fn see_entry(&mut self, reason: Reason, said: Said) {
+    /// `said`: what is known of them now, and what may still be remembered of an answer.
+    fn see_entry(&mut self, reason: Reason, said: [Said; 2]) {
         let rules = self.settings.entry;
-        let holds = if reason == Reason::InOrder {
-            said == Some(Some(crate::domain::Colour::Green))
-        } else if reason == Reason::SiteRule {
-            match said {
-                Some(Some(colour)) => rules.of(HealthOutcome::from(colour)) == Rule::Open,
-                Some(None) => rules.not_applied == Rule::Open,
-                None => [rules.unknown, rules.query_failed, rules.timed_out].contains(&Rule::Open),
-            }
-        } else {
-            false
+        let rule = |facts: Facts| match facts.colour {
+            Some(colour) => rules.of(HealthOutcome::from(colour)),
+            None => rules.not_applied,
         };
+        let fits = |said: Said| match (reason, said) {
+            (Reason::InOrder, said) => said == Some(Facts::GREEN),
+            (Reason::SiteRule, Some(facts)) => facts.rides && rule(facts) == Rule::Open,
+            (Reason::SiteRule, None) => {
+                [rules.unknown, rules.query_failed, rules.timed_out].contains(&Rule::Open)
+            }
+            (_, Some(_) | None) => false,
+        };
+        let [now, before] = said;
+        let holds = fits(now) || before.is_some() && fits(before);
         // Whoever only the backend knows is unknown while it does not answer.
         let unknown_opens = reason == Reason::SiteRule && rules.unknown == Rule::Open;
         self.must(
@@ -104,6 +108,7 @@ impl Oracle {
             (grant.taken_back, grant.annulled) = (true, true);
         }
         let Some(expected) = shown else { return };
+        self.see_why(reason, [expected.said, expected.before]);
         let counts = |grant: &&Granted| !grant.annulled;
         let passed = |grant: &Granted| {
             let of = grant.expected.as_ref().map(|of| of.person);
@@ -117,9 +122,26 @@ impl Oracle {
         let holds = if reason == Reason::Passback {
             known.any(passed)
         } else {
-            reason != Reason::Replayed || known.any(used)
+            let elsewhere = |code: &String| self.elsewhere.contains(code);
+            reason != Reason::Replayed
+                || known.any(used)
+                || expected.dynamic.as_ref().is_some_and(elsewhere)
         };
         self.must(holds, "refused for a passage that never was");
+    }
+
+    /// Whoever is refused for what they are is that, whether a list or the centre has said so.
+    fn see_why(&mut self, reason: Reason, said: [Said; 2]) {
+        let wrong = |facts: &Facts| {
+            let red = reason == Reason::RedCode && facts.colour != Some(Colour::Red);
+            let yellow = reason == Reason::YellowCode && facts.colour != Some(Colour::Yellow);
+            let not_applied = reason == Reason::NotApplied && facts.colour.is_some();
+            let no_ride = reason == Reason::NoAccessRights && facts.rides;
+            red || yellow || not_applied || no_ride
+        };
+        let mut known = said.iter().flatten().peekable();
+        let wronged = known.peek().is_some() && known.all(wrong);
+        self.must(!wronged, "refused for what they are not");
     }
 
     /// The grant of this presentation, if it was granted before and is refused after all.

@@ -10,13 +10,17 @@ use tokio::runtime::Runtime;
 
 use super::cast::Visit;
 use super::centre::Centre;
+use super::claims::Ledger;
 use super::oracle::Expected;
 use super::plant::Plant;
-use super::post::Post;
+use super::post::{Facts, Post};
 use super::script::{Item, MS, Options, SECOND, Script, What};
 use super::{Day, SimulationError};
 use crate::core::Pairs;
-use crate::domain::{Event, HealthOutcome, LaneId, Levels, Presentation, RowKey, Standing, Utc};
+use crate::domain::{
+    ClaimId, Claimed, Event, HealthOutcome, LaneId, Levels, Presentation, Row, RowKey, Standing,
+    Utc,
+};
 use crate::lab::random::SplitMix64;
 use crate::store::journal::Written;
 
@@ -45,6 +49,12 @@ pub(super) enum Happens {
     Shown(At, u64, Box<Presentation>, Box<Expected>),
     /// The backend's answer reaches the gate.
     Answered(At, u32, u64, Result<Standing, HealthOutcome>),
+    /// The backend's answer to a claim reaches the gate.
+    Claimed(At, u32, ClaimId, Claimed),
+    /// Who claims has a turn.
+    Claims(At, u32),
+    /// The centre says something else of a visitor.
+    Changes(usize, Row),
     /// The writer looks at its queue.
     Write(At, u32),
     /// The writer has written.
@@ -78,6 +88,13 @@ pub(super) struct World {
     pub(super) centre: Centre,
     /// Runs the asynchronous parts to their end, under virtual time.
     pub(super) runtime: Runtime,
+    /// How late it is for the runtime.
+    pub(super) runtime_at: u64,
+    pub(super) claimed: Ledger,
+    /// The dynamic code that the gate is at work on.
+    pub(super) about: Option<String>,
+    /// What was said of visitors before it changed, and when that was.
+    pub(super) visitors: BTreeMap<usize, (Facts, u64)>,
     pub(super) posts: Vec<Post>,
     pub(super) keys: BTreeMap<(usize, u64), RowKey>,
     pub(super) now: u64,
@@ -112,6 +129,10 @@ impl World {
             plant: options.plant,
             centre,
             runtime,
+            runtime_at: 0,
+            claimed: Ledger::default(),
+            about: None,
+            visitors: BTreeMap::new(),
             posts,
             keys: BTreeMap::new(),
             now: 0,
@@ -262,6 +283,11 @@ impl World {
             Happens::Answered(at, boot, number, answer) if self.is_on(at, boot) => {
                 self.step(at, Event::Answered { number, answer });
             }
+            Happens::Claimed(at, boot, claim, claimed) if self.is_on(at, boot) => {
+                self.step(at, Event::Claimed(claim, claimed));
+            }
+            Happens::Claims(at, boot) if self.is_on(at, boot) => self.claims_on(at, boot),
+            Happens::Changes(person, row) => self.visitor_is(person, row),
             Happens::Write(at, boot) if self.is_on(at, boot) => self.write(at),
             Happens::Written(at, boot, answers) if self.is_on(at, boot) => {
                 self.written(at, answers);
@@ -281,6 +307,8 @@ impl World {
             Happens::Recovers => self.recovers(),
             // Whatever an earlier start was waiting for is gone with it.
             Happens::Answered(..)
+            | Happens::Claimed(..)
+            | Happens::Claims(..)
             | Happens::Write(..)
             | Happens::Written(..)
             | Happens::Follow(..)
@@ -303,6 +331,7 @@ impl World {
             What::OpensOnce(visit) => self.opens_once(visit),
             What::Fault(at, fault, lasts) => self.begins(place, at, fault, lasts),
             What::Publishes => self.publishes(),
+            What::VisitorChanges => self.visitor_changes(),
             What::Trust => {
                 let today = self.utc(self.now);
                 if let Err(error) = self.centre.publish_trust(today) {

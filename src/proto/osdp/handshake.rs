@@ -56,8 +56,9 @@ pub(super) fn cryptogrammed(
     nak: Option<NakErrorCode>,
     mark: u8,
 ) -> Result<Session<Secure>, Cause> {
-    // What stands behind the type here says whether the cryptogram was good (libosdp, SIA OSDP v2.2 D.5.6): 01 it was. With
-    // the public key some readers repeat its mark.
+    // Behind the type, 01 says that our cryptogram was good (libosdp, src/osdp_pd.c, in every release looked at). By READERS §2.4 it is the
+    // mark of the key, as in the three packets before; the two differ only with the public key. Either will do: what is
+    // believed is R-MAC, which nobody computes without the key.
     let is_good = is_keyed(packet, ScsType::Scs14, 0x01) || is_keyed(packet, ScsType::Scs14, mark);
     if nak.is_some() || packet.code != ReplyCode::RMacI.as_byte() || !is_good {
         return Err(Cause::WrongKey);

@@ -244,7 +244,7 @@ impl Pn532Machine {
         }
     }
 
-    /// No answer, or a refusal: what the module is doing is aborted, and it is woken anew.
+    /// No answer, or a refusal: what the module is doing is aborted, and it is told once more; then it is woken anew.
     fn failed(&mut self, now: Mono, out: &mut Vec<Output>) {
         // It says nothing of the reader being empty.
         self.latch.still_there(now);
@@ -254,8 +254,12 @@ impl Pn532Machine {
             out.push(Output::GaveUp);
             return;
         }
+        let next = match self.state {
+            State::Asked { command, .. } if self.unanswered == 1 => command,
+            State::Asked { .. } | State::Resting { .. } | State::Stopped => Command::Wake,
+        };
         out.push(Output::Send(Command::Abort));
-        self.ask(now, Command::Wake, out);
+        self.ask(now, next, out);
     }
 
     fn ask(&mut self, now: Mono, command: Command, out: &mut Vec<Output>) {
@@ -334,6 +338,9 @@ mod tests {
         now: Mono,
         out: Vec<Output>,
         seen: Vec<Output>,
+        asked: usize,
+        /// Of so many commands it answers all but one; 0: all.
+        deaf_every: usize,
     }
 
     impl Bench {
@@ -343,6 +350,8 @@ mod tests {
                 now: Mono::from_millis(0),
                 out: Vec::new(),
                 seen: Vec::new(),
+                asked: 0,
+                deaf_every: 0,
             };
             bench.machine.start(bench.now, &mut bench.out);
             bench
@@ -357,6 +366,11 @@ mod tests {
                     if let (Output::Send(command), Some(card)) = (&output, card)
                         && *command != Command::Abort
                     {
+                        self.asked += 1;
+                        if self.asked.checked_rem(self.deaf_every) == Some(0) {
+                            self.seen.push(output);
+                            continue;
+                        }
                         let data = if *command == Command::Find { card } else { &[] };
                         let code = command.answer();
                         for frame in [Frame::Ack, Frame::Answer { code, data }] {
@@ -440,6 +454,15 @@ mod tests {
         );
         assert_eq!(bench.seen.last(), Some(&Output::GaveUp));
         assert_eq!(bench.machine.deadline(), None);
+    }
+
+    /// Every third is the third of its way from waking to searching, too.
+    #[test]
+    fn a_module_that_misses_every_third_command_is_told_again_and_gives_its_card() {
+        let mut bench = Bench::new();
+        bench.deaf_every = 3;
+        bench.run(3_000, Some(CARD));
+        assert_eq!(bench.count(is_card), 1);
     }
 
     #[test]

@@ -240,6 +240,7 @@ async fn offline_and_online_agree_over_ten_thousand_people() {
                 number: n,
                 now,
                 floor: Utc::default(),
+                certificates: None,
                 presentation: Presentation {
                     lane: LaneId(0),
                     direction,

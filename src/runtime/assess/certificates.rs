@@ -102,6 +102,7 @@ fn finding(
         number: 1,
         now,
         floor: crate::domain::Utc::default(),
+        certificates: None,
         presentation,
     };
     assessor.assess(&job).assessed.finding

@@ -82,6 +82,7 @@ fn standing(codes: &MemoryCodes, peppers: &[(&str, u8)], age_s: u64) -> Standing
             number,
             now,
             floor: crate::domain::Utc::default(),
+            certificates: None,
             presentation,
         })
         .assessed

@@ -87,6 +87,7 @@ impl Desk {
             number: 1,
             now,
             floor: crate::domain::Utc::default(),
+            certificates: None,
             presentation,
         };
         let Assessment { assessed, asking } = self.assessor.assess(&job);
@@ -219,6 +220,7 @@ fn while_nobody_vouches_for_the_date_the_trust_list_ends_by_the_clock_floor() {
                 ..Now::default()
             },
             floor: Utc::from_secs(floor),
+            certificates: None,
             presentation: Presentation {
                 lane: LaneId(0),
                 direction: Direction::Entry,

@@ -1,14 +1,24 @@
 //! What the board hears from outside the loop: sync, and a config that was read again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Board, signed};
-use crate::domain::{ListId, Utc};
+use crate::domain::{Directive, ListId, Utc};
 use crate::runtime::trust_watch::TrustWatch;
 use crate::sync::SyncEvent;
 use crate::telemetry::status::ReloadStatus;
 
 impl Board {
+    /// These directives are accepted: now, or before the gate was started.
+    pub(in crate::runtime) fn follows(&self, directives: &[Arc<Directive>]) {
+        for directive in directives {
+            let target = directive.target.to_string();
+            let version = self.metrics.directive_version.with_label_values(&[target]);
+            version.set(signed(directive.version));
+        }
+    }
+
     /// What sync says; a date if something signed says that it is at least that late.
     pub fn synced(&mut self, event: SyncEvent) -> Option<Utc> {
         match event {
@@ -37,11 +47,7 @@ impl Board {
                 None
             }
             SyncEvent::Directed { directives } => {
-                for directive in directives {
-                    let target = directive.target.to_string();
-                    let version = self.metrics.directive_version.with_label_values(&[target]);
-                    version.set(signed(directive.version));
-                }
+                self.follows(&directives);
                 None
             }
             SyncEvent::DirectiveFailed { .. } => {

@@ -270,7 +270,8 @@ impl Desk {
         if reply.result != Result::Done {
             return reply;
         }
-        let asked = reader.line.try_send(Provision { address, lasts });
+        let until = tokio::time::Instant::now() + lasts;
+        let asked = reader.line.try_send(Provision { address, until });
         if asked.is_err() {
             let sentence = "its line is not open, or another reader of it was asked for just now";
             return Reply::new(Result::Refused, sentence);

@@ -30,10 +30,13 @@ pub fn draw(passengers: usize, seed: u64, now: Utc) -> Result<Vec<Person>, DemoE
     people.extend(casting.alone());
     people.extend(casting.again());
     people.extend(casting.elsewhere());
-    while people.len() < passengers {
+    let beside = casting.beside();
+    while people.len() + beside.len() < passengers {
         let extra = casting.ordinary();
         people.push(extra);
     }
+    // What was used at the first gate is a copy at the second while it could still be used.
+    people.extend(beside);
     people.sort_by_key(|person| person.act);
     Ok(people)
 }

@@ -21,6 +21,12 @@ impl Casting {
         };
         let local = self.code("HC");
         let (green, yellow, ride) = (self.code("GB"), self.code("GB"), self.code("RC"));
+        let [translated, nobody, late, nonsense] =
+            ["GREEN", "NOBODY", "LATE", "NONSENSE"].map(|what| self.code(&format!("XN:{what}")));
+        let foreign = |story, text, expected| {
+            let carries = Carries::Phone(text);
+            person(story, act, entry, carries, Known::No, expected)
+        };
         let phone = |story, text, row, expected| {
             let carries = Carries::Phone(text);
             person(story, act, entry, carries, Known::Synced(row), expected)
@@ -49,6 +55,26 @@ impl Casting {
                 ride,
                 ride_alone,
                 (Verdict::Deny, Reason::NotApplied),
+            ),
+            foreign(
+                "foreign code, translated: green",
+                translated,
+                (Verdict::Grant, Reason::InOrder),
+            ),
+            foreign(
+                "foreign code that its issuer does not know",
+                nobody,
+                (Verdict::Deny, Reason::UnknownCredential),
+            ),
+            foreign(
+                "foreign code whose issuer is slow",
+                late,
+                (Verdict::Assist, Reason::VerificationTimeout),
+            ),
+            foreign(
+                "foreign code whose issuer answers nonsense",
+                nonsense,
+                (Verdict::Assist, Reason::QueryFailed),
             ),
         ]
     }

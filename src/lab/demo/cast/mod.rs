@@ -1,6 +1,7 @@
 //! The people of the demo: what each carries, what the lists say of it, how they walk, and what must come of it.
 //! They are synthetic and nameless; their ID numbers have a region code (10) that is given to nobody.
 
+mod beside;
 mod draw;
 mod elsewhere;
 mod once;
@@ -10,13 +11,15 @@ mod signed;
 pub use draw::{PASSENGERS_MAX, PASSENGERS_MIN, draw, rush_hour};
 pub use signed::issuers;
 
-use crate::domain::{Direction, IdCardKind, Medium, Outcome, Reason, Row, Verdict};
+use crate::domain::{Colour, Direction, IdCardKind, Medium, Outcome, Reason, Row, Verdict};
 
 /// While which part of the run somebody comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     /// The backend answers.
     Connected,
+    /// It still does, and they come to the second gate.
+    Beside,
     /// The backend is gone.
     Alone,
     /// The backend is back.
@@ -57,6 +60,8 @@ pub enum Walk {
     Stays,
     /// Walks through with somebody close behind.
     WithFollower,
+    /// Asks staff first, who forgive whoever was refused here last, and walks through.
+    Forgiven,
 }
 
 /// Where the backend knows somebody from.
@@ -64,6 +69,8 @@ pub enum Walk {
 pub enum Known {
     /// A row of the list, synced before anybody comes.
     Synced(Row),
+    /// A row that says nothing of health, and one of the person with this colour: the two are joined at the gate.
+    Joined(Row, Colour),
     /// A row that the backend gets after the gate has synced: only an online answer can know it.
     OnlineOnly(Row),
     /// Nobody knows it.
@@ -94,7 +101,7 @@ impl Person {
     #[must_use]
     pub const fn expected_outcomes(&self) -> &'static [Outcome] {
         match (self.expected.0, self.walk) {
-            (Verdict::Grant, Walk::Through) => &[Outcome::Passed],
+            (Verdict::Grant, Walk::Through | Walk::Forgiven) => &[Outcome::Passed],
             (Verdict::Grant, Walk::Stays) => &[Outcome::NoEntryAfterGrant],
             (Verdict::Grant, Walk::WithFollower) => &[Outcome::Passed, Outcome::Tailgating],
             (Verdict::Deny | Verdict::Assist, _) => &[],

@@ -21,6 +21,8 @@ impl Casting {
         let mine = Known::Synced(self.row(Colour::Green));
         let own_code = self.code("HC");
         let own_card = self.card();
+        let insured = self.row(Colour::Green);
+        let (health_card, social) = (self.code("EHC"), self.code("SSC"));
         vec![
             Person {
                 walk: Walk::Stays,
@@ -47,8 +49,31 @@ impl Casting {
                 "the card of the same person",
                 act,
                 Entry,
-                own_card,
+                own_card.clone(),
                 Known::Synced(somebody),
+                (Deny, R::Passback),
+            ),
+            Person {
+                walk: Walk::Forgiven,
+                ..person(
+                    "the same card, forgiven by staff",
+                    act,
+                    Entry,
+                    own_card,
+                    Known::No,
+                    (Grant, R::InOrder),
+                )
+            },
+            phone(
+                "electronic health card",
+                &health_card,
+                Known::Synced(insured),
+                (Grant, R::InOrder),
+            ),
+            phone(
+                "social security code of the same person",
+                &social,
+                Known::Synced(insured),
                 (Deny, R::Passback),
             ),
         ]

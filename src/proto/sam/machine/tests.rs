@@ -323,6 +323,54 @@ fn a_line_fault_is_answered_by_one_repetition() {
 }
 
 #[test]
+fn a_card_whose_text_was_broken_on_the_line_is_asked_for_it_once_more() {
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), Some(Command::Read), "and not for a card");
+    scene.reply(&encode_read(&card(A)));
+    assert_eq!(scene.take_numbers(), [A]);
+
+    // Broken twice: from the start, and whoever takes the card away hears that it was not read.
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), Some(Command::Read));
+    scene.corrupt();
+    assert_eq!(scene.sent.pop(), None);
+    scene.rounds(&Pad::Empty, 4);
+    assert_eq!(scene.take_news(), [Output::Prompt(Prompt::LiftAndRetap)]);
+}
+
+/// One bit of the number turned and one of the photo: the checksum of the frame holds.
+#[test]
+fn a_number_that_does_not_add_up_is_read_once_more_and_handed_on_only_if_the_card_says_it_twice() {
+    const SPOILED: &str = "10010519491231002X";
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.reply(&encode_read(&card(SPOILED)));
+    assert_eq!(scene.sent.pop(), Some(Command::Read));
+    scene.reply(&encode_read(&card(A)));
+    assert_eq!(scene.take_numbers(), [A]);
+
+    // A card with such a number is for others to refuse.
+    let mut scene = Scene::ready();
+    scene.time_out();
+    assert_eq!(scene.sent.pop(), Some(Command::Find));
+    scene.find_and_select();
+    scene.reply(&encode_read(&card(SPOILED)));
+    assert_eq!(scene.sent.pop(), Some(Command::Read));
+    scene.reply(&encode_read(&card(SPOILED)));
+    assert_eq!(scene.take_numbers(), [SPOILED]);
+}
+
+#[test]
 fn three_missing_answers_in_a_row_end_the_connection() {
     let mut scene = Scene::ready();
     for _ in 0..2 {

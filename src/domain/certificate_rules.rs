@@ -1,7 +1,7 @@
-//! `[[certificate]]`: rules that concern more than one key, or need more than a type.
+//! `[[certificate]]`, in a config or a directive: rules that concern more than one key, or need more than a type.
 
-use super::rules::{Broken, broken};
-use crate::domain::CertificateRules;
+use super::certificate::CertificateRules;
+use super::policy::{Broken, broken};
 
 /// As many as there are countries, about.
 const RULES_MAX: usize = 256;
@@ -12,8 +12,11 @@ const DAYS_MAX: u16 = 3_653;
 /// Thirty days.
 const HOURS_MAX: u16 = 720;
 
-/// Checks every rule; the first that does not hold is the answer.
-pub(super) fn check(rules: &[CertificateRules]) -> Result<(), Broken> {
+/// Checks every rule.
+///
+/// # Errors
+/// [`Broken`]: the first that does not hold.
+pub fn check(rules: &[CertificateRules]) -> Result<(), Broken> {
     if rules.len() > RULES_MAX {
         let sentence = format!(
             "{} rules are given; allowed are up to {RULES_MAX}",
