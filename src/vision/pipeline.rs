@@ -22,7 +22,7 @@ pub const TEXTS_MAX: usize = 4;
 /// Characters of one text: the largest code holds so many digits.
 pub const CHARS_MAX: usize = 7_089;
 /// Steps a frame may take, all stages together.
-const STEPS_MAX: u64 = 12_000_000;
+const STEPS_MAX: u64 = 8_000_000;
 
 /// Rows that look like those of a finder pattern, for another threshold to be worth a try.
 const RUNS_MIN: usize = 3;
