@@ -7,8 +7,15 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::vision::{Luma, Tracker};
 
-/// Longest that one frame may take: processor time of the thread, so that a busy machine is no finding.
-pub const FRAME_MAX: Duration = Duration::from_millis(150);
+/// Longest that one frame may take: processor time of the thread, so that a busy machine is no finding. Counting what was
+/// reached makes the pipeline several times slower; `FRAME_MS` allows for that while inputs are made, and the whole corpus is
+/// run again as it is shipped, with this bound.
+const FRAME_MS: u64 = 150;
+
+fn frame_max() -> Duration {
+    let allowed = std::env::var("FRAME_MS").ok().and_then(|ms| ms.parse().ok());
+    Duration::from_millis(allowed.unwrap_or(FRAME_MS))
+}
 /// Frames of one input, one after the other, as one camera would see them.
 const FRAMES: usize = 3;
 
@@ -43,7 +50,7 @@ pub fn frames(data: &[u8]) {
         let begun = thread_time();
         let reading = tracker.read(luma);
         let took = thread_time().saturating_sub(begun);
-        assert!(took <= FRAME_MAX, "a frame of {width} x {height} took {took:?}: {reading:?}");
+        assert!(took <= frame_max(), "a frame of {width} x {height} took {took:?}: {reading:?}");
         assert!(reading.texts.iter().all(|text| !text.is_empty()));
     }
 }
